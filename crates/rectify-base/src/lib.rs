@@ -1,0 +1,20 @@
+//! What every other crate stands on: names, addresses, digests, canonical bytes, limits and
+//! diagnostics. No clock, no file, no environment, no thread: `no_std` with `alloc`.
+#![no_std]
+extern crate alloc;
+
+pub mod canonical;
+pub mod code;
+pub mod diagnostic;
+pub mod digest;
+pub mod fingerprint;
+pub mod limits;
+pub mod names;
+pub mod pointer;
+pub mod secret;
+
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use digest::{Digest, FileDigests, Sha256Digest};
+pub use names::{Address, NodeKey, ProjectName, RemediationName, StepName, TargetName, TypeName};
+pub use pointer::Pointer;

@@ -1,0 +1,190 @@
+//! Names and addresses. Each kind of name is a type of its own; all share one spelling rule.
+
+use crate::limits::NAME_MAX_BYTES;
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+use core::{fmt, str::FromStr};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// Why a text is not a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{got}` is not a {kind}: {expected}")]
+pub struct NameError {
+    /// What kind of name was expected.
+    pub kind: &'static str,
+    /// The text, cut to 80 characters.
+    pub got: String,
+    /// The spelling rule.
+    pub expected: &'static str,
+}
+
+const NAME_RULE: &str =
+    "expected 1 to 63 of a-z, 0-9, `-`, `_` and `.`, beginning and ending with a letter or a digit";
+
+fn is_name(text: &str) -> bool {
+    let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    (1..=NAME_MAX_BYTES).contains(&bytes.len())
+        && bytes.iter().all(|b| alphanumeric(b) || matches!(b, b'-' | b'_' | b'.'))
+        && bytes.first().is_some_and(alphanumeric)
+        && bytes.last().is_some_and(alphanumeric)
+}
+
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:expr, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks the spelling and wraps it.
+            ///
+            /// # Errors
+            /// [`NameError`] with the rule that the text breaks.
+            pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+                let text = text.into();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&text) {
+                    Ok(Self(text))
+                } else {
+                    Err(NameError { kind: $kind, got: text.chars().take(80).collect(), expected: $rule })
+                }
+            }
+
+            /// The name as written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(String::deserialize(deserializer)?).map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+text_type!(
+    /// Name of a project.
+    ProjectName, "project name", NAME_RULE, is_name
+);
+text_type!(
+    /// Name of a remediation, unique in its project.
+    RemediationName, "remediation name", NAME_RULE, is_name
+);
+text_type!(
+    /// Name of a step, unique in its remediation.
+    StepName, "step name", NAME_RULE, is_name
+);
+text_type!(
+    /// Name of a target, unique in the inventory.
+    TargetName, "target name", NAME_RULE, is_name
+);
+text_type!(
+    /// Name of a resource, action or probe type: `provider.kind`, such as `file.content`.
+    TypeName,
+    "type name",
+    "expected `provider.kind`, each of a-z, 0-9 and `_`, beginning with a letter",
+    |text| {
+        let word = |w: &str| {
+            (1..=NAME_MAX_BYTES).contains(&w.len())
+                && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                && w.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+        };
+        text.split_once('.').is_some_and(|(provider, kind)| word(provider) && word(kind))
+    }
+);
+text_type!(
+    /// Where something stands in a project: `remediation/step`, or `remediation/verify:0` for a
+    /// gate. Together with a target it names one node of the graph.
+    Address,
+    "address",
+    "expected `remediation/step` or `remediation/verify:<index>`",
+    |text| {
+        text.split_once('/').is_some_and(|(remediation, step)| {
+            let gate = step
+                .strip_prefix("verify:")
+                .is_some_and(|i| !i.is_empty() && i.len() <= 6 && i.bytes().all(|b| b.is_ascii_digit()));
+            is_name(remediation) && (is_name(step) || gate)
+        })
+    }
+);
+
+impl TypeName {
+    /// The part before the dot, which is the name of the provider.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        self.0.split_once('.').map_or(self.0.as_str(), |(provider, _)| provider)
+    }
+}
+
+impl Address {
+    /// The address of a step.
+    #[must_use]
+    pub fn of_step(remediation: &RemediationName, step: &StepName) -> Self {
+        Self(format!("{remediation}/{step}"))
+    }
+
+    /// The address of the gate with this place in the `verify` list.
+    #[must_use]
+    pub fn of_gate(remediation: &RemediationName, index: usize) -> Self {
+        Self(format!("{remediation}/verify:{index}"))
+    }
+
+    /// The remediation's name.
+    #[must_use]
+    pub fn remediation(&self) -> &str {
+        self.0.split_once('/').map_or("", |(remediation, _)| remediation)
+    }
+
+    /// The step's name, or `verify:<index>`.
+    #[must_use]
+    pub fn step(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, step)| step)
+    }
+
+    /// Whether this names a gate.
+    #[must_use]
+    pub fn is_gate(&self) -> bool {
+        self.step().starts_with("verify:")
+    }
+}
+
+/// A node of the graph: a target and an address; ordered by target, then address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeKey {
+    /// Where.
+    pub target: TargetName,
+    /// What.
+    pub address: Address,
+}
+
+impl fmt::Display for NodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&(self.target.to_string() + ":" + self.address.as_str()))
+    }
+}

@@ -1,0 +1,262 @@
+//! The plan: exactly what will be done. It holds no time, host name, path of the planner, user,
+//! random id, executable digest, policy digest or source line.
+
+use crate::{
+    grade::{Disruption, Prediction, Retry, TypeKind, UndoGrade},
+    graph::{Edge, RemediationInfo, RunLimits, Touch},
+    observation::Identity,
+};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use rectify_base::{
+    Address, Digest, FileDigests, Pointer, ProjectName, RemediationName, TargetName, TypeName,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Format name of this version.
+pub const FORMAT: &str = "rectify.plan/v1";
+
+/// A plan for explicit targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The project.
+    pub project: ProjectName,
+    /// The graph it was made from.
+    pub graph: FileDigests,
+    /// Bounds of a run.
+    pub limits: RunLimits,
+    /// The remediations that take part.
+    pub remediations: BTreeMap<RemediationName, RemediationInfo>,
+    /// The explicit list of targets. Never empty.
+    pub targets: BTreeMap<TargetName, PlanTarget>,
+    /// The types that changing steps and gates use.
+    pub types: BTreeMap<TypeName, PlanType>,
+    /// What will be done, in the graph's order.
+    pub steps: Vec<Step>,
+    /// What is as it should be already, in the graph's order.
+    pub unchanged: Vec<Unchanged>,
+    /// What could not be decided; signed as not covered, never executed.
+    pub deferred: Vec<Deferred>,
+    /// What must hold afterwards, sorted by target and address.
+    pub gates: Vec<PlanGate>,
+    /// Targets in the order in which they are changed; each wave waits for the one before.
+    pub waves: Vec<Vec<TargetName>>,
+    /// Sums, so that a reader need not count.
+    pub counts: Counts,
+}
+
+/// A target of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanTarget {
+    /// Such as `prod`.
+    pub environment: String,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What the target must prove before the first step.
+    pub identity: Identity,
+    /// The observations of this target.
+    pub observation: FileDigests,
+}
+
+/// A type as the plan relies on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanType {
+    /// Schema version.
+    pub version: u32,
+    /// Digest of the provider's manifest.
+    pub manifest: Digest,
+    /// Resource, action or probe.
+    pub kind: TypeKind,
+    /// What may be done about an unknown outcome.
+    pub retry: Retry,
+    /// Members of the state that take no part in fingerprints and parity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volatile: Vec<Pointer>,
+}
+
+/// What a step does to its resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// There was none.
+    Create,
+    /// It changes in place.
+    Update,
+    /// It is removed and made anew (its kind changes).
+    Replace,
+    /// It is removed.
+    Delete,
+    /// An action runs.
+    Run,
+}
+
+impl Action {
+    /// The word used in files and messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+            Self::Run => "run",
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Where.
+    pub target: TargetName,
+    /// Its stable name.
+    pub address: Address,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub type_name: TypeName,
+    /// What is done.
+    pub action: Action,
+    /// The properties that the provider is given.
+    pub desired: Map<String, Value>,
+    /// What changes, by place in the state, sorted by pointer.
+    pub changes: Vec<Change>,
+    /// Fingerprint of what is expected to be found (of `null` where nothing exists).
+    pub expect: Digest,
+    /// Fingerprint of what is left behind; absent if the prediction is opaque.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Digest>,
+    /// The state after the step, without what is only for display.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Value>,
+    /// What it reads and writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touches: Vec<Touch>,
+    /// How sure this is.
+    pub prediction: Prediction,
+    /// How it could be taken back.
+    pub undo: Undo,
+    /// What it waits for. Only changing steps are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<Edge>,
+    /// What it interrupts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disruption: Vec<Disruption>,
+}
+
+/// One property before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Place in the state.
+    pub path: Pointer,
+    /// Before; absent if it was not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// After; absent if it will not be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+/// How a step is taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    /// How well.
+    pub grade: UndoGrade,
+    /// What is lost, or why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The inverse; present unless the grade is `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse: Option<Inverse>,
+}
+
+/// The inverse of a step: bring back the state before, expecting to find what the step wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inverse {
+    /// What is done.
+    pub action: Action,
+    /// Fingerprint of what must be found: what the step left behind.
+    pub expect: Digest,
+    /// Fingerprint of what comes back: what the step expected to find.
+    pub result: Digest,
+}
+
+/// A node that needs nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unchanged {
+    /// Where.
+    pub target: TargetName,
+    /// What.
+    pub address: Address,
+    /// Fingerprint of the state that was found.
+    pub fingerprint: Digest,
+}
+
+/// A node that is not covered by the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deferred {
+    /// Where.
+    pub target: TargetName,
+    /// What.
+    pub address: Address,
+    /// Why, as a code.
+    pub code: String,
+    /// Why, in words.
+    pub message: String,
+}
+
+/// A check that must hold after the steps of its remediation on a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanGate {
+    /// Where.
+    pub target: TargetName,
+    /// `remediation/verify:<index>`.
+    pub address: Address,
+    /// A probe type.
+    #[serde(rename = "type")]
+    pub type_name: TypeName,
+    /// Its properties.
+    pub desired: Map<String, Value>,
+    /// How long it is retried, in seconds.
+    pub within_s: u32,
+}
+
+/// Sums over a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Steps that create.
+    pub create: u64,
+    /// Steps that update.
+    pub update: u64,
+    /// Steps that replace.
+    pub replace: u64,
+    /// Steps that delete.
+    pub delete: u64,
+    /// Actions that run.
+    pub run: u64,
+    /// Nodes that need nothing.
+    pub unchanged: u64,
+    /// Nodes that are not covered.
+    pub deferred: u64,
+}
+
+impl Counts {
+    /// Number of changing steps.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.create + self.update + self.replace + self.delete + self.run
+    }
+}

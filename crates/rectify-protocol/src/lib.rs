@@ -1,0 +1,17 @@
+//! The provider protocol, version 1.0: JSON-RPC 2.0, one object a line, over the standard streams
+//! of a provider process. Wire types only; who speaks them is in `rectify-host` (the engine's
+//! side) and `rectify-sdk` (the provider's side).
+
+pub mod error;
+pub mod frame;
+pub mod manifest;
+pub mod message;
+
+pub use error::{ErrorCode, ItemError, Mutated};
+pub use frame::{Frame, FrameError};
+pub use manifest::{Manifest, TypeDescriptor};
+
+/// The only protocol version so far.
+pub const VERSION: message::ProtocolVersion = message::ProtocolVersion { major: 1, minor: 0 };
+/// Environment variable that tells a provider that an engine started it.
+pub const COOKIE_VARIABLE: &str = "RECTIFY_PROVIDER";
