@@ -104,7 +104,7 @@ text_type!(
     TargetName, "target name", NAME_RULE, is_name
 );
 text_type!(
-    /// Name of a resource, action or probe type: `provider.kind`, such as `file.content`.
+    /// Name of a resource, action or probe type: `family.kind`, such as `file.content`.
     TypeName,
     "type name",
     "expected `provider.kind`, each of a-z, 0-9 and `_`, beginning with a letter",
@@ -134,7 +134,7 @@ text_type!(
 );
 
 impl TypeName {
-    /// The part before the dot, which is the name of the provider.
+    /// The part before the dot: the family. It is often, but not always, the provider's name.
     #[must_use]
     pub fn provider(&self) -> &str {
         self.0.split_once('.').map_or(self.0.as_str(), |(provider, _)| provider)

@@ -20,6 +20,8 @@ pub mod rpc {
     pub const VERSION: i64 = -32011;
     /// A frame is longer than the limit.
     pub const TOO_LARGE: i64 = -32012;
+    /// Too many requests are waiting. Nothing was done; it may be sent again later.
+    pub const OVERLOADED: i64 = -32013;
     /// The request was cancelled before it did anything.
     pub const CANCELLED: i64 = -32014;
 }

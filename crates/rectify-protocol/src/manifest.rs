@@ -17,7 +17,8 @@ pub const FORMAT: &str = "rectify.manifest/v1";
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: String,
-    /// Name of the provider; the part before the dot of each of its types.
+    /// Name of the provider. Its types need not begin with it: the provider `probe` has
+    /// `tcp.connect`. Which provider has a type is found through the manifests.
     pub name: String,
     /// Its version.
     pub version: String,

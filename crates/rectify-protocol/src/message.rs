@@ -13,7 +13,8 @@ use std::fmt;
 pub mod method {
     /// Request: greeting. First of all.
     pub const INITIALIZE: &str = "initialize";
-    /// Request: settings of the session (root directory, allowed commands, secrets' key).
+    /// Request: settings of the session (root directory, allowed commands). Once, before any
+    /// `resource.` request: without it a provider would not know which `/` is meant.
     pub const CONFIGURE: &str = "configure";
     /// Request: the manifest, byte-equal to the static one.
     pub const SCHEMA_GET: &str = "schema.get";
@@ -267,7 +268,7 @@ pub enum ApplyStatus {
     Already,
 }
 
-/// Answer to [`Apply`].
+/// Answer to [`Apply`], sent as `ItemResult<Applied>`, as the one item that it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Applied {
     /// What it came to.
@@ -397,6 +398,16 @@ pub struct BlobPut {
     pub chunk: String,
 }
 
+/// Result of [`method::BLOB_PUT`], sent as `ItemResult<BlobReceived>`. Chunks of one blob are sent
+/// in order, each after the answer to the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobReceived {
+    /// How many bytes from the beginning are there; go on from here.
+    pub received: u64,
+    /// Whether the blob is whole, has its digest, and is kept.
+    pub complete: bool,
+}
+
 /// Parameters of [`method::BLOB_GET`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlobGet {
@@ -408,7 +419,7 @@ pub struct BlobGet {
     pub length: u64,
 }
 
-/// Result of [`method::BLOB_GET`].
+/// Result of [`method::BLOB_GET`], sent as `ItemResult<BlobChunk>`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlobChunk {
     /// Size of the whole blob, in bytes.

@@ -1,1 +1,23 @@
-//! rectify-sdk
+//! What a provider in Rust is written with: implement [`Provider`], call [`serve`] from `main`.
+//!
+//! The SDK speaks the protocol, so that a provider never sees a frame: it answers pings and cancels
+//! while work is going on, refuses what the session's mode does not allow, turns a panic into an
+//! honest error, keeps the ledger that makes an action run at most once, and keeps stray prints
+//! away from the protocol's stream.
+//!
+//! It deliberately knows nothing of graphs, plans, approvals or the engine.
+
+mod blobs;
+mod context;
+mod durable;
+mod ledger;
+mod output;
+mod provider;
+mod session;
+
+pub use context::{Context, Found};
+pub use provider::Provider;
+/// The names, digests and pointers that the protocol uses.
+pub use rectify_base as base;
+/// The wire types.
+pub use rectify_protocol as protocol;

@@ -1,0 +1,144 @@
+//! Content-addressed blobs: `<blake3 hex>` in the session's blob directory, mode 0600.
+
+use crate::durable;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rectify_base::{Digest, limits::FILE_CONTENT_MAX_BYTES};
+use rectify_protocol::{
+    ErrorCode, ItemError,
+    message::{BlobChunk, BlobGet, BlobPut, BlobReceived, Directories},
+};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Longest chunk of a transfer.
+const CHUNK_MAX_BYTES: u64 = 512 * 1024;
+
+pub(crate) fn directory(dirs: &Directories) -> Result<PathBuf, ItemError> {
+    if dirs.blobs.is_empty() {
+        return Err(ItemError::new(ErrorCode::Unsupported, "this session has no directory for blobs"));
+    }
+    Ok(PathBuf::from(&dirs.blobs))
+}
+
+fn failed(what: &str) -> impl Fn(io::Error) -> ItemError + '_ {
+    move |e| ItemError::new(ErrorCode::Failed, format!("{what}: {e}"))
+}
+
+pub(crate) fn keep(dir: PathBuf, bytes: &[u8]) -> Result<Digest, ItemError> {
+    let error = failed("the before-image cannot be kept");
+    if bytes.len() as u64 > FILE_CONTENT_MAX_BYTES {
+        return Err(ItemError::new(
+            ErrorCode::Unsupported,
+            format!("a before-image of {} bytes is longer than {FILE_CONTENT_MAX_BYTES}", bytes.len()),
+        ));
+    }
+    let digest = Digest::of_bytes(bytes);
+    let name = digest.hex();
+    // What is there is used only if it is whole: a damaged blob could not undo anything.
+    if durable::read_if_exists(&dir.join(&name)).map_err(&error)?.as_deref() != Some(bytes) {
+        durable::replace(&dir, &name, bytes).map_err(&error)?;
+    }
+    Ok(digest)
+}
+
+pub(crate) fn read(dir: PathBuf, digest: &Digest) -> Result<Vec<u8>, ItemError> {
+    let bytes = durable::read_if_exists(&dir.join(digest.hex()))
+        .map_err(failed("the blob cannot be read"))?
+        .ok_or_else(|| missing(digest))?;
+    if Digest::of_bytes(&bytes) != *digest {
+        return Err(ItemError::new(ErrorCode::Failed, format!("the blob {digest} is damaged")));
+    }
+    Ok(bytes)
+}
+
+fn missing(digest: &Digest) -> ItemError {
+    ItemError::new(ErrorCode::Dependency, format!("there is no blob {digest}"))
+        .hint("it was never sent, or its retention ended")
+}
+
+/// Takes one chunk. Chunks of one blob come in order, each after the answer to the one before; the
+/// answer says how much is there, so a transfer can go on after a break.
+pub(crate) fn put(dir: &Path, request: &BlobPut) -> Result<BlobReceived, ItemError> {
+    let error = failed("the blob cannot be stored");
+    let refuse = |message: String, path: &str| Err(ItemError::new(ErrorCode::Schema, message).at(path));
+    if request.size > FILE_CONTENT_MAX_BYTES {
+        return refuse(format!("a blob is at most {FILE_CONTENT_MAX_BYTES} bytes long"), "/size");
+    }
+    let Ok(chunk) = STANDARD.decode(&request.chunk) else {
+        return refuse("the chunk is not base64".into(), "/chunk");
+    };
+    let end = request.offset.saturating_add(chunk.len() as u64);
+    if chunk.len() as u64 > CHUNK_MAX_BYTES || end > request.size {
+        return refuse(
+            format!("a chunk is at most {CHUNK_MAX_BYTES} bytes long and lies within the blob"),
+            "/chunk",
+        );
+    }
+    if read(dir.to_path_buf(), &request.digest).is_ok() {
+        return Ok(BlobReceived { received: request.size, complete: true });
+    }
+    let part = dir.join(format!("{}part-{}", durable::UNFINISHED, request.digest.hex()));
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&part)
+        .map_err(&error)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(ItemError::new(ErrorCode::Busy, "another chunk of this blob is being stored"));
+        }
+        Err(TryLockError::Error(e)) => return Err(error(e)),
+    }
+    // Whoever finished the blob meanwhile renamed the file that was opened above.
+    let own = file.metadata().map_err(&error)?;
+    if fs::metadata(&part).map_or(true, |named| (named.dev(), named.ino()) != (own.dev(), own.ino())) {
+        return Err(ItemError::new(ErrorCode::Busy, "another chunk of this blob was stored"));
+    }
+    let mut there = own.len();
+    if there > request.size {
+        file.set_len(0).map_err(&error)?;
+        there = 0;
+    }
+    // A chunk that was sent before, or too early, is not written; the answer says where to go on.
+    if request.offset == there {
+        file.seek(SeekFrom::Start(there)).map_err(&error)?;
+        file.write_all(&chunk).map_err(&error)?;
+        there = end;
+    }
+    if there < request.size {
+        return Ok(BlobReceived { received: there, complete: false });
+    }
+    file.sync_all().map_err(&error)?;
+    let bytes = fs::read(&part).map_err(&error)?;
+    if Digest::of_bytes(&bytes) != request.digest {
+        fs::remove_file(&part).map_err(&error)?;
+        return refuse("the blob does not have the digest it was announced with".into(), "/digest");
+    }
+    fs::rename(&part, dir.join(request.digest.hex())).map_err(&error)?;
+    durable::sync_directory(dir).map_err(&error)?;
+    Ok(BlobReceived { received: there, complete: true })
+}
+
+pub(crate) fn get(dir: &Path, request: &BlobGet) -> Result<BlobChunk, ItemError> {
+    let error = failed("the blob cannot be read");
+    let mut file = match File::open(dir.join(request.digest.hex())) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(missing(&request.digest)),
+        Err(e) => return Err(error(e)),
+    };
+    let size = file.metadata().map_err(&error)?.len();
+    let mut chunk = Vec::new();
+    if request.offset < size {
+        file.seek(SeekFrom::Start(request.offset)).map_err(&error)?;
+        file.take(request.length.min(CHUNK_MAX_BYTES)).read_to_end(&mut chunk).map_err(&error)?;
+    }
+    Ok(BlobChunk { size, chunk: STANDARD.encode(chunk) })
+}

@@ -1,0 +1,167 @@
+//! What a provider is told about the session and the request that it works for.
+
+use crate::{blobs, ledger, output::Notifier, session::Settings};
+use rectify_base::{Digest, TypeName, fingerprint};
+use rectify_protocol::{
+    ErrorCode, ItemError, Manifest,
+    message::{self, Applied, Apply, Directories, Mode, method},
+};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// How the state that was found compares with what an operation expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// As expected: act.
+    Expected,
+    /// As planned already: answer `already`, write nothing.
+    Result,
+}
+
+/// The session and the request that a provider's function works for.
+pub struct Context {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) notifier: Notifier,
+    pub(crate) request: u64,
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
+impl Context {
+    /// What the session may do.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.settings.mode
+    }
+
+    /// Directory that stands for `/`, absolute. Every path of a resource is resolved beneath it.
+    #[must_use]
+    pub fn root(&self) -> Option<&Path> {
+        self.settings.root.as_deref()
+    }
+
+    /// Commands (whole argv) that may run while planning. Everything may run in mode `apply`.
+    #[must_use]
+    pub fn plan_commands(&self) -> &[Vec<String>] {
+        &self.settings.plan_commands
+    }
+
+    /// Whether a guard or probe may execute this argv in this session.
+    #[must_use]
+    pub fn may_execute(&self, argv: &[String]) -> bool {
+        self.mode() == Mode::Apply || self.plan_commands().iter().any(|allowed| allowed == argv)
+    }
+
+    /// Private directories of the session; a member is empty where the session has no such one.
+    #[must_use]
+    pub fn dirs(&self) -> &Directories {
+        &self.settings.dirs
+    }
+
+    /// The manifest of the provider.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.settings.manifest
+    }
+
+    /// Whether the request was cancelled, or the engine is gone. Finish the atomic step at hand,
+    /// then tell the truth.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Tells the engine what is going on.
+    pub fn progress(&self, message: impl Into<String>) {
+        self.notifier
+            .send(method::PROGRESS, &message::Progress { id: self.request, message: message.into() });
+    }
+
+    /// Sends a log record. `level` is `error`, `warn`, `info`, `debug` or `trace`. A flood is cut.
+    pub fn log(&self, level: &str, message: impl Into<String>) {
+        self.notifier.log(level, message.into());
+    }
+
+    /// The fingerprint of a state (`None`: it does not exist), without the members that the
+    /// manifest declares volatile.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the state breaks the profile of canonical JSON.
+    pub fn fingerprint(
+        &self,
+        type_name: &TypeName,
+        version: u32,
+        state: Option<&Value>,
+    ) -> Result<Digest, ItemError> {
+        let volatile = self.manifest().descriptor(type_name).map_or(&[][..], |d| d.volatile.as_slice());
+        fingerprint::fingerprint(type_name, version, state, volatile)
+            .map_err(|e| ItemError::new(ErrorCode::Internal, format!("the state has no fingerprint: {e}")))
+    }
+
+    /// Compares the state that was found right before acting with what the operation expects.
+    ///
+    /// # Errors
+    /// `STALE` when it is neither the expected nor the planned one; then nothing may be written.
+    pub fn compare(&self, op: &Apply, state: Option<&Value>) -> Result<Found, ItemError> {
+        let version = self.manifest().descriptor(&op.type_name).map_or(1, |d| d.version);
+        let found = self.fingerprint(&op.type_name, version, state)?;
+        if found == op.expect {
+            Ok(Found::Expected)
+        } else if Some(found) == op.result {
+            Ok(Found::Result)
+        } else {
+            Err(ItemError::new(
+                ErrorCode::Stale,
+                "the state is neither the one that the plan expects nor the one that it leads to",
+            )
+            .hint("make a new plan"))
+        }
+    }
+
+    /// Keeps a before-image in the blob directory (mode 0600, durable when this returns) and names
+    /// it.
+    ///
+    /// # Errors
+    /// `UNSUPPORTED` without a blob directory; `FAILED` when it cannot be written.
+    pub fn keep_before_image(&self, bytes: &[u8]) -> Result<Digest, ItemError> {
+        blobs::keep(self.blob_dir()?, bytes)
+    }
+
+    /// Reads a blob and checks that it has its digest.
+    ///
+    /// # Errors
+    /// `DEPENDENCY` when it is not there; `FAILED` when it cannot be read or was damaged.
+    pub fn read_blob(&self, digest: &Digest) -> Result<Vec<u8>, ItemError> {
+        blobs::read(self.blob_dir()?, digest)
+    }
+
+    /// Runs an action at most once per operation id, over crashes and redeliveries.
+    ///
+    /// A claim is durable before `run` is called, its result before this returns. A redelivery gets
+    /// the stored result; only a result that says `mutated: no` is run again.
+    ///
+    /// # Errors
+    /// What `run` answered, now or then; `UNKNOWN_OUTCOME` where a claim has no result; `BUSY`
+    /// while another process runs it; `OP_MISMATCH` where the claim was for other parameters;
+    /// `CONFLICT` where a later fence was seen; `UNSUPPORTED` without a state directory.
+    pub fn once(
+        &self,
+        op: &Apply,
+        run: impl FnOnce() -> Result<Applied, ItemError>,
+    ) -> Result<Applied, ItemError> {
+        let (result, note) = ledger::Ledger::open(&self.settings.dirs.state)?.once(op, run)?;
+        if let Some(note) = note {
+            self.log("error", note);
+        }
+        result
+    }
+
+    fn blob_dir(&self) -> Result<PathBuf, ItemError> {
+        blobs::directory(&self.settings.dirs)
+    }
+}
