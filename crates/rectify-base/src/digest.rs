@@ -13,6 +13,8 @@ pub mod context {
     pub const FINGERPRINT: &str = "rectify 2026 v1 state fingerprint";
     /// The identity of one operation on one target.
     pub const OPERATION: &str = "rectify 2026 v1 operation id";
+    /// The identity of a run: one permission on a set of targets.
+    pub const RUN: &str = "rectify 2026 v1 run id";
     /// The identity of a target (machine id, host key, root marker).
     pub const TARGET_IDENTITY: &str = "rectify 2026 v1 target identity";
     /// The content of a secret, keyed by project and target.

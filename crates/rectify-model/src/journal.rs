@@ -1,1 +1,25 @@
 //! The journal: what a run did, as records that are durable before what follows from them.
+//!
+//! A run begins with a [`RunRecord`] (what was admitted), followed by [`Record`]s in the order of
+//! their sequence numbers, and ends with a [`RunOutcome`]. The order of one step is: look and
+//! capture the before-image, commit the intent, act, look, commit the result. So after a crash an
+//! intent without a later record of the same step is *open*: it may or may not have happened.
+//!
+//! Records are appended and never changed; [`RunView`] folds them and refuses a sequence that no
+//! run can have written.
+
+mod id;
+mod outcome;
+mod record;
+mod view;
+
+pub use id::{IdError, RunId, UseId, operation_id};
+pub use outcome::RunOutcome;
+pub use record::{
+    Admission, Because, Entry, Failure, GateRecord, GateState, How, Intent, Mutated, ProviderRecord, Record,
+    RunRecord, StepRecord, StepState, TargetRecord, TargetState,
+};
+pub use view::{GrammarError, RunView, StepProgress};
+
+/// Format name of this version.
+pub const FORMAT: &str = "rectify.journal/v1";
