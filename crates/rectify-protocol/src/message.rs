@@ -258,6 +258,20 @@ pub struct Apply {
     pub fence: u64,
 }
 
+/// Member of [`Apply::desired`] that asks for an inverse: beside the properties that name the thing
+/// stands a [`Restore`] under this key, and the state in it is brought about instead of what the
+/// properties say. No schema allows the key, so nobody can write it in a source.
+pub const RESTORE: &str = "$restore";
+
+/// What an inverse brings back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Restore {
+    /// The state as the provider answered it before the step; absent if there was none. Content
+    /// that it names by digest comes from the blob directory, where the before-image was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Value>,
+}
+
 /// What an operation came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
