@@ -13,11 +13,20 @@ mod durable;
 mod ledger;
 mod output;
 mod provider;
+mod queue;
+mod serve;
 mod session;
+mod stream;
+pub mod testing;
+mod work;
 
-pub use context::{Context, Found};
-pub use provider::Provider;
 /// The names, digests and pointers that the protocol uses.
 pub use rectify_base as base;
 /// The wire types.
 pub use rectify_protocol as protocol;
+
+pub use context::{Context, Found};
+pub use provider::Provider;
+pub use serve::{serve, serve_stdio};
+pub use session::End;
+pub use stream::serve_streams;

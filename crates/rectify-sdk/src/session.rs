@@ -1,16 +1,69 @@
-//! What a session was told at its beginning.
+//! What a session was told at its beginning, and how it may end.
 
 use rectify_protocol::{
-    Manifest,
-    message::{Directories, Mode},
+    Manifest, VERSION,
+    manifest::ProtocolRange,
+    message::{Configure, Directories, Initialize, Mode, ProtocolVersion},
 };
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Fixed by `initialize` and `configure`.
+#[derive(Clone)]
 pub(crate) struct Settings {
-    pub(crate) manifest: Manifest,
+    pub(crate) manifest: Arc<Manifest>,
     pub(crate) mode: Mode,
+    pub(crate) frame_max_bytes: usize,
     pub(crate) dirs: Directories,
     pub(crate) root: Option<PathBuf>,
     pub(crate) plan_commands: Vec<Vec<String>>,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The engine asked for it, then closed the stream.
+    Shutdown,
+    /// The engine closed the stream without a word, or is gone.
+    Eof,
+    /// Nobody reads what the provider writes.
+    Broken,
+    /// There is no common protocol version.
+    Version,
+}
+
+impl Settings {
+    /// What `initialize` says.
+    pub(crate) fn begin(manifest: Arc<Manifest>, greeting: &Initialize) -> Result<Self, String> {
+        let dirs = greeting.dirs.clone();
+        for (name, dir) in [("work", &dirs.work), ("state", &dirs.state), ("blobs", &dirs.blobs)] {
+            if !dir.is_empty() && !Path::new(dir).is_absolute() {
+                return Err(format!("the directory `{name}` is not absolute: {dir}"));
+            }
+        }
+        let frame_max_bytes = greeting.frame_max_bytes.min(rectify_base::limits::FRAME_MAX_BYTES);
+        let (mode, root, plan_commands) = (greeting.mode, None, Vec::new());
+        Ok(Self { manifest, mode, frame_max_bytes, dirs, root, plan_commands })
+    }
+
+    /// What `configure` adds.
+    pub(crate) fn configure(&self, configure: Configure) -> Result<Self, String> {
+        let root = configure.root.map(PathBuf::from);
+        if let Some(root) = &root
+            && !(root.is_absolute() && root.is_dir())
+        {
+            return Err(format!("the root is not an absolute path of a directory: {}", root.display()));
+        }
+        Ok(Self { root, plan_commands: configure.plan_commands, ..self.clone() })
+    }
+}
+
+/// The highest version that both sides speak.
+pub(crate) fn common_version(engine: ProtocolRange, provider: ProtocolRange) -> Option<ProtocolVersion> {
+    let lowest = engine.min.max(provider.min);
+    // What the manifest promises beyond this SDK cannot be kept by this SDK.
+    let highest = engine.max.min(provider.max).min(VERSION);
+    (lowest <= highest).then_some(highest)
 }
