@@ -1,1 +1,30 @@
-//! rectify-policy
+//! Policy: what may be done, decided by Rego over a published view of the plan.
+//!
+//! Everything here is a pure function of its arguments: no clock (time is a field of the input),
+//! no file, no environment, no randomness. It may still loop, exhaust memory or overflow the
+//! stack, because Rego can: untrusted bundles are only ever evaluated in the confined child of
+//! `rectify-host`, which speaks [`wire`].
+//!
+//! A bundle is first [loaded](check::check): parsed, linted against the schema of the input, and
+//! its own tests run. Only then is it [evaluated](evaluate()).
+
+pub mod bundle;
+pub mod check;
+pub mod clock;
+pub mod codes;
+mod engine;
+pub mod error;
+pub mod evaluate;
+pub mod input;
+pub mod limits;
+mod lint;
+mod schema;
+pub mod wire;
+
+pub use bundle::{Bundle, standard};
+pub use check::{Checked, check};
+pub use clock::Clock;
+pub use error::PolicyError;
+pub use evaluate::evaluate;
+pub use input::input;
+pub use schema::INPUT_SCHEMA;

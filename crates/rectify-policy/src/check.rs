@@ -1,0 +1,203 @@
+//! Whether a bundle may be used at all: it parses, its names and fields exist, its tests pass,
+//! and each rule that refuses, warns or asks for approval is fired by one of them.
+//!
+//! Coverage by lines cannot tell a rule that fired from one whose body was only looked at when
+//! both stand on one line. So the heads of those rules are wrapped into a call that notes the
+//! rule; a head is only evaluated when the body holds.
+
+use crate::{
+    Bundle, PolicyError, codes, engine,
+    lint::{self, names, walk::Reference},
+};
+use regorus::{
+    Value,
+    unstable::{Expr, Module, Ref, Rule, RuleHead, Span},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Rules whose every definition must be fired by a test.
+const TESTED: [&str; 3] = ["deny", "warn", "require_approval"];
+/// Prefix of the names of tests.
+const TEST_PREFIX: &str = "test_";
+
+/// A bundle that may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Number of tests that passed.
+    pub tests: usize,
+    /// Number of definitions of `deny`, `warn` and `require_approval`, each fired by a test.
+    pub rules: usize,
+    declared: BTreeSet<String>,
+}
+
+impl Checked {
+    /// Whether the package that decides has a rule of this name.
+    pub(crate) fn declares(&self, name: &str) -> bool {
+        self.declared.contains(name)
+    }
+}
+
+/// A definition of a rule that must be tested.
+struct Head {
+    file: String,
+    place: String,
+    name: String,
+    start: usize,
+    end: usize,
+}
+
+/// Checks a bundle.
+///
+/// # Errors
+/// [`PolicyError`] with the first problem found.
+pub fn check(bundle: &Bundle) -> Result<Checked, PolicyError> {
+    bundle.measure()?;
+    let parse = |files: &mut dyn Iterator<Item = (&str, &str)>| -> Result<Vec<Ref<Module>>, PolicyError> {
+        let mut engine = engine::empty(0)?;
+        for (path, text) in files {
+            engine::add(&mut engine, path, text)?;
+        }
+        Ok(engine::modules(&mut engine))
+    };
+    let rules = parse(&mut bundle.rules())?;
+    let tests = parse(&mut bundle.tests())?;
+    let names = lint::check_names(&rules, &tests)?;
+    lint::check_fields(&rules)?;
+    lint::check_fields(&tests)?;
+
+    let heads = heads(&rules);
+    let (passed, fired) = run_tests(bundle, &tests, &heads)?;
+    if let Some((_, head)) = heads.iter().enumerate().find(|(index, _)| !fired.contains(index)) {
+        let message = format!("no passing test fires this definition of `{}`", head.name);
+        return Err(PolicyError::new(codes::POLICY_RULE_UNTESTED, head.place.as_str(), message));
+    }
+    Ok(Checked { tests: passed, rules: heads.len(), declared: names.declared() })
+}
+
+fn heads(modules: &[Ref<Module>]) -> Vec<Head> {
+    let mut heads = Vec::new();
+    for module in modules.iter().filter(|module| names::package(module.as_ref()) == engine::PACKAGE) {
+        for rule in &module.policy {
+            let Rule::Spec { span, head, bodies } = rule.as_ref() else { continue };
+            let Some(name) = Reference::of(names::head(rule.as_ref())).map(|reference| reference.base) else {
+                continue;
+            };
+            if !TESTED.contains(&name) {
+                continue;
+            }
+            let first = match head {
+                RuleHead::Set { key, .. } => key.as_ref(),
+                RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
+                    assign.as_ref().map(|assign| &assign.value)
+                }
+            };
+            let others = bodies.iter().filter_map(|body| body.assign.as_ref()).map(|assign| &assign.value);
+            for (index, value) in first.into_iter().chain(others).enumerate() {
+                let shown = if index == 0 { span } else { value.span() };
+                heads.push(head_of(name, shown, value.as_ref()));
+            }
+        }
+    }
+    heads
+}
+
+fn head_of(name: &str, shown: &Span, value: &Expr) -> Head {
+    let at = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    Head {
+        file: shown.source.file().clone(),
+        place: lint::place(shown),
+        name: name.to_owned(),
+        start: at(value.span().start),
+        end: at(value.span().end),
+    }
+}
+
+/// The text of a file with the heads in it wrapped.
+fn instrument(path: &str, text: &str, heads: &[Head]) -> Result<String, PolicyError> {
+    let mut mine: Vec<(usize, &Head)> =
+        heads.iter().enumerate().filter(|(_, head)| head.file == path).collect();
+    mine.sort_by_key(|(_, head)| head.start);
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (index, head) in mine {
+        let (Some(before), Some(value)) = (text.get(done..head.start), text.get(head.start..head.end)) else {
+            let message = format!("this definition of `{}` is not understood", head.name);
+            return Err(PolicyError::new(codes::POLICY_SYNTAX, head.place.as_str(), message));
+        };
+        out.push_str(before);
+        out.push_str(&format!("{}({index}, {value})", engine::FIRED));
+        done = head.end;
+    }
+    out.push_str(text.get(done..).unwrap_or(""));
+    Ok(out)
+}
+
+/// Runs all tests. Gives their number and the heads that they fired.
+fn run_tests(
+    bundle: &Bundle,
+    tests: &[Ref<Module>],
+    heads: &[Head],
+) -> Result<(usize, BTreeSet<usize>), PolicyError> {
+    let engine_error = |place: &str, error: &dyn std::fmt::Display| {
+        PolicyError::from_engine(codes::POLICY_TEST_FAILED, place, &error.to_string())
+    };
+    // Wrapping makes a line longer by the name, the number, and `(, )`.
+    let mut engine = engine::empty(2 * engine::FIRED.len() * heads.len().clamp(1, 1024))?;
+    for (path, text) in bundle.rules() {
+        engine::add(&mut engine, path, &instrument(path, text, heads)?)?;
+    }
+    for (path, text) in bundle.tests() {
+        engine::add(&mut engine, path, text)?;
+    }
+    engine::add_data(&mut engine, bundle)?;
+    let noted: Arc<Mutex<BTreeSet<usize>>> = Arc::default();
+    let notes = Arc::clone(&noted);
+    let note = move |arguments: Vec<Value>| match arguments.as_slice() {
+        [index, value] => {
+            let index = index.as_u32().ok().and_then(|index| usize::try_from(index).ok());
+            notes.lock().unwrap_or_else(PoisonError::into_inner).extend(index);
+            Ok(value.clone())
+        }
+        _ => Err(std::fmt::Error.into()),
+    };
+    engine
+        .add_extension(engine::FIRED.to_owned(), 2, Box::new(note))
+        .map_err(|error| engine_error("", &error))?;
+
+    let mut fired = BTreeSet::new();
+    let found = tests_of(tests);
+    for (path, place) in &found {
+        noted.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let value = engine.eval_rule(path.clone()).map_err(|error| engine_error(place, &error))?;
+        if value != Value::Bool(true) {
+            let message = format!(
+                "test `{path}` is {}, not true",
+                if value == Value::Undefined { "undefined" } else { "something else" }
+            );
+            return Err(PolicyError::new(codes::POLICY_TEST_FAILED, place.as_str(), message));
+        }
+        fired.append(&mut noted.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    Ok((found.len(), fired))
+}
+
+/// The path of each test, with the place of its first definition.
+fn tests_of(modules: &[Ref<Module>]) -> BTreeMap<String, String> {
+    let mut tests = BTreeMap::new();
+    for module in modules {
+        let package = names::package(module.as_ref());
+        for rule in &module.policy {
+            let Rule::Spec { span, .. } = rule.as_ref() else { continue };
+            let Some(name) = Reference::of(names::head(rule.as_ref())).map(|reference| reference.base) else {
+                continue;
+            };
+            if name.starts_with(TEST_PREFIX) {
+                tests.entry(format!("data.{package}.{name}")).or_insert_with(|| lint::place(span));
+            }
+        }
+    }
+    tests
+}

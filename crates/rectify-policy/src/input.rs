@@ -1,0 +1,199 @@
+//! The published input: what a policy may know of a plan. It lists changes; what needs nothing
+//! appears as a count. `schemas/policy-input.schema.json` describes it.
+
+use crate::Clock;
+use rectify_model::{
+    graph::{Access, RemediationInfo},
+    plan::{Plan, Step},
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Format name of this version.
+pub const FORMAT: &str = "rectify.policy-input/v1";
+
+/// The type whose argument vector policies see.
+const COMMAND: &str = "command.run";
+
+/// What a policy sees as `input`.
+#[derive(Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(title = "Input of Rectify policies"))]
+struct PolicyInput<'a> {
+    /// `rectify.policy-input/v1`.
+    format: &'a str,
+    /// Name of the project.
+    project: &'a str,
+    /// The moment of the decision.
+    now: &'a Clock,
+    /// Sums over the plan.
+    counts: Counts,
+    /// Number of steps that the plan does not cover.
+    deferred: u64,
+    /// The targets of the plan, by name.
+    targets: BTreeMap<&'a str, Target<'a>>,
+    /// What will be done, in the order of the plan.
+    changes: Vec<Change<'a>>,
+}
+
+/// Sums over the plan.
+#[derive(Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Counts {
+    /// Steps that create.
+    create: u64,
+    /// Steps that update.
+    update: u64,
+    /// Steps that replace.
+    replace: u64,
+    /// Steps that delete.
+    delete: u64,
+    /// Actions that run.
+    run: u64,
+    /// Steps that need nothing.
+    unchanged: u64,
+}
+
+/// One target.
+#[derive(Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Target<'a> {
+    /// Such as `prod`.
+    environment: &'a str,
+    /// Labels of the target.
+    labels: &'a BTreeMap<String, String>,
+}
+
+/// One change on one target.
+#[derive(Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Change<'a> {
+    /// Name of the target.
+    target: &'a str,
+    /// `remediation/step`.
+    address: &'a str,
+    /// Name of the remediation.
+    remediation: &'a str,
+    /// Such as `file.content`.
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    /// `create`, `update`, `replace`, `delete` or `run`.
+    action: &'a str,
+    /// Absolute paths that are written, as far as they are known beforehand.
+    paths: Vec<&'a str>,
+    /// `exact`, `conditional` or `opaque`.
+    prediction: Word,
+    /// What may be done about an unknown outcome: `converge`, `query` or `once`.
+    retry: Word,
+    /// How well the step can be taken back: `exact`, `lossy` or `none`.
+    undo: Word,
+    /// What is interrupted: `reload`, `restart`, `reboot`.
+    disruption: Vec<Word>,
+    /// Labels of the remediation.
+    labels: &'a BTreeMap<String, String>,
+    /// Why the remediation exists; absent if its author did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<Because<'a>>,
+    /// Argument vector; only of `command.run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Vec<&'a str>>,
+}
+
+/// A reason.
+#[derive(Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Because<'a> {
+    /// A reference, such as a CVE number or a ticket; may be empty.
+    id: &'a str,
+    /// One sentence; may be empty.
+    text: &'a str,
+}
+
+/// A word of one of the grades of the plan, spelled as there.
+type Word = String;
+
+/// Spells a grade as it is spelled in the plan. The grades serialize as plain strings.
+fn word(grade: impl Serialize) -> Word {
+    match serde_json::to_value(grade) {
+        Ok(Value::String(text)) => text,
+        _ => String::from("unknown"),
+    }
+}
+
+fn change<'a>(
+    plan: &'a Plan,
+    remediations: &BTreeMap<&str, &'a RemediationInfo>,
+    step: &'a Step,
+    no_labels: &'a BTreeMap<String, String>,
+) -> Change<'a> {
+    let info = remediations.get(step.address.remediation());
+    let because = info.and_then(|info| info.because.as_ref());
+    let written = step.touches.iter().filter(|touch| touch.access == Access::Write);
+    let argv = step.desired.get("argv").and_then(Value::as_array);
+    // An unknown type can be repeated least safely, and a plan that passed the checker has none.
+    let retry = plan.types.get(&step.type_name).map_or("once".to_owned(), |info| word(info.retry));
+    Change {
+        target: step.target.as_str(),
+        address: step.address.as_str(),
+        remediation: step.address.remediation(),
+        type_name: step.type_name.as_str(),
+        action: step.action.as_str(),
+        paths: written.filter_map(|touch| touch.key.strip_prefix("path:")).collect(),
+        prediction: word(step.prediction),
+        retry,
+        undo: word(step.undo.grade),
+        disruption: step.disruption.iter().map(word).collect(),
+        labels: info.map_or(no_labels, |info| &info.labels),
+        because: because.map(|because| Because {
+            id: because.id.as_deref().unwrap_or(""),
+            text: because.text.as_deref().unwrap_or(""),
+        }),
+        command: argv
+            .filter(|_| step.type_name.as_str() == COMMAND)
+            .map(|argv| argv.iter().filter_map(Value::as_str).collect()),
+    }
+}
+
+/// The view of a plan that policies decide on, at a moment.
+#[must_use]
+pub fn input(plan: &Plan, now: &Clock) -> Value {
+    let no_labels = BTreeMap::new();
+    let remediations = plan.remediations.iter().map(|(name, info)| (name.as_str(), info)).collect();
+    let input = PolicyInput {
+        format: FORMAT,
+        project: plan.project.as_str(),
+        now,
+        counts: Counts {
+            create: plan.counts.create,
+            update: plan.counts.update,
+            replace: plan.counts.replace,
+            delete: plan.counts.delete,
+            run: plan.counts.run,
+            unchanged: plan.counts.unchanged,
+        },
+        deferred: plan.counts.deferred,
+        targets: plan
+            .targets
+            .iter()
+            .map(|(name, target)| {
+                (name.as_str(), Target { environment: &target.environment, labels: &target.labels })
+            })
+            .collect(),
+        changes: plan.steps.iter().map(|step| change(plan, &remediations, step, &no_labels)).collect(),
+    };
+    // Maps with string keys and no floats: serialization cannot fail. Were it to, `null` has no
+    // field that any rule asks for, and it does not match the schema.
+    serde_json::to_value(input).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+pub(crate) fn generated_schema() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12();
+    settings.into_generator().into_root_schema_for::<PolicyInput<'static>>().to_value()
+}
