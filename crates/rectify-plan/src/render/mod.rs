@@ -1,0 +1,31 @@
+//! A plan as text for people. Pure functions: no colour, no terminal, no width of their own.
+//!
+//! Whatever comes from outside (states, names of properties, messages) has its control and
+//! bidirectional characters made visible, so that what is read is what will be done.
+
+mod diff;
+mod escape;
+mod fold;
+mod markdown;
+mod text;
+
+pub use escape::visible;
+pub use markdown::markdown;
+pub use text::text;
+
+/// How to render.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Show what changes in each step, contents as unified diffs.
+    pub details: bool,
+    /// Columns of a line. Summaries are cut to it, with a mark; names never are.
+    pub width: usize,
+    /// Largest Markdown, in bytes; what does not fit is named and left out.
+    pub size_max_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { details: false, width: 100, size_max_bytes: 60_000 }
+    }
+}
