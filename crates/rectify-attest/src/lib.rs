@@ -1,1 +1,36 @@
-//! rectify-attest
+//! Who vouches for a plan, and whether that is enough.
+//!
+//! A plan is accompanied by envelopes (DSSE v1), each of which holds one in-toto statement about
+//! it: a [`Decision`](DecisionRecord), a [`Seal`], an [`Approval`] or a [`Receipt`]. A [`TrustFile`] says whose
+//! keys count for what. [`admit`] is the one gate: it is total and pure, and answers either with
+//! [`Admitted`], which nothing else can make, or with every reason to refuse.
+//!
+//! No clock, file, environment or randomness: the time and the bytes are arguments, and keys that
+//! sign are behind the [`Signer`] trait.
+
+pub mod admit;
+pub mod codes;
+pub mod describe;
+pub mod envelope;
+pub mod predicate;
+pub mod principal;
+pub mod public_key;
+pub mod refusal;
+pub mod signer;
+pub mod statement;
+pub mod trust;
+pub mod verify;
+
+mod base64_text;
+
+pub use admit::{AdmissionInput, Admitted, CountedApproval, EnvelopeFile, admit};
+pub use describe::{Description, describe};
+pub use envelope::Envelope;
+pub use predicate::{Approval, DecisionRecord, Receipt, Seal, TargetResult, Verdict};
+pub use principal::{PrincipalKind, PrincipalName};
+pub use public_key::{KeyError, PublicKey};
+pub use refusal::Refusal;
+pub use signer::{SignError, Signer, attest, countersign};
+pub use statement::{Kind, Predicate};
+pub use trust::{Ceilings, KeyRecord, Principal, Revocation, Thresholds, TrustData, TrustFile, TrustProblem};
+pub use verify::{Signed, SignedBy, verify};
