@@ -1,0 +1,8 @@
+//! The journal on real files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod cases;
+mod group;
+mod kill;
+mod runs;
+mod support;
