@@ -1,0 +1,168 @@
+//! Programs of providers: opened once, hashed, and started from the very bytes that were hashed.
+
+use crate::error::{Fault, HostError};
+use rectify_base::FileDigests;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Largest program that is accepted.
+pub const PROGRAM_MAX_BYTES: u64 = 512 * 1024 * 1024;
+
+/// A program that can be started. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    path: PathBuf,
+    digests: Option<FileDigests>,
+    image: Image,
+}
+
+#[derive(Clone, Debug)]
+enum Image {
+    /// The program that is running now.
+    Current,
+    /// A copy in memory that nobody can change any more.
+    Sealed(Arc<OwnedFd>),
+    /// A script; its interpreter wants a path, so a copy is written for each session.
+    Script { bytes: Arc<[u8]>, interpreter: String },
+}
+
+/// How the launcher gets at the program.
+pub(crate) enum Source {
+    /// Open this path before the confinement and execute what was opened.
+    Open(String),
+    /// Write these bytes to a file of the session and execute that.
+    Write(Arc<[u8]>),
+}
+
+impl Executable {
+    /// Opens and hashes a program, compares it with what was locked, and keeps a sealed copy.
+    ///
+    /// # Errors
+    /// [`Fault::Program`], [`Fault::DigestMismatch`].
+    pub fn open(path: &Path, expected: Option<FileDigests>) -> Result<Self, HostError> {
+        let shown = path.display().to_string();
+        let error = |fault| {
+            let name = path.file_name().map_or(shown.clone(), |n| n.to_string_lossy().into_owned());
+            HostError::new(&name, "launch", fault)
+        };
+        let refuse = |reason: String| error(Fault::Program { path: shown.clone(), reason });
+        let bytes = read_program(path).map_err(|e| refuse(e.to_string()))?;
+        let found = FileDigests::of_bytes(&bytes);
+        if let Some(expected) = expected
+            && expected != found
+        {
+            return Err(error(Fault::DigestMismatch {
+                path: shown.clone(),
+                expected: Box::new(expected),
+                found: Box::new(found),
+            }));
+        }
+        let image = match interpreter(&bytes) {
+            Some(interpreter) => Image::Script { bytes: bytes.into(), interpreter },
+            None => {
+                let sealed = seal(&bytes).map_err(|e| refuse(format!("no sealed copy in memory: {e}")))?;
+                Image::Sealed(Arc::new(sealed))
+            }
+        };
+        Ok(Self { path: path.to_owned(), digests: Some(found), image })
+    }
+
+    /// The program that is running now. It is executed from its open file, so replacing the file
+    /// on disk meanwhile has no effect.
+    #[must_use]
+    pub fn current() -> Self {
+        Self { path: PathBuf::from("/proc/self/exe"), digests: None, image: Image::Current }
+    }
+
+    /// Where it was found.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its digests; none for a built-in, which is the engine itself.
+    #[must_use]
+    pub fn digests(&self) -> Option<FileDigests> {
+        self.digests
+    }
+
+    /// The interpreter that its first line names, if it is a script. The digests do not cover it.
+    #[must_use]
+    pub fn interpreter(&self) -> Option<&str> {
+        match &self.image {
+            Image::Script { interpreter, .. } => Some(interpreter),
+            Image::Current | Image::Sealed(_) => None,
+        }
+    }
+
+    /// The launcher reaches our open files through `/proc`, so that no descriptor has to be made
+    /// inheritable, which would leak it into every other child as well.
+    pub(crate) fn source(&self) -> Source {
+        let engine = std::process::id();
+        match &self.image {
+            Image::Current => Source::Open(format!("/proc/{engine}/exe")),
+            Image::Sealed(fd) => Source::Open(format!("/proc/{engine}/fd/{}", fd.as_raw_fd())),
+            Image::Script { bytes, .. } => Source::Write(Arc::clone(bytes)),
+        }
+    }
+}
+
+fn read_program(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(PROGRAM_MAX_BYTES)).unwrap_or(0));
+    file.take(PROGRAM_MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > PROGRAM_MAX_BYTES {
+        return Err(io::Error::other(format!("it is larger than {PROGRAM_MAX_BYTES} bytes")));
+    }
+    if bytes.is_empty() {
+        return Err(io::Error::other("it is empty"));
+    }
+    Ok(bytes)
+}
+
+fn interpreter(bytes: &[u8]) -> Option<String> {
+    let line = bytes.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
+    Some(String::from_utf8_lossy(line).trim().chars().take(256).collect())
+}
+
+fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Kernels before 6.3 do not know the flag, and make every memfd executable.
+    let fd = memfd_create("rectify-provider", flags | MemfdFlags::EXEC)
+        .or_else(|_| memfd_create("rectify-provider", flags))?;
+    let mut file = File::from(fd);
+    file.write_all(bytes)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals)?;
+    Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn a_sealed_copy_cannot_be_written() {
+        let fd = seal(b"\x7fELF").unwrap();
+        let mut file = File::from(fd);
+        assert!(file.write_all(b"x").is_err());
+        assert!(file.set_len(0).is_err());
+    }
+
+    #[test]
+    fn the_interpreter_of_a_script_is_named() {
+        assert_eq!(interpreter(b"#! /usr/bin/env python3\nx").as_deref(), Some("/usr/bin/env python3"));
+        assert_eq!(interpreter(b"\x7fELF"), None);
+    }
+}

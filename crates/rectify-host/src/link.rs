@@ -1,0 +1,371 @@
+//! What the tasks of one session share: requests under way, the first fault, signs of life.
+
+use crate::{
+    error::{Fault, HostError},
+    limiter::{Limiter, Verdict},
+    spec::{Notice, Observer},
+    stderr::Tail,
+};
+use rectify_protocol::{
+    frame::RpcError,
+    message::{Log, Progress, method},
+};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{
+    collections::BTreeMap,
+    process::Child,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+/// A result, or the refusal of the request as a whole.
+pub(crate) type Reply = Result<Box<RawValue>, RpcError>;
+
+/// Shared by the reader, the writer, the supervisor and the callers.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    epoch: Instant,
+    heard_ms: AtomicU64,
+    answered_ms: AtomicU64,
+    pub(crate) greeted: AtomicBool,
+    /// The provider closed its output.
+    pub(crate) hung_up: AtomicBool,
+    state: Mutex<State>,
+    /// Something ended the session: a fault, or the end of its output.
+    pub(crate) stop: Notify,
+    gone: watch::Sender<bool>,
+    /// The process group, until its leader is collected.
+    group: Mutex<Option<Pid>>,
+    tail: Mutex<Tail>,
+    limiter: Mutex<Limiter>,
+    observer: Option<Observer>,
+}
+
+struct State {
+    pending: BTreeMap<u64, Pending>,
+    next: u64,
+    fault: Option<HostError>,
+    closing: bool,
+    outgoing: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    operations: BTreeMap<u64, String>,
+}
+
+struct Pending {
+    method: &'static str,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// One line from a provider. The parts are not parsed further here.
+#[derive(Deserialize)]
+struct Incoming<'a> {
+    jsonrpc: String,
+    #[serde(default)]
+    id: Option<u64>,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default, borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<RpcError>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(
+        name: String,
+        group: Pid,
+        outgoing: mpsc::UnboundedSender<Vec<u8>>,
+        observer: Option<Observer>,
+    ) -> Self {
+        let epoch = Instant::now();
+        Self {
+            name,
+            epoch,
+            heard_ms: AtomicU64::new(0),
+            answered_ms: AtomicU64::new(0),
+            greeted: AtomicBool::new(false),
+            hung_up: AtomicBool::new(false),
+            state: Mutex::new(State {
+                pending: BTreeMap::new(),
+                next: 1,
+                fault: None,
+                closing: false,
+                outgoing: Some(outgoing),
+                operations: BTreeMap::new(),
+            }),
+            stop: Notify::new(),
+            gone: watch::Sender::new(false),
+            group: Mutex::new(Some(group)),
+            tail: Mutex::new(Tail::default()),
+            limiter: Mutex::new(Limiter::new(epoch)),
+            observer,
+        }
+    }
+
+    // Time.
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn hear(&self) {
+        self.heard_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn heard(&self) -> Instant {
+        self.epoch + Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
+    }
+
+    fn answered(&self) -> Instant {
+        self.epoch + Duration::from_millis(self.answered_ms.load(Ordering::Relaxed))
+    }
+
+    // Standard error and the log.
+
+    pub(crate) fn with_tail<T>(&self, f: impl FnOnce(&mut Tail) -> T) -> T {
+        f(&mut lock(&self.tail))
+    }
+
+    pub(crate) fn judge(&self, bytes: usize) -> Verdict {
+        lock(&self.limiter).judge(bytes, Instant::now())
+    }
+
+    // Faults.
+
+    /// An error that does not end the session.
+    pub(crate) fn error(&self, place: &str, fault: Fault) -> HostError {
+        HostError::new(&self.name, place, fault)
+    }
+
+    /// Records why the session ends, unless that is known already, and has the process ended.
+    pub(crate) fn fail(&self, place: Option<&str>, fault: Fault) {
+        let mut state = lock(&self.state);
+        if state.fault.is_none() {
+            let place = place.map_or_else(|| state.place().to_owned(), str::to_owned);
+            let mut error = self.error(&place, fault);
+            error.stderr = self.with_tail(|tail| tail.excerpt());
+            state.fault = Some(error);
+        }
+        drop(state);
+        self.stop.notify_one();
+    }
+
+    /// The provider closed its output. Why becomes known when it ends.
+    pub(crate) fn hang_up(&self) {
+        self.hung_up.store(true, Ordering::Relaxed);
+        self.stop.notify_one();
+    }
+
+    /// Waits until no process is left, and says why.
+    pub(crate) async fn fault(&self) -> HostError {
+        self.wait_gone().await;
+        let fault = lock(&self.state).fault.clone();
+        fault.unwrap_or_else(|| self.error("idle", Fault::SessionOver))
+    }
+
+    pub(crate) async fn wait_gone(&self) {
+        // The sender is in `self`, so waiting cannot fail.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+    }
+
+    // The process.
+
+    /// Sends a signal to the whole group, unless its leader has been collected.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(group) = *lock(&self.group) {
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Ends what is left of the group and collects its leader, which has ended. In this order, so
+    /// that the number cannot belong to others yet.
+    pub(crate) fn collect(&self, child: &mut Child) -> String {
+        let mut group = lock(&self.group);
+        if let Some(pid) = group.take() {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        child.wait().map_or_else(|e| e.to_string(), |status| status.to_string())
+    }
+
+    /// The process is gone: whoever waits for an answer gets the fault.
+    pub(crate) fn finish(&self, status: String) {
+        let mut state = lock(&self.state);
+        if state.fault.is_none() {
+            let fault = if state.closing { Fault::SessionOver } else { Fault::Exited(status) };
+            let place = if self.greeted.load(Ordering::Relaxed) { state.place() } else { method::INITIALIZE };
+            let mut error = self.error(place, fault);
+            error.stderr = self.with_tail(|tail| tail.excerpt());
+            state.fault = Some(error);
+        }
+        state.pending.clear();
+        state.outgoing = None;
+        drop(state);
+        self.gone.send_replace(true);
+    }
+
+    // Requests.
+
+    /// Announces that the session ends in good order.
+    pub(crate) fn closing(&self) {
+        lock(&self.state).closing = true;
+    }
+
+    /// Closes the provider's input after what has been sent.
+    pub(crate) fn close_input(&self) {
+        lock(&self.state).outgoing = None;
+    }
+
+    /// Opens a request; `None` if the session has a fault.
+    pub(crate) fn open(&self, method: &'static str) -> Option<(u64, oneshot::Receiver<Reply>)> {
+        let mut state = lock(&self.state);
+        if state.fault.is_some() || *self.gone.borrow() {
+            return None;
+        }
+        let id = state.next;
+        state.next += 1;
+        let (reply, receiver) = oneshot::channel();
+        state.pending.insert(id, Pending { method, reply });
+        Some((id, receiver))
+    }
+
+    /// Forgets a request that was not sent after all.
+    pub(crate) fn withdraw(&self, id: u64) {
+        lock(&self.state).pending.remove(&id);
+    }
+
+    /// Hands a line to the writer. What it cannot send is answered by the fault that stopped it.
+    pub(crate) fn send(&self, line: Vec<u8>) {
+        if let Some(outgoing) = &lock(&self.state).outgoing {
+            let _ = outgoing.send(line);
+        }
+    }
+
+    /// Notes which operation a request carries.
+    pub(crate) fn begin_operation(&self, id: u64, op_id: &str) {
+        lock(&self.state).operations.insert(id, op_id.to_owned());
+    }
+
+    pub(crate) fn end_operation(&self, id: u64) {
+        lock(&self.state).operations.remove(&id);
+    }
+
+    /// The request that carries an operation now.
+    pub(crate) fn request_of(&self, op_id: &str) -> Option<u64> {
+        lock(&self.state).operations.iter().find(|(_, op)| *op == op_id).map(|(id, _)| *id)
+    }
+
+    /// Waits for the answer to a request. The time counts from when it was sent, or from the last
+    /// answer to another request, since a provider may answer one after the other.
+    pub(crate) async fn reply(
+        &self,
+        method: &'static str,
+        mut receiver: oneshot::Receiver<Reply>,
+        budget: Duration,
+    ) -> Result<Box<RawValue>, HostError> {
+        let sent = Instant::now();
+        loop {
+            let deadline = sent.max(self.answered()) + budget;
+            tokio::select! {
+                biased;
+                reply = &mut receiver => return match reply {
+                    Ok(Ok(result)) => Ok(result),
+                    Ok(Err(refusal)) => Err(self.error(method, Fault::Refused(refusal))),
+                    Err(_) => Err(self.fault().await),
+                },
+                () = sleep_until(deadline) => {
+                    if sent.max(self.answered()) + budget <= Instant::now() {
+                        self.fail(Some(method), Fault::Deadline { ms: budget.as_millis() });
+                        return Err(self.fault().await);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes one line from the provider.
+    pub(crate) fn dispatch(&self, line: &[u8]) -> Result<(), Fault> {
+        let text = std::str::from_utf8(line).map_err(|e| Fault::Garbage(e.to_string()))?;
+        let frame: Incoming<'_> = serde_json::from_str(text).map_err(|e| {
+            if e.is_data() { Fault::AnswerShape(e.to_string()) } else { Fault::Garbage(e.to_string()) }
+        })?;
+        if frame.jsonrpc != "2.0" {
+            return Err(Fault::AnswerShape(format!("`jsonrpc` is `{}`", frame.jsonrpc)));
+        }
+        match (frame.id, frame.method, frame.error) {
+            (Some(_), Some(method), _) => Err(Fault::Request(method)),
+            (None, Some(method), _) => self.notification(&method, frame.params),
+            (Some(_), None, Some(_)) if frame.result.is_some() => {
+                Err(Fault::AnswerShape("it has both a result and an error".into()))
+            }
+            (Some(id), None, Some(error)) => self.answer(id, Err(error)),
+            (Some(id), None, None) => self.answer(id, Ok(frame.result.unwrap_or(RawValue::NULL).to_owned())),
+            (None, None, Some(error)) => Err(Fault::Refused(error)),
+            (None, None, None) => Err(Fault::AnswerShape("it is neither answer nor notification".into())),
+        }
+    }
+
+    fn answer(&self, id: u64, reply: Reply) -> Result<(), Fault> {
+        self.answered_ms.store(self.now_ms(), Ordering::Relaxed);
+        let mut state = lock(&self.state);
+        match state.pending.remove(&id) {
+            Some(pending) => {
+                drop(state);
+                // Whoever asked may have lost interest.
+                let _ = pending.reply.send(reply);
+                Ok(())
+            }
+            None if id >= state.next => Err(Fault::AnswerUnknown(id)),
+            None => Err(Fault::AnswerTwice(id)),
+        }
+    }
+
+    fn notification(&self, name: &str, params: Option<&RawValue>) -> Result<(), Fault> {
+        let body = params.map_or("null", RawValue::get);
+        let shape = |e: serde_json::Error| Fault::AnswerShape(format!("{name}: {e}"));
+        let notice = match name {
+            method::PROGRESS => {
+                let Progress { id, message } = serde_json::from_str(body).map_err(shape)?;
+                let op_id = lock(&self.state).operations.get(&id).cloned();
+                Notice::Progress { op_id, message }
+            }
+            method::LOG => {
+                let Log { level, message } = serde_json::from_str(body).map_err(shape)?;
+                Notice::Log { level, message }
+            }
+            // A later minor version may have more.
+            _ => return Ok(()),
+        };
+        let (level, message) = match &notice {
+            Notice::Progress { message, .. } => ("progress", message),
+            Notice::Log { level, message } => (level.as_str(), message),
+        };
+        if let Verdict::Keep(dropped) = self.judge(message.len()) {
+            tracing::debug!(provider = %self.name, dropped, level, message = %message.escape_debug());
+            if let Some(Observer(hear)) = &self.observer {
+                hear(notice);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// The oldest request under way, other than our own questions for a sign of life.
+    fn place(&self) -> &'static str {
+        self.pending.values().map(|p| p.method).find(|m| *m != method::PING).unwrap_or("idle")
+    }
+}

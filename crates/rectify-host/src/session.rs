@@ -1,0 +1,552 @@
+//! One provider process and the conversation with it.
+
+use crate::{
+    batch,
+    confine::Confinement,
+    error::{Fault, HostError},
+    handshake::{Failure, Handshake},
+    launch,
+    lines::{LineError, Lines},
+    link::Shared,
+    process::supervise,
+    review::Review,
+    spec::{SessionSpec, Timings},
+    stderr, strict,
+};
+use rectify_base::{TypeName, limits::FRAME_MAX_BYTES};
+use rectify_protocol::{
+    Frame, ItemError, Manifest, Mutated,
+    message::{
+        Applied, Apply, BatchResult, Cancel, Configure, DesiredItem, ItemResult, Mode, OpStatus,
+        OpStatusQuery, PlanAnswer, PlanItem, ReadAnswer, ReadItem, method,
+    },
+};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, value::RawValue};
+use std::{
+    collections::VecDeque,
+    os::fd::OwnedFd,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt, Interest, unix::AsyncFd},
+    net::unix::pipe,
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
+
+/// A provider process that has greeted and is configured. Dropping it kills its process group.
+///
+/// All methods take `&self`: requests of several callers share the pipe.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    manifest: Manifest,
+    mode: Mode,
+    timings: Timings,
+    confinement: Confinement,
+}
+
+/// What is left of a session that ended in good order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The end of what the provider wrote to standard error, at most 64 KiB.
+    pub stderr: String,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+type Answers<T> = Vec<Result<T, ItemError>>;
+
+impl Session {
+    /// Starts the provider, confines it if asked to, greets and configures it. Must be called in a
+    /// tokio runtime with time and I/O.
+    ///
+    /// # Errors
+    /// [`HostError`] with the place `launch`, `initialize` or `configure`; no process is left then.
+    pub async fn start(spec: SessionSpec) -> Result<Self, HostError> {
+        let name = spec.manifest.name.clone();
+        let error = |fault| HostError::new(&name, "launch", fault);
+        launch::check_directories(&spec).map_err(error)?;
+        let configure = configuration(&spec).map_err(error)?;
+        let handshake = Handshake::new(&spec, number().map_err(error)?, number().map_err(error)?);
+        let handshake = handshake.map_err(error)?;
+        let (shared, greeted) = run(&spec, handshake).map_err(error)?;
+
+        // From here on the guard ends the process whatever happens.
+        let mut session = Self {
+            shared,
+            manifest: spec.manifest,
+            mode: spec.mode,
+            timings: spec.timings,
+            confinement: Confinement::none(),
+        };
+        let limit = spec.timings.handshake;
+        match timeout(limit, greeted).await {
+            Ok(Ok(confinement)) => session.confinement = confinement,
+            // The reading task found a fault, or the end.
+            Ok(Err(_)) => return Err(session.shared.fault().await),
+            Err(_) => {
+                let fault = Fault::HandshakeTimeout { ms: limit.as_millis() };
+                session.shared.fail(Some(method::INITIALIZE), fault);
+                return Err(session.shared.fault().await);
+            }
+        }
+        match session.call(method::CONFIGURE, &configure, limit).await {
+            Ok(_) => Ok(session),
+            Err(error) => {
+                session.shared.fail(Some(method::CONFIGURE), (*error.fault).clone());
+                Err(session.shared.fault().await)
+            }
+        }
+    }
+
+    /// What was achieved of the confinement.
+    #[must_use]
+    pub fn confinement(&self) -> &Confinement {
+        &self.confinement
+    }
+
+    /// What the session may do.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Checks properties beyond their schema.
+    ///
+    /// # Errors
+    /// [`HostError`]; failures of single items are in the list.
+    pub async fn validate(&self, items: Vec<DesiredItem>) -> Result<Answers<()>, HostError> {
+        self.batch(method::VALIDATE, &items, |item| &item.type_name).await
+    }
+
+    /// The canonical form of properties.
+    ///
+    /// # Errors
+    /// [`HostError`]; failures of single items are in the list.
+    pub async fn normalize(&self, items: Vec<DesiredItem>) -> Result<Answers<Map<String, Value>>, HostError> {
+        self.batch(method::NORMALIZE, &items, |item| &item.type_name).await
+    }
+
+    /// The states now, in the order of the items.
+    ///
+    /// # Errors
+    /// [`HostError`]; failures of single items are in the list.
+    pub async fn read(&self, items: Vec<ReadItem>) -> Result<Answers<ReadAnswer>, HostError> {
+        if self.mode != Mode::Apply && items.iter().any(|item| item.capture) {
+            return Err(self.forbidden("capture of a before-image"));
+        }
+        self.batch(method::READ, &items, |item| &item.type_name).await
+    }
+
+    /// What would change, in the order of the items.
+    ///
+    /// # Errors
+    /// [`HostError`]; failures of single items are in the list.
+    pub async fn plan(&self, items: Vec<PlanItem>) -> Result<Answers<PlanAnswer>, HostError> {
+        if self.mode == Mode::Read {
+            return Err(self.forbidden(method::PLAN));
+        }
+        self.batch(method::PLAN, &items, |item| &item.type_name).await
+    }
+
+    /// Makes one planned change. At the operation's deadline it is cancelled; a little later the
+    /// provider is given up.
+    ///
+    /// # Errors
+    /// [`Fault::UnknownOutcome`] wherever the answer was lost after the request may have been
+    /// sent: whether the change was made is not known then. Any other [`HostError`] means that
+    /// nothing was done. The inner error is the provider's own; its `mutated` says what is known.
+    pub async fn apply(&self, op: Apply) -> Result<Result<Applied, ItemError>, HostError> {
+        if self.mode != Mode::Apply {
+            return Err(self.forbidden(method::APPLY));
+        }
+        let Some(descriptor) = self.manifest.descriptor(&op.type_name) else {
+            return Err(self.unknown_type(method::APPLY, &op.type_name));
+        };
+        let Some((id, receiver)) = self.shared.open(method::APPLY) else {
+            return Err(self.over(method::APPLY).await);
+        };
+        let line = match self.line(id, method::APPLY, &op) {
+            Ok(line) => line,
+            Err(error) => {
+                self.shared.withdraw(id);
+                return Err(error);
+            }
+        };
+        self.shared.begin_operation(id, &op.op_id);
+        self.shared.send(line);
+        let deadline = Duration::from_millis(op.deadline_ms);
+        let answer = self.shared.reply(method::APPLY, receiver, deadline + self.timings.apply_grace);
+        tokio::pin!(answer);
+        let reply = tokio::select! {
+            biased;
+            reply = &mut answer => reply,
+            () = sleep(deadline) => {
+                self.send_cancel(id);
+                answer.await
+            }
+        };
+        self.shared.end_operation(id);
+        let unknown = |cause: HostError| HostError {
+            fault: Box::new(Fault::UnknownOutcome { op_id: op.op_id.clone(), cause: cause.fault }),
+            place: method::APPLY.into(),
+            ..cause
+        };
+        let result = match reply {
+            Ok(body) => decode::<ItemResult<Applied>>(&body).and_then(|result| {
+                if let ItemResult::Ok(applied) = &result {
+                    applied.review(descriptor)?;
+                }
+                Ok(result.into_result())
+            }),
+            // A refusal of the request as a whole: nothing was done.
+            Err(error) if matches!(*error.fault, Fault::Refused(_)) => return Err(error),
+            Err(error) => return Err(unknown(error)),
+        };
+        match result {
+            Ok(result) => Ok(result),
+            Err(fault) => {
+                self.shared.fail(Some(method::APPLY), fault);
+                Err(unknown(self.shared.fault().await))
+            }
+        }
+    }
+
+    /// What the provider's ledger knows of an operation.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn op_status(&self, op_id: &str) -> Result<OpStatus, HostError> {
+        let query = OpStatusQuery { op_id: op_id.into() };
+        let body = self.call(method::OP_STATUS, &query, self.timings.handshake).await?;
+        match decode(&body) {
+            Ok(status) => Ok(status),
+            Err(fault) => Err(self.fatal(method::OP_STATUS, fault).await),
+        }
+    }
+
+    /// Asks the provider to stop an operation that is under way. It is answered all the same.
+    /// Returns whether there was one.
+    pub fn cancel(&self, op_id: &str) -> bool {
+        let request = self.shared.request_of(op_id);
+        if let Some(id) = request {
+            self.send_cancel(id);
+        }
+        request.is_some()
+    }
+
+    /// Ends the session: asks, closes the provider's input, waits; after the time limit, kills.
+    ///
+    /// # Errors
+    /// The fault that had ended it already, or [`Fault::Deadline`] if it had to be killed.
+    pub async fn shutdown(self) -> Result<Ended, HostError> {
+        self.shared.closing();
+        let limit = self.timings.exit;
+        let asked = self.call(method::SHUTDOWN, &serde_json::json!({}), limit).await;
+        self.shared.close_input();
+        if asked.is_ok() && timeout(limit, self.shared.wait_gone()).await.is_err() {
+            self.shared.fail(Some(method::SHUTDOWN), Fault::Deadline { ms: limit.as_millis() });
+        }
+        let error = self.shared.fault().await;
+        match *error.fault {
+            Fault::SessionOver => Ok(Ended { stderr: self.stderr() }),
+            _ => Err(error),
+        }
+    }
+
+    /// The end of what the provider wrote to standard error so far, at most 64 KiB.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.shared.with_tail(|tail| tail.text())
+    }
+
+    // Requests.
+
+    /// One request, one answer.
+    async fn call<T: Serialize>(
+        &self,
+        method: &'static str,
+        params: &T,
+        budget: Duration,
+    ) -> Result<Box<RawValue>, HostError> {
+        let Some((id, receiver)) = self.shared.open(method) else {
+            return Err(self.over(method).await);
+        };
+        match self.line(id, method, params) {
+            Ok(line) => self.shared.send(line),
+            Err(error) => {
+                self.shared.withdraw(id);
+                return Err(error);
+            }
+        }
+        self.shared.reply(method, receiver, budget).await
+    }
+
+    fn line<T: Serialize>(&self, id: u64, method: &'static str, params: &T) -> Result<Vec<u8>, HostError> {
+        let line = Frame::request(id, method, params).and_then(|frame| frame.to_line()).map_err(|e| {
+            let fault = Fault::System { what: "a request cannot be written as JSON", reason: e.to_string() };
+            self.shared.error(method, fault)
+        })?;
+        if line.len() > FRAME_MAX_BYTES {
+            let fault = Fault::ItemTooLarge { index: 0, size: line.len(), limit: FRAME_MAX_BYTES };
+            return Err(self.shared.error(method, fault));
+        }
+        Ok(line)
+    }
+
+    /// Many items in few requests, some of them under way at once.
+    async fn batch<I: Serialize, T: DeserializeOwned + Review>(
+        &self,
+        method: &'static str,
+        items: &[I],
+        type_of: impl Fn(&I) -> &TypeName,
+    ) -> Result<Answers<T>, HostError> {
+        let mut descriptors = Vec::with_capacity(items.len());
+        for item in items {
+            let name = type_of(item);
+            match self.manifest.descriptor(name) {
+                Some(descriptor) => descriptors.push(descriptor),
+                None => return Err(self.unknown_type(method, name)),
+            }
+        }
+        let mut answers = Vec::with_capacity(items.len());
+        let mut window = VecDeque::with_capacity(batch::WINDOW);
+        let mut first = 0;
+        while first < items.len() || !window.is_empty() {
+            while first < items.len() && window.len() < batch::WINDOW {
+                let Some((id, receiver)) = self.shared.open(method) else {
+                    return Err(self.over(method).await);
+                };
+                match batch::request(id, method, items, first) {
+                    Ok((line, count)) => {
+                        self.shared.send(line);
+                        window.push_back((first, count, receiver));
+                        first += count;
+                    }
+                    Err(fault) => {
+                        self.shared.withdraw(id);
+                        return Err(self.shared.error(method, fault));
+                    }
+                }
+            }
+            let Some((start, count, receiver)) = window.pop_front() else { break };
+            let asked = descriptors.get(start..start + count).unwrap_or_default();
+            let budget: Duration = asked.iter().map(|d| Duration::from_millis(d.read_timeout_ms)).sum();
+            let body = self.shared.reply(method, receiver, budget.min(self.timings.batch_max)).await?;
+            let results: BatchResult<T> = match decode(&body) {
+                Ok(results) => results,
+                Err(fault) => return Err(self.fatal(method, fault).await),
+            };
+            if results.items.len() != count {
+                let fault = Fault::AnswerCount { expected: count, found: results.items.len() };
+                return Err(self.fatal(method, fault).await);
+            }
+            for (descriptor, result) in asked.iter().zip(results.items) {
+                let review = match &result {
+                    ItemResult::Ok(answer) => answer.review(descriptor),
+                    ItemResult::Error(error) => harmless(error),
+                };
+                if let Err(fault) = review {
+                    return Err(self.fatal(method, fault).await);
+                }
+                answers.push(result.into_result());
+            }
+        }
+        Ok(answers)
+    }
+
+    fn send_cancel(&self, id: u64) {
+        if let Ok(line) = Frame::notification(method::CANCEL, &Cancel { id }).and_then(|f| f.to_line()) {
+            self.shared.send(line);
+        }
+    }
+
+    // Errors.
+
+    /// The provider broke the protocol: the session ends.
+    async fn fatal(&self, method: &'static str, fault: Fault) -> HostError {
+        self.shared.fail(Some(method), fault);
+        self.shared.fault().await
+    }
+
+    /// The session had ended before the request: nothing was sent.
+    async fn over(&self, method: &'static str) -> HostError {
+        let first = self.shared.fault().await;
+        if matches!(*first.fault, Fault::SessionOver) {
+            self.shared.error(method, Fault::SessionOver)
+        } else {
+            first
+        }
+    }
+
+    fn forbidden(&self, method: &'static str) -> HostError {
+        let mode = match self.mode {
+            Mode::Read => "read",
+            Mode::Plan => "plan",
+            Mode::Apply => "apply",
+        };
+        self.shared.error(method, Fault::Mode { method, mode })
+    }
+
+    fn unknown_type(&self, method: &'static str, name: &TypeName) -> HostError {
+        self.shared.error(method, Fault::UnknownType(name.to_string()))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.fail(None, Fault::SessionOver);
+        self.shared.signal(Signal::KILL);
+    }
+}
+
+/// Reads an answer under the rules for what a provider sends.
+fn decode<T: DeserializeOwned>(body: &RawValue) -> Result<T, Fault> {
+    let shape = |e: serde_json::Error| Fault::AnswerShape(e.to_string());
+    strict::check(body.get()).map_err(shape)?;
+    serde_json::from_str(body.get()).map_err(shape)
+}
+
+/// A request that only looks cannot have changed anything.
+fn harmless(error: &ItemError) -> Result<(), Fault> {
+    match error.mutated {
+        Mutated::No => Ok(()),
+        Mutated::Maybe | Mutated::Yes => {
+            Err(Fault::AnswerShape("an item that only looks says that it changed something".into()))
+        }
+    }
+}
+
+fn configuration(spec: &SessionSpec) -> Result<Configure, Fault> {
+    let root = spec.root.as_deref().map(|root| {
+        root.to_str().map(str::to_owned).ok_or_else(|| Fault::Directories {
+            path: root.display().to_string(),
+            reason: "it is not UTF-8".into(),
+        })
+    });
+    let plan_commands = if spec.mode == Mode::Plan { spec.plan_commands.clone() } else { Vec::new() };
+    Ok(Configure { root: root.transpose()?, plan_commands })
+}
+
+/// 128 random bits in hexadecimal.
+fn number() -> Result<String, Fault> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Fault::System { what: "no random number", reason: e.to_string() })?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+type Greeted = oneshot::Receiver<Confinement>;
+
+/// Starts the process and the tasks that serve it.
+fn run(spec: &SessionSpec, handshake: Handshake) -> Result<(Arc<Shared>, Greeted), Fault> {
+    let system = |what| move |e: std::io::Error| Fault::System { what, reason: e.to_string() };
+    let mut child = launch::spawn(spec, handshake.launch())?;
+    let group = Pid::from_child(&child);
+    let mut plumb = || {
+        let missing = || std::io::Error::other("it was not made");
+        let stdin = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);
+        let stdout = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);
+        let stderr = OwnedFd::from(child.stderr.take().ok_or_else(missing)?);
+        let process = pidfd_open(group, PidfdFlags::empty())?;
+        Ok((
+            pipe::Sender::from_owned_fd(stdin)?,
+            pipe::Receiver::from_owned_fd(stdout)?,
+            pipe::Receiver::from_owned_fd(stderr)?,
+            watch(process)?,
+        ))
+    };
+    let (stdin, stdout, stderr, process) = match plumb().map_err(system("the pipes to the provider")) {
+        Ok(parts) => parts,
+        Err(fault) => {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            let _ = child.wait();
+            return Err(fault);
+        }
+    };
+    let (outgoing, lines) = mpsc::unbounded_channel();
+    let shared =
+        Arc::new(Shared::new(spec.manifest.name.clone(), group, outgoing.clone(), spec.observer.clone()));
+    let (greet, greeted) = oneshot::channel();
+    tokio::spawn(write(stdin, lines));
+    let reader = tokio::spawn(read(stdout, Arc::clone(&shared), handshake, outgoing, greet));
+    let errors = tokio::spawn(stderr::forward(stderr, Arc::clone(&shared)));
+    tokio::spawn(supervise(Arc::clone(&shared), child, process, [reader, errors], spec.timings));
+    Ok((shared, greeted))
+}
+
+#[expect(
+    deprecated,
+    reason = "deprecated for types that may name another descriptor later; an OwnedFd cannot, and the \
+              replacement is unsafe"
+)]
+fn watch(process: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(process, Interest::READABLE)
+}
+
+/// Writes lines until nobody can send any more; then closes the pipe. While this waits for a full
+/// pipe, the reading goes on.
+async fn write(mut pipe: pipe::Sender, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) {
+    while let Some(line) = lines.recv().await {
+        // The reader notices why.
+        if pipe.write_all(&line).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Reads until the end: the greeting, then answers. After a fault it only drains.
+async fn read(
+    pipe: impl AsyncRead + Unpin,
+    shared: Arc<Shared>,
+    handshake: Handshake,
+    outgoing: mpsc::UnboundedSender<Vec<u8>>,
+    greet: oneshot::Sender<Confinement>,
+) {
+    let mut lines = Lines::new(pipe, || shared.hear());
+    let launched = handshake.launched(&mut lines).await;
+    let (place, greeted) = match launched {
+        Ok(confinement) => {
+            let greeted = handshake.greet(&mut lines, &outgoing).await;
+            (method::INITIALIZE, greeted.map(|()| confinement))
+        }
+        Err(failure) => ("launch", Err(failure)),
+    };
+    // Only the session's own sender must keep the pipe open.
+    drop(outgoing);
+    match greeted {
+        Ok(confinement) => {
+            shared.greeted.store(true, Ordering::Relaxed);
+            let _ = greet.send(confinement);
+        }
+        Err(Failure::Fault(fault)) => {
+            shared.fail(Some(place), fault);
+            drop(greet);
+            return lines.drain().await;
+        }
+        Err(Failure::End) => return shared.hang_up(),
+    }
+    let mut line = Vec::new();
+    let fault = loop {
+        match lines.next(&mut line, FRAME_MAX_BYTES).await {
+            Ok(true) => {
+                if let Err(fault) = shared.dispatch(&line) {
+                    break fault;
+                }
+            }
+            Ok(false) => return shared.hang_up(),
+            Err(LineError::TooLarge) => break Fault::FrameTooLarge { limit: FRAME_MAX_BYTES },
+            Err(LineError::Io(e)) => break Fault::System { what: "the pipe failed", reason: e.to_string() },
+        }
+    };
+    shared.fail(None, fault);
+    lines.drain().await;
+}
