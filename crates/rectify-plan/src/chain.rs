@@ -127,7 +127,7 @@ impl<'g> Chains<'g> {
             Basis::Unknown(format!("`{address}` {why}"))
         };
         for origin in links.above.iter().filter_map(|link| self.origin(*link)) {
-            let known = proposals(origin).is_some_and(|proposal| leaves_directory(proposal));
+            let known = proposals(origin).is_some_and(leaves_directory);
             if !known {
                 return unknown(origin, "changes a directory above it in a way that decides what is there");
             }

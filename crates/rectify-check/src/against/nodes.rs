@@ -1,0 +1,178 @@
+//! What became of each node, and whether it had to.
+
+use super::{Case, Fate};
+use crate::{Invariant, notes::Notes};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    vec::Vec,
+};
+use rectify_base::{Address, TargetName, fingerprint::fingerprint};
+use rectify_model::{
+    graph::{EdgeKind, Node},
+    observation::Answer,
+    plan::{Deferred, Unchanged},
+};
+
+/// Code of a deferral that follows from an earlier one.
+const AFTER_DEFERRED: &str = "plan-after-deferred";
+
+pub(super) fn run(case: &Case<'_>, notes: &mut Notes) {
+    once(case, notes);
+    in_order(case, notes);
+    graph_order(case, notes);
+    for node in &case.graph.nodes {
+        let Some(fate) = case.fate(&node.target, &node.address) else { continue };
+        ancestors(case, node, fate, notes);
+        let Some(answer) = case.answer(node) else { continue };
+        match (fate, answer) {
+            (Fate::Deferred(at, entry), answer) => deferral(case, node, at, entry, answer, notes),
+            (Fate::Step(at, _), Answer::Changed(_)) => {
+                let fired = fired(case, node).unwrap_or(true);
+                let place = || format!("/steps/{at}");
+                notes.require(fired, Invariant::Trigger, place, "nothing that triggers it changes");
+            }
+            (Fate::Step(at, _), Answer::Unchanged { .. } | Answer::Undecided { .. }) => {
+                notes.add(Invariant::Complete, format!("/steps/{at}"), "nothing was found to change here");
+            }
+            (Fate::Unchanged(at, entry), answer) => unchanged(case, node, at, entry, answer, notes),
+        }
+    }
+}
+
+/// Whether a trigger of the node changes; nothing if it has no triggers.
+fn fired(case: &Case<'_>, node: &Node) -> Option<bool> {
+    let triggers: Vec<&Address> =
+        node.edges.iter().filter(|edge| edge.kind == EdgeKind::OnChange).map(|edge| &edge.from).collect();
+    let changes = |from: &&Address| matches!(case.fates.get(&(&node.target, *from)), Some(Fate::Step(..)));
+    (!triggers.is_empty()).then(|| triggers.iter().any(changes))
+}
+
+fn once(case: &Case<'_>, notes: &mut Notes) {
+    let nodes: BTreeSet<(&TargetName, &Address)> =
+        case.graph.nodes.iter().map(|node| (&node.target, &node.address)).collect();
+    for (target, address) in nodes.iter().filter(|key| !case.fates.contains_key(*key)) {
+        notes.add(Invariant::Once, "", format!("`{address}` on `{target}` of the graph is not in the plan"));
+    }
+    for (key, fate) in case.fates.iter().filter(|(key, _)| !nodes.contains(*key)) {
+        let place = match fate {
+            Fate::Step(at, _) => format!("/steps/{at}"),
+            Fate::Unchanged(at, _) => format!("/unchanged/{at}"),
+            Fate::Deferred(at, _) => format!("/deferred/{at}"),
+        };
+        notes.add(Invariant::Once, place, format!("`{}` on `{}` is not in the graph", key.1, key.0));
+    }
+}
+
+/// Each of the three lists follows the graph's order.
+fn in_order(case: &Case<'_>, notes: &mut Notes) {
+    let places: BTreeMap<(&TargetName, &Address), usize> =
+        case.graph.nodes.iter().enumerate().map(|(at, node)| ((&node.target, &node.address), at)).collect();
+    let plan = case.plan;
+    let lists: [(&str, Vec<_>); 3] = [
+        ("steps", plan.steps.iter().map(|e| (&e.target, &e.address)).collect()),
+        ("unchanged", plan.unchanged.iter().map(|e| (&e.target, &e.address)).collect()),
+        ("deferred", plan.deferred.iter().map(|e| (&e.target, &e.address)).collect()),
+    ];
+    for (list, entries) in lists {
+        let mut before = None;
+        for (at, key) in entries.into_iter().enumerate() {
+            let place = places.get(&key).copied();
+            let sorted = place.is_none() || before < place;
+            let message = "the graph's order is another one";
+            notes.require(sorted, Invariant::Sorted, || format!("/{list}/{at}"), message);
+            before = place.or(before);
+        }
+    }
+}
+
+/// The graph's own order: of the nodes whose predecessors are all named, always the smallest address.
+fn graph_order(case: &Case<'_>, notes: &mut Notes) {
+    let mut start = 0;
+    for nodes in case.graph.nodes.chunk_by(|a, b| a.target == b.target) {
+        let mut waits: BTreeMap<&Address, usize> = BTreeMap::new();
+        let mut then: BTreeMap<&Address, Vec<&Address>> = BTreeMap::new();
+        for node in nodes {
+            waits.insert(&node.address, node.edges.len());
+            for edge in &node.edges {
+                then.entry(&edge.from).or_default().push(&node.address);
+            }
+        }
+        let mut free: BTreeSet<&Address> =
+            waits.iter().filter(|(_, count)| **count == 0).map(|(address, _)| *address).collect();
+        for (at, node) in nodes.iter().enumerate() {
+            if free.pop_first() != Some(&node.address) {
+                let place = format!("graph:/nodes/{}", start + at);
+                notes.add(Invariant::GraphOrder, place, "another node comes first in the canonical order");
+                break;
+            }
+            for next in then.remove(&node.address).unwrap_or_default() {
+                if let Some(count) = waits.get_mut(next) {
+                    *count -= 1;
+                    if *count == 0 {
+                        free.insert(next);
+                    }
+                }
+            }
+        }
+        start += nodes.len();
+    }
+}
+
+/// Whether an earlier node that this one waits for is deferred.
+fn deferred_source<'a>(case: &Case<'a>, node: &'a Node) -> Option<&'a Address> {
+    let is_deferred =
+        |from: &&Address| matches!(case.fates.get(&(&node.target, *from)), Some(Fate::Deferred(..)));
+    node.edges.iter().map(|edge| &edge.from).find(is_deferred)
+}
+
+fn ancestors<'a>(case: &Case<'a>, node: &'a Node, fate: Fate<'a>, notes: &mut Notes) {
+    let place = match fate {
+        Fate::Step(at, _) => format!("/steps/{at}"),
+        Fate::Unchanged(at, _) => format!("/unchanged/{at}"),
+        // Direct sources are enough: whatever stands between is deferred itself, or noted.
+        Fate::Deferred(..) => return,
+    };
+    if let Some(source) = deferred_source(case, node) {
+        notes.add(Invariant::AfterDeferred, place, format!("`{source}`, which comes before it, is deferred"));
+    }
+}
+
+fn deferral<'a>(
+    case: &Case<'a>,
+    node: &'a Node,
+    at: usize,
+    entry: &Deferred,
+    answer: &Answer,
+    notes: &mut Notes,
+) {
+    let justified = match answer {
+        Answer::Undecided { code, message } => (code, message) == (&entry.code, &entry.message),
+        Answer::Unchanged { .. } | Answer::Changed(_) => {
+            entry.code == AFTER_DEFERRED && deferred_source(case, node).is_some()
+        }
+    };
+    let message = "neither the observation nor an earlier deferral gives this reason";
+    notes.require(justified, Invariant::Deferral, || format!("/deferred/{at}"), message);
+}
+
+fn unchanged(case: &Case<'_>, node: &Node, at: usize, entry: &Unchanged, answer: &Answer, notes: &mut Notes) {
+    let state = match answer {
+        Answer::Unchanged { state } => state.as_ref(),
+        Answer::Changed(proposal) => {
+            let unfired = fired(case, node) == Some(false);
+            let message = "a change was found here, and nothing keeps it from being made";
+            notes.require(unfired, Invariant::Complete, || format!("/unchanged/{at}"), message);
+            proposal.prior.as_ref()
+        }
+        Answer::Undecided { .. } => {
+            notes.add(Invariant::Complete, format!("/unchanged/{at}"), "it could not be decided");
+            return;
+        }
+    };
+    let Some(facts) = case.graph.types.get(&node.type_name) else { return };
+    let computed = fingerprint(&node.type_name, facts.version, state, &facts.volatile);
+    let message = "it is not the fingerprint of the state that was observed";
+    let place = || format!("/unchanged/{at}/fingerprint");
+    notes.require(computed == Ok(entry.fingerprint), Invariant::Unchanged, place, message);
+}

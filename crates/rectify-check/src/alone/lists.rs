@@ -1,0 +1,199 @@
+//! The lists of a plan as lists: who is in them, how often, in which order, and how many.
+
+use crate::{Invariant, notes::Notes};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+};
+use rectify_base::{Address, RemediationName, TargetName, TypeName, canonical};
+use rectify_model::{
+    Plan,
+    grade::TypeKind,
+    plan::{self, Action, Counts},
+};
+use serde_json::{Map, Value};
+
+pub(super) fn run(plan: &Plan, notes: &mut Notes) {
+    notes.require(
+        plan.format == plan::FORMAT,
+        Invariant::Format,
+        || "/format".into(),
+        "this is not the format of this version",
+    );
+    names(plan, notes);
+    counts(plan, notes);
+    waves(plan, notes);
+    types(plan, notes);
+    profile(plan, notes);
+    identities(plan, notes);
+    notes.require(
+        plan.counts.changes() <= u64::from(plan.limits.changes_max),
+        Invariant::Limits,
+        || "/limits/changes_max".into(),
+        "the plan changes more than it allows",
+    );
+    notes.require(
+        plan.limits.parallel_steps > 0,
+        Invariant::Limits,
+        || "/limits/parallel_steps".into(),
+        "no step may ever run",
+    );
+}
+
+/// Every entry of the four lists, with its place.
+fn entries(plan: &Plan) -> impl Iterator<Item = (&'static str, usize, &TargetName, &Address)> {
+    let steps = plan.steps.iter().enumerate().map(|(at, e)| ("steps", at, &e.target, &e.address));
+    let unchanged = plan.unchanged.iter().enumerate().map(|(at, e)| ("unchanged", at, &e.target, &e.address));
+    let deferred = plan.deferred.iter().enumerate().map(|(at, e)| ("deferred", at, &e.target, &e.address));
+    let gates = plan.gates.iter().enumerate().map(|(at, e)| ("gates", at, &e.target, &e.address));
+    steps.chain(unchanged).chain(deferred).chain(gates)
+}
+
+fn names(plan: &Plan, notes: &mut Notes) {
+    notes.require(!plan.targets.is_empty(), Invariant::Targets, || "/targets".into(), "there is no target");
+    let remediations: BTreeSet<&str> = plan.remediations.keys().map(RemediationName::as_str).collect();
+    let mut seen = BTreeSet::new();
+    let mut before: Option<(&str, &TargetName, &Address)> = None;
+    for (list, at, target, address) in entries(plan) {
+        let place = |field: &str| format!("/{list}/{at}/{field}");
+        if !plan.targets.contains_key(target) {
+            notes.add(Invariant::Targets, place("target"), format!("`{target}` is not a target of the plan"));
+        }
+        if !remediations.contains(address.remediation()) {
+            notes.add(Invariant::Remediations, place("address"), "its remediation is not in the plan");
+        }
+        if !seen.insert((target, address)) {
+            notes.add(
+                Invariant::Once,
+                place("address"),
+                format!("`{address}` on `{target}` is there before"),
+            );
+        }
+        if address.is_gate() != (list == "gates") {
+            notes.add(Invariant::Kind, place("address"), "a gate is not a step, and a step is no gate");
+        }
+        let sorted = before.is_none_or(|(other, target_before, address_before)| {
+            other != list
+                || target_before < target
+                || (target_before == target && (list != "gates" || address_before < address))
+        });
+        notes.require(
+            sorted,
+            Invariant::Sorted,
+            || place("target"),
+            "it stands after what should come later",
+        );
+        before = Some((list, target, address));
+    }
+}
+
+fn counts(plan: &Plan, notes: &mut Notes) {
+    let of = |action: Action| plan.steps.iter().filter(|step| step.action == action).count() as u64;
+    let counted = Counts {
+        create: of(Action::Create),
+        update: of(Action::Update),
+        replace: of(Action::Replace),
+        delete: of(Action::Delete),
+        run: of(Action::Run),
+        unchanged: plan.unchanged.len() as u64,
+        deferred: plan.deferred.len() as u64,
+    };
+    notes.require(
+        counted == plan.counts,
+        Invariant::Counts,
+        || "/counts".into(),
+        "the lists count otherwise",
+    );
+}
+
+fn waves(plan: &Plan, notes: &mut Notes) {
+    let mut seen = BTreeSet::new();
+    for (at, wave) in plan.waves.iter().enumerate() {
+        notes.require(
+            !wave.is_empty(),
+            Invariant::Waves,
+            || format!("/waves/{at}"),
+            "a wave without a target",
+        );
+        for (index, target) in wave.iter().enumerate() {
+            let fine = plan.targets.contains_key(target) && seen.insert(target);
+            let place = || format!("/waves/{at}/{index}");
+            notes.require(fine, Invariant::Waves, place, "not a target of the plan, or there before");
+        }
+    }
+    for target in plan.targets.keys().filter(|target| !seen.contains(target)) {
+        notes.add(Invariant::Waves, "/waves", format!("`{target}` is in no wave"));
+    }
+}
+
+fn types(plan: &Plan, notes: &mut Notes) {
+    let mut used: BTreeMap<&TypeName, String> = BTreeMap::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        used.entry(&step.type_name).or_insert_with(|| format!("/steps/{at}/type"));
+        let Some(facts) = plan.types.get(&step.type_name) else { continue };
+        let fits = match facts.kind {
+            TypeKind::Resource => step.action != Action::Run,
+            TypeKind::Action => step.action == Action::Run,
+            TypeKind::Probe => false,
+        };
+        notes.require(
+            fits,
+            Invariant::Kind,
+            || format!("/steps/{at}/action"),
+            "a step of this kind of type does not do that",
+        );
+    }
+    for (at, gate) in plan.gates.iter().enumerate() {
+        used.entry(&gate.type_name).or_insert_with(|| format!("/gates/{at}/type"));
+        let probe = plan.types.get(&gate.type_name).is_none_or(|facts| facts.kind == TypeKind::Probe);
+        notes.require(probe, Invariant::Kind, || format!("/gates/{at}/type"), "a gate is a probe");
+    }
+    for (name, place) in &used {
+        if !plan.types.contains_key(*name) {
+            notes.add(Invariant::TypesUsed, place.clone(), format!("`{name}` is not in the table of types"));
+        }
+    }
+    for name in plan.types.keys().filter(|name| !used.contains_key(name)) {
+        notes.add(Invariant::TypesUsed, format!("/types/{name}"), "nothing in the plan uses this type");
+    }
+}
+
+fn profile(plan: &Plan, notes: &mut Notes) {
+    let mut look = |value: &Value, place: String| {
+        if let Err(error) = canonical::check(value) {
+            notes.add(Invariant::Profile, place, format!("{error}"));
+        }
+    };
+    let mut members = |map: &Map<String, Value>, place: String| {
+        for (name, value) in map {
+            look(value, format!("{place}{}", rectify_base::Pointer::root().child(name)));
+        }
+    };
+    for (at, step) in plan.steps.iter().enumerate() {
+        members(&step.desired, format!("/steps/{at}/desired"));
+    }
+    for (at, gate) in plan.gates.iter().enumerate() {
+        members(&gate.desired, format!("/gates/{at}/desired"));
+    }
+    for (at, step) in plan.steps.iter().enumerate() {
+        if let Some(planned) = &step.planned {
+            look(planned, format!("/steps/{at}/planned"));
+        }
+        for (index, change) in step.changes.iter().enumerate() {
+            for value in change.before.iter().chain(&change.after) {
+                look(value, format!("/steps/{at}/changes/{index}"));
+            }
+        }
+    }
+}
+
+fn identities(plan: &Plan, notes: &mut Notes) {
+    let mut seen = BTreeMap::new();
+    for (name, target) in &plan.targets {
+        if let Some(other) = seen.insert(&target.identity, name) {
+            let place = format!("/targets/{name}/identity");
+            notes.add(Invariant::IdentityShared, place, format!("it is the identity of `{other}` too"));
+        }
+    }
+}

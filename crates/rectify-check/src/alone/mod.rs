@@ -1,0 +1,14 @@
+//! What the plan alone can tell.
+
+mod lists;
+mod order;
+mod steps;
+
+use crate::{notes::Notes, reach::Reach};
+use rectify_model::Plan;
+
+pub(crate) fn run(plan: &Plan, notes: &mut Notes) {
+    lists::run(plan, notes);
+    steps::run(plan, notes);
+    order::run(plan, &Reach::new(plan), notes);
+}

@@ -1,0 +1,62 @@
+//! Small questions about states.
+
+use alloc::{string::String, vec::Vec};
+use rectify_base::Pointer;
+use rectify_model::plan::Change;
+use serde_json::{Map, Value};
+
+/// A state without its volatile members.
+pub(crate) fn reduced(state: &Value, volatile: &[Pointer]) -> Value {
+    let mut state = state.clone();
+    for pointer in volatile {
+        pointer.remove(&mut state);
+    }
+    state
+}
+
+/// Whether two states are equal but for volatile members.
+pub(crate) fn same(a: Option<&Value>, b: Option<&Value>, volatile: &[Pointer]) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a == b || reduced(a, volatile) == reduced(b, volatile),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// Carries out changes on a state; nothing there counts as an empty object.
+pub(crate) fn carried_out(state: Option<&Value>, changes: &[Change]) -> Value {
+    let mut state = state.cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    for change in changes {
+        let tokens = change.path.tokens();
+        match tokens.split_last() {
+            None => state = change.after.clone().unwrap_or_else(|| Value::Object(Map::new())),
+            Some((last, parents)) => put(&mut state, parents, last, change.after.as_ref()),
+        }
+    }
+    state
+}
+
+fn put(state: &mut Value, parents: &[String], last: &str, value: Option<&Value>) {
+    let mut here = state;
+    for token in parents {
+        let Value::Object(map) = here else { return };
+        here = map.entry(token.clone()).or_insert_with(|| Value::Object(Map::new()));
+    }
+    if let Value::Object(map) = here {
+        match value {
+            Some(value) => drop(map.insert(last.into(), value.clone())),
+            None => drop(map.remove(last)),
+        }
+    }
+}
+
+/// Places of texts that are shown beside a digest of the same content: the parents of volatile
+/// members named `text`.
+pub(crate) fn shown_contents(volatile: &[Pointer]) -> Vec<Pointer> {
+    let parent = |pointer: &Pointer| {
+        let mut tokens = pointer.tokens();
+        (tokens.pop().as_deref() == Some("text"))
+            .then(|| Pointer::from_tokens(tokens.iter().map(String::as_str)))
+    };
+    volatile.iter().filter_map(parent).collect()
+}
