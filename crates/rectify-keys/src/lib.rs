@@ -1,1 +1,22 @@
-//! rectify-keys
+//! Keys and trust on disk: private keys of people (OpenSSH) and machines (PKCS#8), public keys, and
+//! the trust file. What they mean is decided in `rectify-attest`.
+//!
+//! Paths are arguments; this crate reads neither the environment nor the home directory, and asks
+//! nobody anything except through the passphrase callback.
+
+pub mod codes;
+pub mod error;
+pub mod generate;
+pub mod load;
+pub mod public;
+pub mod signer;
+pub mod trust;
+
+mod disk;
+
+pub use error::{FileKind, KeyError};
+pub use generate::{generate, generate_pkcs8, write_openssh, write_pkcs8};
+pub use load::{load_signer, no_passphrase, parse_signer};
+pub use public::read_public_key;
+pub use signer::LocalSigner;
+pub use trust::{parse_trust, read_trust, render_trust, solo_trust, write_new_trust, write_trust};

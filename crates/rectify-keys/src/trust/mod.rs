@@ -1,0 +1,9 @@
+//! The trust file: strict YAML in the user's or the system's configuration directory.
+
+mod read;
+mod times;
+mod wire;
+mod write;
+
+pub use read::{parse_trust, read_trust};
+pub use write::{render_trust, solo_trust, write_new_trust, write_trust};
