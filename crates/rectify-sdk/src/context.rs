@@ -4,7 +4,7 @@ use crate::{blobs, ledger, output::Notifier, session::Settings};
 use rectify_base::{Digest, TypeName, fingerprint};
 use rectify_protocol::{
     ErrorCode, ItemError, Manifest,
-    message::{self, Applied, Apply, Directories, Mode, method},
+    message::{self, Applied, Apply, Directories, Mode, OpStatus, method},
 };
 use serde_json::Value;
 use std::{
@@ -67,6 +67,13 @@ impl Context {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.settings.manifest
+    }
+
+    /// Number of the request, never used twice in a session. The items of one batch share it, so
+    /// what was looked up for one of them may serve the others.
+    #[must_use]
+    pub fn request(&self) -> u64 {
+        self.request
     }
 
     /// Whether the request was cancelled, or the engine is gone. Finish the atomic step at hand,
@@ -159,6 +166,14 @@ impl Context {
             self.log("error", note);
         }
         result
+    }
+
+    /// What the ledger knows of an operation.
+    ///
+    /// # Errors
+    /// `UNSUPPORTED` without a state directory; `UNKNOWN_OUTCOME` where the ledger is damaged.
+    pub fn op_status(&self, op_id: &str) -> Result<OpStatus, ItemError> {
+        ledger::Ledger::open(&self.settings.dirs.state)?.status(op_id)
     }
 
     fn blob_dir(&self) -> Result<PathBuf, ItemError> {

@@ -7,17 +7,20 @@
 //!
 //! It deliberately knows nothing of graphs, plans, approvals or the engine.
 
+mod beneath;
 mod blobs;
 mod context;
 mod durable;
 mod ledger;
 mod output;
+mod process;
 mod provider;
 mod queue;
 mod serve;
 mod session;
 mod stream;
 pub mod testing;
+mod users;
 mod work;
 
 /// The names, digests and pointers that the protocol uses.
@@ -25,8 +28,11 @@ pub use rectify_base as base;
 /// The wire types.
 pub use rectify_protocol as protocol;
 
+pub use beneath::{exists_beneath, open_beneath, real_path_beneath};
 pub use context::{Context, Found};
+pub use process::{Ended, Finished, OUTPUT_TAIL_BYTES, Run, SEARCH_PATH};
 pub use provider::Provider;
 pub use serve::{serve, serve_stdio};
 pub use session::End;
 pub use stream::serve_streams;
+pub use users::User;

@@ -1,0 +1,73 @@
+//! Running the command itself, and saying honestly what came of it.
+
+use crate::properties::Properties;
+use rectify_sdk::{
+    Context, Ended, Finished, Run, User,
+    protocol::{ErrorCode, ItemError, Mutated, message::Output},
+    real_path_beneath,
+};
+use std::{path::Path, time::Instant};
+
+/// How much of standard error an error's message repeats: its last characters.
+const MESSAGE_TAIL_CHARS: usize = 1_000;
+
+/// Runs a command as the step's user, in the step's directory and environment.
+pub(crate) fn run(
+    cx: &Context,
+    properties: &Properties,
+    argv: &[String],
+    stdin: Option<&str>,
+    deadline: Instant,
+) -> Result<Finished, ItemError> {
+    let failed = |path: &str, message: String| ItemError::new(ErrorCode::Failed, message).at(path);
+    let directory = properties.directory.as_deref().unwrap_or("/");
+    let directory = real_path_beneath(cx.root(), Path::new(directory))
+        .map_err(|e| failed("/directory", format!("the directory {directory} cannot be entered: {e}")))?;
+    let user = match &properties.user {
+        None => None,
+        Some(name) => {
+            let found = User::find(cx.root(), name)
+                .map_err(|e| failed("/user", format!("the users cannot be read: {e}")))?;
+            Some(found.ok_or_else(|| failed("/user", format!("there is no user `{name}`")))?)
+        }
+    };
+    let environment = properties.environment.clone();
+    cx.run(&Run { argv, environment, directory, user, stdin, deadline })
+}
+
+/// Runs the step's command. An error with `mutated: no` means that it was never started.
+pub(crate) fn carry_out(
+    cx: &Context,
+    properties: &Properties,
+    deadline: Instant,
+) -> Result<Output, ItemError> {
+    if Instant::now() >= deadline {
+        return Err(ItemError::new(ErrorCode::Timeout, "the time was up before the command was started"));
+    }
+    if cx.cancelled() {
+        return Err(ItemError::new(ErrorCode::Cancelled, "cancelled before the command was started"));
+    }
+    let finished = run(cx, properties, &properties.command(), properties.stdin.as_deref(), deadline)?;
+    let (code, what) = match finished.ended {
+        Ended::Exited(code) if properties.exit_codes.contains(&code) => return Ok(finished.output),
+        Ended::Exited(code) => {
+            let expected: Vec<String> = properties.exit_codes.iter().map(i32::to_string).collect();
+            (ErrorCode::Failed, format!("the command exited with {code}, not {}", expected.join(" or ")))
+        }
+        Ended::Signalled(signal) => (ErrorCode::Failed, format!("the command was ended by signal {signal}")),
+        Ended::TimedOut => (ErrorCode::Timeout, "the command did not end in time and was ended".into()),
+        Ended::Cancelled => (ErrorCode::Cancelled, "the command was cancelled and ended".into()),
+    };
+    Err(ItemError::new(code, what + &tail(&finished.output.stderr)).mutated(Mutated::Maybe))
+}
+
+fn tail(stderr: &str) -> String {
+    let text = stderr.trim();
+    let surplus = text.chars().count().saturating_sub(MESSAGE_TAIL_CHARS);
+    let tail: String = text.chars().skip(surplus).collect();
+    match (tail.is_empty(), surplus > 0) {
+        (true, _) => String::new(),
+        (false, false) => format!("; it said: {tail}"),
+        (false, true) => format!("; at last it said: …{tail}"),
+    }
+}
