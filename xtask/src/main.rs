@@ -1,2 +1,47 @@
-//! xtask
-fn main() {}
+//! Tasks of the workspace: `cargo xtask <task>`.
+
+mod adr;
+mod bench;
+mod codegen;
+mod demo;
+mod layers;
+mod run;
+mod suite;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask demo               run the whole chain on copies of this machine's configuration files
+cargo xtask test [--install]   everything that must be green; --install adds missing system packages
+cargo xtask ci                 what .ci/run calls: test --install
+cargo xtask layers             check the table of allowed dependencies
+cargo xtask codegen [--check]  write generated files, or say which are stale
+cargo xtask adr new TITLE      begin a decision record with the next number
+cargo xtask bench              measure, and print ratios of one run
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["demo", rest @ ..] => demo::demo(rest),
+        ["test"] => suite::test(false),
+        ["test", "--install"] | ["ci"] => suite::test(true),
+        ["layers"] => layers::check(),
+        ["codegen"] => codegen::write(),
+        ["codegen", "--check"] => codegen::check(),
+        ["adr", "new", title @ ..] if !title.is_empty() => adr::new(&title.join(" ")),
+        ["bench", rest @ ..] => bench::bench(rest),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

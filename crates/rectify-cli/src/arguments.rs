@@ -1,0 +1,306 @@
+//! The grammar of the command line.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Plan, review, sign and apply changes to running systems
+#[derive(Debug, Parser)]
+#[command(name = "rectify", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Arguments {
+    /// Directory of the project
+    #[arg(short = 'C', long = "project", value_name = "DIR", default_value = ".", global = true)]
+    pub project: PathBuf,
+    /// Trust file [default: rectify/trust.yaml in the configuration directory]
+    #[arg(long, value_name = "FILE", env = "RECTIFY_TRUST", hide_env_values = true, global = true)]
+    pub trust: Option<PathBuf>,
+    /// Directory of journal and before-images [default: rectify in the state directory]
+    #[arg(long, value_name = "DIR", env = "RECTIFY_STATE", hide_env_values = true, global = true)]
+    pub state: Option<PathBuf>,
+    /// Tell more on standard error; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Write log records as JSON lines
+    #[arg(long, global = true)]
+    pub log_json: bool,
+    /// Write events as JSON lines on standard error
+    #[arg(long, global = true)]
+    pub events: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a project that works as it stands
+    Init {
+        /// Where; made if need be
+        #[arg(default_value = ".")]
+        directory: PathBuf,
+        /// Name of the project [default: the directory's]
+        #[arg(long)]
+        name: Option<String>,
+        /// Also make a key and a trust file for working alone, unless there is one
+        #[arg(long)]
+        solo: bool,
+    },
+    /// Check the sources without contacting anything
+    Validate {
+        /// How problems are written
+        #[arg(long, value_enum, default_value_t = DataFormat::Text)]
+        format: DataFormat,
+    },
+    /// Print the graph that the sources compile to
+    Graph {
+        /// `json` is the document itself
+        #[arg(long, value_enum, default_value_t = DataFormat::Text)]
+        format: DataFormat,
+    },
+    /// Say exactly what would be done
+    Plan {
+        /// Only these remediations
+        remediations: Vec<String>,
+        /// Write the plan to this file, which ends in `.plan.json`
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// How the plan is printed
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
+        /// Show every change in full
+        #[arg(long)]
+        details: bool,
+        /// Exit with 2 if changes are pending
+        #[arg(long)]
+        detailed_exitcode: bool,
+    },
+    /// Show how targets differ from what the sources say, in full
+    Diff {
+        /// Only these remediations
+        remediations: Vec<String>,
+    },
+    /// Print a recorded plan
+    Show {
+        /// The plan
+        plan: PathBuf,
+        /// How the plan is printed
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
+        /// Show every change in full
+        #[arg(long)]
+        details: bool,
+    },
+    /// Let policy decide on a plan, and sign it
+    Seal {
+        /// The plan
+        plan: PathBuf,
+        #[command(flatten)]
+        key: Key,
+        /// Who wrote the change [default: the key's holder]
+        #[arg(long, value_name = "PRINCIPAL")]
+        author: Option<String>,
+        /// Who asked for it [default: the key's holder]
+        #[arg(long, value_name = "PRINCIPAL")]
+        requester: Option<String>,
+        /// For how long, such as `72h` [default: the trust file's ceiling]
+        #[arg(long, value_name = "DURATION", value_parser = duration_s)]
+        expires_in: Option<u64>,
+    },
+    /// Consent to a sealed plan
+    Approve {
+        /// The plan
+        plan: PathBuf,
+        #[command(flatten)]
+        key: Key,
+        /// Why, for readers
+        #[arg(long)]
+        reason: Option<String>,
+        /// For how long, such as `24h` [default: as long as the seal]
+        #[arg(long, value_name = "DURATION", value_parser = duration_s)]
+        expires_in: Option<u64>,
+    },
+    /// Say what a plan is, who vouches for it, and whether it may be applied
+    Verify {
+        /// The plan
+        plan: PathBuf,
+        /// Derive the plan again from its recorded graph and observations
+        #[arg(long)]
+        reproduce: bool,
+        /// With --reproduce: compile this project too, and compare the graph
+        #[arg(long, value_name = "DIR", requires = "reproduce")]
+        source: Option<PathBuf>,
+        /// How the answer is written
+        #[arg(long, value_enum, default_value_t = DataFormat::Text)]
+        format: DataFormat,
+    },
+    /// Do what a sealed plan says
+    Apply {
+        /// The sealed plan
+        plan: PathBuf,
+    },
+    /// Tell what was applied on this machine
+    History {
+        /// A run, for its records
+        run: Option<String>,
+        /// How many runs
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Explain an error code
+    Explain {
+        /// The code, or nothing for a list of all
+        code: Option<String>,
+    },
+    /// Make and look at keys
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Whom this machine trusts
+    #[command(subcommand)]
+    Trust(Trust),
+    /// The policy that decides
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Targets
+    #[command(subcommand)]
+    Inventory(Inventory),
+    /// Providers
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+}
+
+/// A private key.
+#[derive(Debug, clap::Args)]
+pub struct Key {
+    /// Private key: OpenSSH or PKCS#8, Ed25519
+    #[arg(long, value_name = "FILE", env = "RECTIFY_KEY", hide_env_values = true)]
+    pub key: PathBuf,
+    /// Who signs [default: the holder of the key in the trust file]
+    #[arg(long = "as", value_name = "PRINCIPAL")]
+    pub principal: Option<String>,
+    /// File with the key's passphrase [default: ask on the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// `keys`.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make an Ed25519 key pair in OpenSSH's format
+    New {
+        /// Where the private key goes; the public one gets `.pub`
+        file: PathBuf,
+        /// Comment in the key
+        #[arg(long, default_value = "rectify")]
+        comment: String,
+        /// File with a passphrase to protect it with
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
+/// `trust`.
+#[derive(Debug, Subcommand)]
+pub enum Trust {
+    /// Make a trust file
+    Init {
+        /// For working alone: the holder of this key seals and applies without approvals
+        #[arg(long, required = true)]
+        solo: bool,
+        /// Public key of the holder
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Name of the holder
+        #[arg(long = "as", value_name = "PRINCIPAL", default_value = "me")]
+        principal: String,
+    },
+    /// Check the trust file and say what it grants
+    Show,
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Print the digest of the project's bundle, as the trust file accepts it
+    Digest,
+}
+
+/// `inventory`.
+#[derive(Debug, Subcommand)]
+pub enum Inventory {
+    /// List the targets
+    List,
+    /// Give a root directory its marker, so that it can be told from others
+    Adopt {
+        /// The target
+        target: String,
+    },
+}
+
+/// `provider`.
+#[derive(Debug, Subcommand)]
+pub enum ProviderCommand {
+    /// List providers and their types
+    List,
+    /// Print a provider's manifest
+    Manifest {
+        /// The provider
+        name: String,
+    },
+    /// Serve a built-in provider on the standard streams
+    Serve {
+        /// The provider
+        name: String,
+    },
+}
+
+/// Text for people, or data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DataFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// One line a change
+    Text,
+    /// The document itself
+    Json,
+    /// For a pull request
+    Markdown,
+}
+
+/// Reads `90s`, `15m`, `72h` or `3d`.
+fn duration_s(text: &str) -> Result<u64, String> {
+    let expected = || format!("expected a number and s, m, h or d, such as `72h`, got `{text}`");
+    let unit = text.chars().last().ok_or_else(expected)?;
+    let scale = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(expected()),
+    };
+    let number: u64 = text.strip_suffix(unit).and_then(|digits| digits.parse().ok()).ok_or_else(expected)?;
+    number.checked_mul(scale).filter(|seconds| *seconds > 0).ok_or_else(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration_s("72h"), Ok(259_200));
+        assert!(duration_s("0s").is_err());
+        assert!(duration_s("99999999999999999999d").is_err());
+        assert!(duration_s("").is_err());
+    }
+}

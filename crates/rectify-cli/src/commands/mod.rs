@@ -1,0 +1,73 @@
+//! One function a command. They call the engine and write its answers.
+
+mod project;
+mod reference;
+mod run;
+mod signing;
+
+use crate::{
+    arguments::{Arguments, Command},
+    context,
+    failure::Failure,
+};
+use rectify_base::RemediationName;
+use std::collections::BTreeSet;
+
+/// Runs the command; answers with the exit code.
+pub fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::plain(format!("cannot start: {e}")))?;
+    let engine = context::engine(&arguments);
+    let at = arguments.project.clone();
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Init { directory, name, solo } => project::init(&engine, &directory, name, solo),
+            Command::Validate { format } => project::validate(&engine, &at, format),
+            Command::Graph { format } => project::graph(&engine, &at, format),
+            Command::Plan { remediations, out, format, details, detailed_exitcode } => {
+                let wanted = project::Wanted { out, format, details, detailed_exitcode };
+                project::plan(&engine, &at, select(&remediations)?.as_ref(), wanted).await
+            }
+            Command::Diff { remediations } => {
+                project::diff(&engine, &at, select(&remediations)?.as_ref()).await
+            }
+            Command::Show { plan, format, details } => project::show(&plan, format, details),
+            Command::Seal { plan, key, author, requester, expires_in } => {
+                signing::seal(&engine, &at, &plan, &key, author, requester, expires_in).await
+            }
+            Command::Approve { plan, key, reason, expires_in } => {
+                signing::approve(&engine, &plan, &key, reason, expires_in)
+            }
+            Command::Verify { plan, reproduce, source, format } => {
+                signing::verify(&engine, &at, &plan, reproduce, source.as_deref(), format).await
+            }
+            Command::Apply { plan } => run::apply(&engine, &at, &plan).await,
+            Command::History { run: None, limit } => run::history(&engine, limit).await,
+            Command::History { run: Some(id), .. } => run::one(&engine, &id).await,
+            Command::Explain { code } => reference::explain(code.as_deref()),
+            Command::Keys(keys) => signing::keys(keys),
+            Command::Trust(trust) => signing::trust(&engine, trust),
+            Command::Policy(crate::arguments::Policy::Digest) => {
+                let bundle = rectify_engine::seal::project_bundle(&engine, &at)?;
+                println!("{}", bundle.digest());
+                Ok(crate::exit::DONE)
+            }
+            Command::Inventory(inventory) => reference::inventory(&engine, &at, inventory),
+            Command::Provider(provider) => reference::provider(&engine, provider),
+        }
+    })
+}
+
+fn select(names: &[String]) -> Result<Option<BTreeSet<RemediationName>>, Failure> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    names
+        .iter()
+        .map(|name| RemediationName::new(name.as_str()).map_err(|e| Failure::usage(e.to_string())))
+        .collect::<Result<_, _>>()
+        .map(Some)
+}

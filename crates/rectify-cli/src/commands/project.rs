@@ -1,0 +1,195 @@
+//! `init`, `validate`, `graph`, `plan`, `diff` and `show`.
+
+use crate::{
+    arguments::{DataFormat, PlanFormat},
+    context, diagnostics, exit,
+    failure::Failure,
+};
+use rectify_base::{ProjectName, RemediationName};
+use rectify_engine::{Engine, artifact::Artifact, gate::Verdict, plan as planning, validate as compiling};
+use rectify_model::{Decision, Plan};
+use rectify_plan::render;
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// Writes data to standard output; a closed pipe is not an error of ours.
+pub fn out(bytes: &[u8]) -> Result<(), Failure> {
+    match std::io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::plain(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `init`.
+pub fn init(engine: &Engine, directory: &Path, name: Option<String>, solo: bool) -> Result<u8, Failure> {
+    let name = name.map(ProjectName::new).transpose().map_err(|e| Failure::usage(e.to_string()))?;
+    for path in rectify_engine::init::init(directory, name.as_ref())? {
+        println!("wrote {}", path.display());
+    }
+    if solo && !engine.places.trust.exists() {
+        let key = context::configuration().join("id_ed25519");
+        super::signing::solo(engine, &key)?;
+    }
+    println!("next: rectify -C {} plan", directory.display());
+    Ok(exit::DONE)
+}
+
+/// `validate`.
+pub fn validate(engine: &Engine, directory: &Path, format: DataFormat) -> Result<u8, Failure> {
+    match compiling::validate(engine, directory, None) {
+        Ok(compiled) if format == DataFormat::Json => {
+            out(&json(&compiled.warnings()))?;
+        }
+        Ok(compiled) => {
+            diagnostics::print(compiled.warnings(), &compiled.project.files);
+            println!(
+                "valid: {} steps and {} gates on {} targets",
+                compiled.graph.nodes.len(),
+                compiled.graph.gates.len(),
+                compiled.graph.targets.len()
+            );
+        }
+        Err(rectify_engine::EngineError::Sources { diagnostics, .. }) if format == DataFormat::Json => {
+            out(&json(&diagnostics))?;
+            return Ok(exit::ERROR);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(exit::DONE)
+}
+
+/// Pretty JSON with a final newline.
+pub fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// `graph`.
+pub fn graph(engine: &Engine, directory: &Path, format: DataFormat) -> Result<u8, Failure> {
+    let compiled = compiling::validate(engine, directory, None)?;
+    if format == DataFormat::Json {
+        out(&compiled.graph_bytes)?;
+        return Ok(exit::DONE);
+    }
+    diagnostics::print(compiled.warnings(), &compiled.project.files);
+    let mut text = format!("graph {}\n", compiled.graph_digests.blake3);
+    let mut target = None;
+    for node in &compiled.graph.nodes {
+        if target != Some(&node.target) {
+            text.push_str(&format!("{}\n", node.target));
+            target = Some(&node.target);
+        }
+        text.push_str(&format!("  {}  {}\n", node.address, node.type_name));
+        for edge in &node.edges {
+            let kind = match edge.kind {
+                rectify_model::graph::EdgeKind::After => "after",
+                rectify_model::graph::EdgeKind::OnChange => "on change of",
+                rectify_model::graph::EdgeKind::Implied => "implied: after",
+            };
+            let reason = edge.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            text.push_str(&format!("    {kind} {}{reason}\n", edge.from));
+        }
+    }
+    out(text.as_bytes())?;
+    Ok(exit::DONE)
+}
+
+/// What `plan` was asked for.
+pub struct Wanted {
+    /// Where to write it.
+    pub out: Option<PathBuf>,
+    /// How to print it.
+    pub format: PlanFormat,
+    /// Show every change in full.
+    pub details: bool,
+    /// Exit with 2 if changes are pending.
+    pub detailed_exitcode: bool,
+}
+
+/// `plan`.
+pub async fn plan(
+    engine: &Engine,
+    directory: &Path,
+    select: Option<&BTreeSet<RemediationName>>,
+    wanted: Wanted,
+) -> Result<u8, Failure> {
+    let outcome = planning::plan(engine, directory, select).await?;
+    diagnostics::print(outcome.compiled.warnings(), &outcome.compiled.project.files);
+    print_plan(&outcome.plan, &outcome.bytes, wanted.format, wanted.details)?;
+    if wanted.format == PlanFormat::Text {
+        println!("plan {}", outcome.digests.blake3);
+    }
+    say_verdict(&outcome.verdict);
+    if let Some(path) = &wanted.out {
+        planning::write(&outcome, path)?;
+        anstream::eprintln!("wrote {}", path.display());
+    }
+    let pending = outcome.plan.counts.changes() > 0;
+    Ok(if wanted.detailed_exitcode && pending { exit::CHANGES } else { exit::DONE })
+}
+
+/// `diff`.
+pub async fn diff(
+    engine: &Engine,
+    directory: &Path,
+    select: Option<&BTreeSet<RemediationName>>,
+) -> Result<u8, Failure> {
+    let wanted = Wanted { out: None, format: PlanFormat::Text, details: true, detailed_exitcode: false };
+    plan(engine, directory, select, wanted).await
+}
+
+/// `show`.
+pub fn show(path: &Path, format: PlanFormat, details: bool) -> Result<u8, Failure> {
+    let artifact = Artifact::read(path)?;
+    let plan = artifact.plan()?;
+    print_plan(&plan, &artifact.bytes, format, details)?;
+    if format == PlanFormat::Text {
+        println!("plan {}", artifact.digests.blake3);
+    }
+    Ok(exit::DONE)
+}
+
+fn print_plan(plan: &Plan, bytes: &[u8], format: PlanFormat, details: bool) -> Result<(), Failure> {
+    let options = render::Options { details, ..render::Options::default() };
+    match format {
+        PlanFormat::Text => out(render::text(plan, &options).as_bytes()),
+        PlanFormat::Markdown => out(render::markdown(plan, &options).as_bytes()),
+        PlanFormat::Json => out(bytes),
+    }
+}
+
+fn say_verdict(verdict: &Verdict) {
+    match verdict {
+        Verdict::Decided(decision) => say_decision(decision),
+        Verdict::Undecided { code, message } => {
+            anstream::eprintln!("policy: cannot decide, which counts as denied: {message} [{code}]");
+        }
+    }
+}
+
+/// Says what policy decided, on standard error.
+pub fn say_decision(decision: &Decision) {
+    let word = if decision.allowed { "allowed" } else { "DENIED" };
+    let approvals = match decision.approvals() {
+        0 => String::new(),
+        1 => ", asks for 1 approval".into(),
+        n => format!(", asks for {n} approvals"),
+    };
+    anstream::eprintln!("policy: {word}{approvals}");
+    let visible = render::visible;
+    for finding in &decision.deny {
+        anstream::eprintln!("  deny  {}: {}", visible(&finding.rule), visible(&finding.message));
+    }
+    for demand in &decision.require_approval {
+        anstream::eprintln!("  approval  {}: {}", visible(&demand.rule), visible(&demand.message));
+    }
+    for finding in &decision.warn {
+        anstream::eprintln!("  warn  {}: {}", visible(&finding.rule), visible(&finding.message));
+    }
+}

@@ -1,0 +1,90 @@
+//! `explain`, `inventory` and `provider`.
+
+use super::project::out;
+use crate::{
+    arguments::{Inventory, ProviderCommand},
+    exit,
+    failure::Failure,
+    pages::PAGES,
+};
+use rectify_base::TargetName;
+use rectify_engine::{Engine, EngineError, identity, validate::validate};
+use std::path::Path;
+
+/// `explain`.
+pub fn explain(code: Option<&str>) -> Result<u8, Failure> {
+    match code {
+        None => {
+            let list: String = PAGES.iter().map(|(code, page)| format!("{code:<32}  {}\n", summary(page))).collect();
+            out(list.as_bytes())?;
+        }
+        Some(code) => match PAGES.iter().find(|(name, _)| *name == code) {
+            Some((_, page)) => out(page.as_bytes())?,
+            None => return Err(Failure::usage(format!("there is no code `{code}`; `rectify explain` lists them"))),
+        },
+    }
+    Ok(exit::DONE)
+}
+
+fn summary(page: &str) -> String {
+    page.split("\n\n").nth(1).unwrap_or_default().replace('\n', " ")
+}
+
+/// `inventory`.
+pub fn inventory(engine: &Engine, directory: &Path, command: Inventory) -> Result<u8, Failure> {
+    let project = rectify_engine::project::Project::read(directory)?;
+    let manifests = engine.providers.manifests();
+    let input = rectify_engine::compiler::Input { files: &project.files, manifests: &manifests, select: None };
+    let output = rectify_engine::compiler::compile(&input);
+    match command {
+        Inventory::List => {
+            validate(engine, directory, None)?;
+            let text: String = output
+                .connections
+                .iter()
+                .map(|(name, connection)| match identity::root_of(connection, directory) {
+                    None => format!("{name}  this machine\n"),
+                    Some(root) => format!("{name}  {}\n", root.display()),
+                })
+                .collect();
+            out(text.as_bytes())?;
+        }
+        Inventory::Adopt { target } => {
+            let target = TargetName::new(target).map_err(|e| Failure::usage(e.to_string()))?;
+            let connection = output
+                .connections
+                .get(&target)
+                .ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
+            let path = identity::adopt(&target, connection, directory)?;
+            println!("{target} is now told apart by {}", path.display());
+        }
+    }
+    Ok(exit::DONE)
+}
+
+/// `provider`.
+pub fn provider(engine: &Engine, command: ProviderCommand) -> Result<u8, Failure> {
+    match command {
+        ProviderCommand::List => {
+            let mut text = String::new();
+            for provider in engine.providers.all() {
+                text.push_str(&format!("{}\n", provider.identity));
+                for kind in &provider.manifest.types {
+                    text.push_str(&format!("  {:<20}  {}\n", kind.name, kind.summary));
+                }
+            }
+            out(text.as_bytes())?;
+        }
+        ProviderCommand::Manifest { name } => {
+            let provider = engine.providers.all().iter().find(|p| p.manifest.name == name);
+            let provider = provider.ok_or_else(|| Failure::usage(format!("there is no provider `{name}`")))?;
+            let bytes = provider.manifest.to_bytes().map_err(|e| Failure::plain(e.to_string()))?;
+            out(&bytes)?;
+        }
+        // Known names never get here: main() serves them before the command line is read.
+        ProviderCommand::Serve { name } => {
+            return Err(Failure::usage(format!("there is no built-in provider `{name}`")));
+        }
+    }
+    Ok(exit::DONE)
+}

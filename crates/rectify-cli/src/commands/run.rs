@@ -1,0 +1,120 @@
+//! `apply` and `history`.
+
+use super::{project::out, signing::moment};
+use crate::{exit, failure::Failure};
+use rectify_engine::{
+    Engine,
+    apply::{ApplyRequest, Stop, apply as engine_apply},
+    history as engine_history,
+};
+use rectify_model::journal::{GateState, Record, RunId, RunOutcome, StepState, TargetState};
+use std::path::Path;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+/// `apply`.
+pub async fn apply(engine: &Engine, project: &Path, plan: &Path) -> Result<u8, Failure> {
+    let (wish, stop) = watch::channel(Stop::No);
+    let listener = tokio::spawn(listen(wish));
+    let applied = engine_apply(engine, ApplyRequest { project, plan, stop }).await;
+    listener.abort();
+    let applied = applied?;
+    let short: String = applied.run.as_str().chars().take(16).collect();
+    let (mut changed, mut already) = (0, 0);
+    for target in applied.receipt.targets.values() {
+        changed += target.changed;
+        already += target.already;
+    }
+    for reason in &applied.finished.reasons {
+        anstream::eprintln!("{}: {} [{}]", reason.place, reason.message, reason.code);
+    }
+    println!("run {short}: {}, {changed} changed, {already} already as planned", applied.finished.outcome.as_str());
+    println!("receipt {}", applied.receipt_path.display());
+    Ok(applied.finished.outcome.exit_code())
+}
+
+/// The first signal asks to stop, the second does not ask.
+async fn listen(wish: watch::Sender<Stop>) {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    for stop in [Stop::Gracefully, Stop::Now] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if stop == Stop::Gracefully {
+            anstream::eprintln!("stopping after what is under way; once more to stop now");
+        }
+        if wish.send(stop).is_err() {
+            return;
+        }
+    }
+    // The sender must live: its end would look like an answer.
+    std::future::pending::<()>().await;
+}
+
+/// `history`.
+pub async fn history(engine: &Engine, limit: u32) -> Result<u8, Failure> {
+    let mut text = String::new();
+    for summary in engine_history::list(engine, limit).await? {
+        let short: String = summary.run.run.as_str().chars().take(16).collect();
+        let outcome = summary.outcome.map_or("not finished", RunOutcome::as_str);
+        let targets: Vec<&str> = summary.run.targets.iter().map(rectify_base::TargetName::as_str).collect();
+        text.push_str(&format!(
+            "{}  {short}  {outcome:<18}  {}  {}\n",
+            moment(summary.run.started_at_ms / 1000),
+            targets.join(","),
+            summary.run.plan.blake3
+        ));
+    }
+    if text.is_empty() {
+        anstream::eprintln!("nothing was applied on this machine yet");
+    }
+    out(text.as_bytes())?;
+    Ok(exit::DONE)
+}
+
+/// `history RUN`; a run may be named by the beginning of its id.
+pub async fn one(engine: &Engine, id: &str) -> Result<u8, Failure> {
+    let runs = engine_history::list(engine, u32::MAX).await?;
+    let mut matching = runs.iter().map(|summary| &summary.run.run).filter(|run| run.as_str().starts_with(id));
+    let run: RunId = match (matching.next(), matching.next()) {
+        (Some(run), None) => run.clone(),
+        (None, _) => return Err(Failure::usage(format!("there is no run `{id}`; `rectify history` lists them"))),
+        (Some(_), Some(_)) => return Err(Failure::usage(format!("more than one run begins with `{id}`"))),
+    };
+    let loaded = engine_history::run(engine, &run).await?;
+    let mut text = format!("run {run}: {}\n", loaded.outcome.map_or("not finished", RunOutcome::as_str));
+    for entry in &loaded.entries {
+        let line = match &entry.record {
+            Record::Target(target) => match &target.state {
+                TargetState::Verified(_) => format!("{}: is what the plan says", target.target),
+                TargetState::Refused(failure) => format!("{}: refused: {}", target.target, failure.message),
+            },
+            Record::Step(step) => format!("{}: {}", step.node, step_word(&step.state)),
+            Record::Gate(gate) => match &gate.state {
+                GateState::Passed => format!("{}: holds", gate.node),
+                GateState::Failed(failure) => format!("{}: fails: {}", gate.node, failure.message),
+            },
+        };
+        text.push_str(&format!("{:>5}  {}  {line}\n", entry.seq, moment(entry.at_ms / 1000)));
+    }
+    out(text.as_bytes())?;
+    Ok(exit::DONE)
+}
+
+fn step_word(state: &StepState) -> String {
+    match state {
+        StepState::Intent(intent) => format!("intent, attempt {}", intent.attempt),
+        StepState::Succeeded { how, .. } => format!("succeeded ({how:?})").to_lowercase(),
+        StepState::Failed(failure) => format!("failed: {}", failure.message),
+        StepState::Unknown(failure) => format!("unknown: {}", failure.message),
+        StepState::Stale { .. } => "stale: refused".into(),
+        StepState::Skipped { .. } => "skipped".into(),
+    }
+}

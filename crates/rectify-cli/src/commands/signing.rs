@@ -1,0 +1,246 @@
+//! `seal`, `approve`, `verify`, `keys` and `trust`.
+
+use super::project::{json, out, say_decision};
+use crate::{
+    arguments::{DataFormat, Key, Keys, Trust},
+    exit,
+    failure::Failure,
+};
+use rectify_attest::{Description, PrincipalName, Signer, TrustFile};
+use rectify_base::secret::Secret;
+use rectify_engine::{
+    Engine, gate,
+    artifact::Artifact,
+    seal::{self as sealing, ApproveRequest, SealRequest},
+    verify as verifying,
+};
+use rectify_keys::LocalSigner;
+use std::{collections::BTreeSet, fs, io::IsTerminal, path::Path};
+
+/// `seal`.
+pub async fn seal(
+    engine: &Engine,
+    project: &Path,
+    plan: &Path,
+    key: &Key,
+    author: Option<String>,
+    requester: Option<String>,
+    lifetime_s: Option<u64>,
+) -> Result<u8, Failure> {
+    let trust = gate::required_trust(engine)?;
+    let signer = load(key)?;
+    let holder = holder(&trust, &signer, key)?;
+    let author = named(author, &holder)?;
+    let requester = named(requester, &holder)?;
+    let request = SealRequest { project, plan, signer: &signer, author, requester, lifetime_s };
+    let sealed = sealing::seal(engine, &request).await?;
+    say_decision(&sealed.decision);
+    println!("sealed by {holder} for one use, until {}", moment(sealed.seal.expires_at));
+    Ok(exit::DONE)
+}
+
+/// `approve`.
+pub fn approve(
+    engine: &Engine,
+    plan: &Path,
+    key: &Key,
+    reason: Option<String>,
+    lifetime_s: Option<u64>,
+) -> Result<u8, Failure> {
+    let trust = gate::required_trust(engine)?;
+    let signer = load(key)?;
+    let approver = holder(&trust, &signer, key)?;
+    let request = ApproveRequest { plan, signer: &signer, approver: approver.clone(), reason, lifetime_s };
+    let approval = sealing::approve(engine, &request)?;
+    println!("approved by {approver} until {}", moment(approval.expires_at));
+    Ok(exit::DONE)
+}
+
+/// `verify`.
+pub async fn verify(
+    engine: &Engine,
+    project: &Path,
+    plan: &Path,
+    reproduce: bool,
+    source: Option<&Path>,
+    format: DataFormat,
+) -> Result<u8, Failure> {
+    if reproduce {
+        let artifact = Artifact::read(plan)?;
+        let document = artifact.plan()?;
+        verifying::reproduce(&artifact, &document)?;
+        println!("reproduced: graph and observations give exactly this plan");
+        if let Some(source) = source {
+            verifying::reproduce_sources(engine, &document, source)?;
+            println!("reproduced: the sources give exactly this graph");
+        }
+        return Ok(exit::DONE);
+    }
+    let verified = verifying::verify(engine, project, plan).await?;
+    if let Err(error) = &verified.decision {
+        anstream::eprintln!("policy: cannot decide, which counts as denied: {error} [{}]", error.code());
+    }
+    match format {
+        DataFormat::Json => out(&json(&verified.description))?,
+        DataFormat::Text => out(describe(&verified.description).as_bytes())?,
+    }
+    Ok(if verified.description.may_be_applied { exit::DONE } else { exit::DENIED })
+}
+
+fn describe(description: &Description) -> String {
+    let mut text = format!("plan {}\n     {}\n", description.digests.blake3, description.digests.sha256);
+    if let Some(plan) = &description.plan {
+        let list = |names: Vec<String>| names.join(", ");
+        text.push_str(&format!(
+            "project {}, {} changes on {} ({})\n",
+            plan.project,
+            plan.counts.changes(),
+            list(plan.targets.iter().map(ToString::to_string).collect()),
+            list(plan.environments.iter().cloned().collect()),
+        ));
+    }
+    for envelope in &description.envelopes {
+        let signers: Vec<String> = envelope.signers.iter().map(|s| format!("{} ({})", s.principal, s.keyid)).collect();
+        text.push_str(&format!("{}: signed by {}\n", envelope.file, signers.join(", ")));
+    }
+    if let Some(seal) = &description.seal {
+        text.push_str(&format!(
+            "written by {}, asked for by {}, valid from {} to {}\n",
+            seal.author,
+            seal.requester,
+            moment(seal.not_before),
+            moment(seal.expires_at)
+        ));
+    }
+    if let Some(required) = description.approvals_required {
+        text.push_str(&format!("approvals: {} of {required}\n", description.approvals.len()));
+    }
+    for refusal in &description.uncounted {
+        text.push_str(&format!("does not count: {refusal}\n"));
+    }
+    match description.until {
+        Some(until) => text.push_str(&format!("may be applied until {}\n", moment(until))),
+        None => {
+            text.push_str("must NOT be applied:\n");
+            for refusal in &description.refusals {
+                text.push_str(&format!("  {refusal}\n"));
+            }
+        }
+    }
+    text
+}
+
+/// Unix seconds as people write UTC.
+pub fn moment(seconds: u64) -> String {
+    let moment = i64::try_from(seconds).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
+    moment.map_or_else(|| format!("second {seconds}"), |moment| moment.to_string())
+}
+
+fn load(key: &Key) -> Result<LocalSigner, Failure> {
+    let mut file_error = None;
+    let mut ask = |path: &Path| match &key.passphrase_file {
+        Some(file) => match fs::read_to_string(file) {
+            Ok(text) => Some(Secret::new(text.trim_end_matches(['\n', '\r']).to_owned())),
+            Err(error) => {
+                file_error = Some(format!("cannot read {}: {error}", file.display()));
+                None
+            }
+        },
+        None if std::io::stdin().is_terminal() => {
+            rpassword::prompt_password(format!("passphrase of {}: ", path.display())).ok().map(Secret::new)
+        }
+        None => None,
+    };
+    let loaded = rectify_keys::load_signer(&key.key, &mut ask);
+    if let Some(message) = file_error {
+        return Err(Failure::plain(message));
+    }
+    Ok(loaded.map_err(rectify_engine::EngineError::from)?)
+}
+
+fn holder(trust: &TrustFile, signer: &LocalSigner, key: &Key) -> Result<PrincipalName, Failure> {
+    if let Some(name) = &key.principal {
+        return PrincipalName::new(name.as_str()).map_err(|e| Failure::usage(e.to_string()));
+    }
+    trust.holder(&signer.public_key()).cloned().ok_or_else(|| {
+        Failure::usage(format!(
+            "the trust file does not know the key {}; name its holder with --as",
+            signer.public_key().fingerprint()
+        ))
+    })
+}
+
+fn named(name: Option<String>, otherwise: &PrincipalName) -> Result<PrincipalName, Failure> {
+    name.map_or_else(
+        || Ok(otherwise.clone()),
+        |name| PrincipalName::new(name).map_err(|e| Failure::usage(e.to_string())),
+    )
+}
+
+/// `keys`.
+pub fn keys(command: Keys) -> Result<u8, Failure> {
+    let Keys::New { file, comment, passphrase_file } = command;
+    let passphrase = passphrase_file
+        .map(|path| {
+            fs::read_to_string(&path)
+                .map(|text| Secret::new(text.trim_end_matches(['\n', '\r']).to_owned()))
+                .map_err(|e| Failure::plain(format!("cannot read {}: {e}", path.display())))
+        })
+        .transpose()?;
+    let signer = new_key(&file, &comment, passphrase.as_ref())?;
+    println!("wrote {0} and {0}.pub\n{1}", file.display(), signer.public_key().fingerprint());
+    Ok(exit::DONE)
+}
+
+fn new_key(file: &Path, comment: &str, passphrase: Option<&Secret>) -> Result<LocalSigner, Failure> {
+    Ok(rectify_keys::generate(file, comment, passphrase).map_err(rectify_engine::EngineError::from)?)
+}
+
+/// `trust`.
+pub fn trust(engine: &Engine, command: Trust) -> Result<u8, Failure> {
+    match command {
+        Trust::Init { solo: _, key, principal } => {
+            let public = rectify_keys::read_public_key(&key).map_err(rectify_engine::EngineError::from)?;
+            let name = PrincipalName::new(principal).map_err(|e| Failure::usage(e.to_string()))?;
+            write_solo(engine, name, public)?;
+        }
+        Trust::Show => {
+            let trust = gate::required_trust(engine)?;
+            let text = rectify_keys::render_trust(&trust).map_err(Failure::plain)?;
+            out(text.as_bytes())?;
+        }
+    }
+    Ok(exit::DONE)
+}
+
+/// Makes a key and a trust file for working alone.
+pub fn solo(engine: &Engine, key: &Path) -> Result<(), Failure> {
+    if let Some(parent) = key.parent() {
+        fs::create_dir_all(parent).map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
+    }
+    let signer = if key.exists() {
+        rectify_keys::load_signer(key, &mut rectify_keys::no_passphrase).map_err(rectify_engine::EngineError::from)?
+    } else {
+        let signer = new_key(key, "rectify solo", None)?;
+        println!("wrote {}", key.display());
+        signer
+    };
+    let name = PrincipalName::new("me").map_err(|e| Failure::usage(e.to_string()))?;
+    write_solo(engine, name, signer.public_key())
+}
+
+fn write_solo(engine: &Engine, name: PrincipalName, key: rectify_attest::PublicKey) -> Result<(), Failure> {
+    let bundles = BTreeSet::from([rectify_policy::standard().digest()]);
+    let trust = rectify_keys::solo_trust(name, key, bundles).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::plain(problems.join("; "))
+    })?;
+    let path = &engine.places.trust;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
+    }
+    rectify_keys::write_new_trust(path, &trust).map_err(rectify_engine::EngineError::from)?;
+    println!("wrote {}", path.display());
+    println!("SOLO: the holder of this one key can change this machine without anybody's approval");
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! The `rectify` command line.
+//!
+//! This crate reads the environment, prints, prompts and turns errors into exit codes; everything
+//! else is in `rectify-engine`. The executable is also its own children: built-in providers, the
+//! confining launcher, and the policy child.
+
+mod arguments;
+mod builtin;
+mod commands;
+mod context;
+mod diagnostics;
+mod exit;
+mod failure;
+mod listen;
+mod pages;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Children of ourselves come first: they must not pay for, or be confused by, anything else.
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if let Some(code) = builtin::child(&arguments) {
+        return code;
+    }
+    let arguments = match arguments::Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let usage = error.use_stderr();
+            drop(error.print());
+            return if usage { exit::USAGE.into() } else { exit::DONE.into() };
+        }
+    };
+    context::start_tracing(arguments.verbose, arguments.log_json);
+    match commands::run(arguments) {
+        Ok(code) => code.into(),
+        Err(failure) => failure.report().into(),
+    }
+}

@@ -1,0 +1,207 @@
+//! `apply`: a sealed plan and nothing else. The gate is passed here, by the executor itself; then
+//! the step function decides, a driver does, and the journal keeps every intent before its effect.
+
+mod driver;
+mod receipt;
+mod sessions;
+
+use crate::{
+    Engine, EngineError, Event, artifact::Artifact, error::FileVerb, gate, identity, project::Project,
+    seal::project_bundle,
+};
+use rectify_apply::{Finished, Options, RunState};
+use rectify_attest::{AdmissionInput, Admitted, Receipt};
+use rectify_base::Digest;
+use rectify_compile::Connection;
+use rectify_model::{
+    Plan,
+    journal::{self, Admission, ProviderRecord, RunId, RunRecord},
+};
+use rectify_store::{Journal, SqliteJournal};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// File name of the journal in the state directory.
+pub const JOURNAL: &str = "journal.sqlite";
+
+/// How strongly a run was asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    #[default]
+    No,
+    /// Start nothing new, finish what is under way.
+    Gracefully,
+    /// End the providers now.
+    Now,
+}
+
+/// What is to be applied.
+pub struct ApplyRequest<'a> {
+    /// Directory of the project; how targets are reached is read from its inventory.
+    pub project: &'a Path,
+    /// The sealed plan.
+    pub plan: &'a Path,
+    /// Changes when somebody wants to stop.
+    pub stop: tokio::sync::watch::Receiver<Stop>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Applied {
+    /// The run.
+    pub run: RunId,
+    /// How it ended, and why not well.
+    pub finished: Finished,
+    /// The receipt.
+    pub receipt: Receipt,
+    /// Where the signed receipt lies.
+    pub receipt_path: PathBuf,
+}
+
+/// Admits a plan as this machine sees it now.
+///
+/// # Errors
+/// When policy cannot decide, or [`EngineError::Refused`] with every reason.
+pub async fn admit(engine: &Engine, project: &Path, artifact: &Artifact) -> Result<Admitted, EngineError> {
+    let trust = gate::required_trust(engine)?;
+    let plan = artifact.plan()?;
+    let notes = rectify_check::check_alone(&plan);
+    if !notes.is_empty() {
+        return Err(EngineError::Unsound { notes });
+    }
+    let bundle = project_bundle(engine, project)?;
+    let decision = gate::decide(engine, &bundle, &plan).await?;
+    let envelopes = artifact.envelopes()?;
+    rectify_attest::admit(&AdmissionInput {
+        plan: &artifact.bytes,
+        envelopes: &envelopes,
+        trust: &trust,
+        decision: &decision,
+        now: (engine.now_ms)() / 1000,
+    })
+    .map_err(|refusals| EngineError::Refused { refusals })
+}
+
+/// Applies a sealed plan.
+///
+/// # Errors
+/// When it is not admitted, its permission is used up, or the journal fails. A run that began ends
+/// with [`Applied`], whatever its outcome.
+pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied, EngineError> {
+    let artifact = Artifact::read(request.plan)?;
+    let plan = artifact.plan()?;
+    let connections = connections(engine, request.project, &plan)?;
+    let admitted = admit(engine, request.project, &artifact).await?;
+    prepare_state(&engine.places.state)?;
+    let store = Arc::new(SqliteJournal::open(&engine.places.state.join(JOURNAL)).await?);
+    let record = run_record(engine, &artifact, &plan, &admitted)?;
+    let started_at_ms = record.started_at_ms;
+    let options = Options { fence: record.fence, ..Options::default() };
+    let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?;
+    let run = record.run.clone();
+    store.begin_run(&record).await?;
+    engine.events.on(&Event::RunStarted { run: run.to_string() });
+    let sessions = sessions::Sessions::new(engine, &connections, request.project);
+    let (finished, tally) =
+        driver::drive(engine, Arc::clone(&store), &run, &plan, state, sessions, request.stop).await?;
+    let receipt = receipt::receipt(&record, &plan, &finished, tally, started_at_ms, (engine.now_ms)());
+    let bytes = receipt::sign(engine, &artifact, &receipt)?;
+    store.finish_run(&run, (engine.now_ms)(), finished.outcome, Some(bytes.clone())).await?;
+    let receipt_path = receipt::write(&artifact, &run, &bytes)?;
+    engine.events.on(&Event::RunEnded { run: run.to_string(), outcome: finished.outcome.as_str().into() });
+    Ok(Applied { run, finished, receipt, receipt_path })
+}
+
+/// How the targets of a plan are reached, from the inventory as it is now. Their identities are
+/// verified later, so a changed inventory cannot redirect an approved change.
+fn connections(
+    engine: &Engine,
+    directory: &Path,
+    plan: &Plan,
+) -> Result<BTreeMap<rectify_base::TargetName, Connection>, EngineError> {
+    let project = Project::read(directory)?;
+    let manifests = engine.providers.manifests();
+    let input = rectify_compile::Input { files: &project.files, manifests: &manifests, select: None };
+    let output = rectify_compile::compile(&input);
+    plan.targets
+        .keys()
+        .map(|target| {
+            let connection = output.connections.get(target).cloned();
+            let connection = connection.ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
+            Ok((target.clone(), connection))
+        })
+        .collect()
+}
+
+/// Makes the private directories of the engine.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn prepare_state(state: &Path) -> Result<(), EngineError> {
+    use std::os::unix::fs::DirBuilderExt;
+    for directory in [state.to_owned(), state.join("ledger"), state.join("blobs")] {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(|e| EngineError::file(FileVerb::Write, &directory, e))?;
+    }
+    Ok(())
+}
+
+fn run_record(
+    engine: &Engine,
+    artifact: &Artifact,
+    plan: &Plan,
+    admitted: &Admitted,
+) -> Result<RunRecord, EngineError> {
+    let mut providers = BTreeMap::new();
+    for name in plan.types.keys() {
+        let provider = crate::observe::provider_of(engine, name)?;
+        let manifest = &provider.manifest;
+        let digest = manifest.digest().map_err(|source| EngineError::Document { path: PathBuf::new(), source })?;
+        if plan.types.get(name).is_some_and(|facts| facts.manifest != digest) {
+            return Err(EngineError::TypeUnavailable {
+                name: name.to_string(),
+                message: "the provider's manifest is not the one that the plan was made with".into(),
+            });
+        }
+        providers.insert(
+            manifest.name.clone(),
+            ProviderRecord {
+                version: manifest.version.clone(),
+                manifest: digest,
+                executable: provider.identity.clone(),
+            },
+        );
+    }
+    let use_id = admitted.use_id().clone();
+    let mut approvals: Vec<Digest> = admitted.approvals.iter().map(|approval| approval.envelope).collect();
+    approvals.sort();
+    Ok(RunRecord {
+        format: journal::FORMAT.into(),
+        run: RunId::derive(&use_id, plan.targets.keys()),
+        use_id,
+        plan: artifact.digests,
+        targets: plan.targets.keys().cloned().collect(),
+        admission: Admission {
+            seal: admitted.seal_envelope,
+            approvals,
+            bundle: admitted.bundle,
+        },
+        providers,
+        fence: 1,
+        started_at_ms: (engine.now_ms)(),
+        expires_at_ms: admitted.expires_at.saturating_mul(1000),
+    })
+}
+
+/// The root directory of a connection, for sessions.
+pub(crate) fn root(connection: &Connection, project: &Path) -> Option<PathBuf> {
+    identity::root_of(connection, project)
+}

@@ -1,0 +1,80 @@
+//! The provider sessions of a run: one per target and provider, started when first needed.
+
+use crate::{
+    Engine, EngineError,
+    observe::{self, ProviderSession},
+};
+use rectify_base::{TargetName, TypeName};
+use rectify_compile::Connection;
+use rectify_protocol::message::Mode;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+/// Sessions that may change things.
+pub struct Sessions<'e> {
+    engine: &'e Engine,
+    connections: &'e BTreeMap<TargetName, Connection>,
+    project: &'e Path,
+    open: BTreeMap<(TargetName, String), Arc<ProviderSession>>,
+}
+
+impl<'e> Sessions<'e> {
+    /// No session is started yet.
+    pub fn new(
+        engine: &'e Engine,
+        connections: &'e BTreeMap<TargetName, Connection>,
+        project: &'e Path,
+    ) -> Self {
+        Self { engine, connections, project, open: BTreeMap::new() }
+    }
+
+    /// How a target is reached.
+    pub fn connection(&self, target: &TargetName) -> Result<&'e Connection, EngineError> {
+        self.connections.get(target).ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })
+    }
+
+    /// Directory of the project.
+    pub fn project(&self) -> &'e Path {
+        self.project
+    }
+
+    /// The session for a type on a target.
+    pub async fn of(&mut self, target: &TargetName, type_name: &TypeName) -> Result<Arc<ProviderSession>, EngineError> {
+        let provider = observe::provider_of(self.engine, type_name)?;
+        let key = (target.clone(), provider.manifest.name.clone());
+        if let Some(session) = self.open.get(&key) {
+            return Ok(Arc::clone(session));
+        }
+        let root = super::root(self.connection(target)?, self.project);
+        let state = Some(self.engine.places.state.as_path());
+        let session =
+            Arc::new(observe::start(self.engine, provider, Mode::Apply, root.as_deref(), &[], state).await?);
+        self.engine
+            .events
+            .on(&crate::Event::ProviderStarted { provider: key.1.clone(), confinement: None });
+        self.open.insert(key, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Forgets a session that failed, so that the next use starts a fresh process.
+    pub fn forget(&mut self, target: &TargetName, type_name: &TypeName) {
+        if let Ok(provider) = observe::provider_of(self.engine, type_name) {
+            self.open.remove(&(target.clone(), provider.manifest.name.clone()));
+        }
+    }
+
+    /// Ends all sessions politely.
+    pub async fn shutdown(self) {
+        for (_, session) in self.open {
+            if let Ok(session) = Arc::try_unwrap(session)
+                && let Err(error) = session.shutdown().await
+            {
+                tracing::warn!(%error, "a provider did not end well");
+            }
+        }
+    }
+
+    /// Ends all providers now.
+    pub fn kill(&mut self) {
+        self.open.clear();
+    }
+}

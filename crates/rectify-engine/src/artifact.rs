@@ -1,0 +1,217 @@
+//! A plan on disk: `x.plan.json`, and beside it `x.plan.d/` with one attestation a file and the
+//! evidence: `evidence/graph.json`, `evidence/observations/<target>.json`, and, never signed,
+//! `evidence/report.json` and `evidence/sources.json`.
+
+use crate::{EngineError, error::FileVerb};
+use rectify_attest::EnvelopeFile;
+use rectify_base::{FileDigests, canonical, limits};
+use rectify_model::{Graph, Observation, Plan};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// Ending of plan files.
+pub const ENDING: &str = ".plan.json";
+
+/// A plan file and what lies beside it.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// The plan file.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Their digests.
+    pub digests: FileDigests,
+}
+
+impl Artifact {
+    /// Reads a plan file; its content is not looked at yet.
+    ///
+    /// # Errors
+    /// When it cannot be read, is too large, or its name does not end in [`ENDING`].
+    pub fn read(path: &Path) -> Result<Self, EngineError> {
+        check_name(path)?;
+        let bytes = read_bounded(path, limits::DOCUMENT_MAX_BYTES)?;
+        let digests = FileDigests::of_bytes(&bytes);
+        Ok(Self { path: path.to_owned(), bytes, digests })
+    }
+
+    /// The plan, if the bytes are a canonical plan.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn plan(&self) -> Result<Plan, EngineError> {
+        parse(&self.path, &self.bytes)
+    }
+
+    /// The directory beside the plan.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        directory_of(&self.path)
+    }
+
+    /// The attestations: every file directly in the directory, by name.
+    ///
+    /// # Errors
+    /// When one cannot be read or is too large.
+    pub fn attestations(&self) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
+        let directory = self.directory();
+        let mut found = Vec::new();
+        if !directory.is_dir() {
+            return Ok(found);
+        }
+        let error = |e| EngineError::file(FileVerb::Read, &directory, e);
+        for entry in fs::read_dir(&directory).map_err(error)? {
+            let entry = entry.map_err(error)?;
+            if entry.file_type().map_err(error)?.is_dir() {
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            found.push((name, read_bounded(&entry.path(), limits::ENVELOPE_MAX_BYTES)?));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The attestations as admission takes them.
+    ///
+    /// # Errors
+    /// See [`Artifact::attestations`].
+    pub fn envelopes(&self) -> Result<Vec<EnvelopeFile>, EngineError> {
+        let files = self.attestations()?;
+        Ok(files.into_iter().map(|(name, bytes)| EnvelopeFile { name, bytes }).collect())
+    }
+
+    /// Adds an attestation; an existing one of that name is an error.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn attest(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, EngineError> {
+        let path = self.directory().join(name);
+        write_new(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// The recorded graph with its digests.
+    ///
+    /// # Errors
+    /// When it is missing or not canonical.
+    pub fn graph(&self) -> Result<(Graph, FileDigests), EngineError> {
+        read_document(&self.directory().join("evidence/graph.json"))
+    }
+
+    /// The recorded observations with their digests, for the targets of a plan.
+    ///
+    /// # Errors
+    /// When one is missing or not canonical.
+    pub fn observations(&self, plan: &Plan) -> Result<Vec<(Observation, FileDigests)>, EngineError> {
+        let directory = self.directory().join("evidence/observations");
+        plan.targets.keys().map(|target| read_document(&directory.join(format!("{target}.json")))).collect()
+    }
+}
+
+/// Everything that `plan --out` writes.
+pub struct Parts<'a> {
+    /// Bytes of the plan.
+    pub plan: &'a [u8],
+    /// Bytes of the graph.
+    pub graph: &'a [u8],
+    /// Name of the target and bytes of each observation.
+    pub observations: &'a [(String, Vec<u8>)],
+    /// Bytes of the planning report.
+    pub report: &'a [u8],
+    /// Bytes of the source map.
+    pub sources: &'a [u8],
+}
+
+/// Writes a plan and its evidence. An existing plan is replaced together with its directory, unless
+/// it has attestations: those vouch for other bytes and are never thrown away silently.
+///
+/// # Errors
+/// When something cannot be written, or the old plan has attestations.
+pub fn write(path: &Path, parts: &Parts<'_>) -> Result<(), EngineError> {
+    check_name(path)?;
+    let directory = directory_of(path);
+    if path.exists() || directory.exists() {
+        let same = fs::read(path).is_ok_and(|old| old == parts.plan);
+        let attested = fs::read_dir(&directory)
+            .is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| e.file_type().is_ok_and(|t| !t.is_dir()))));
+        if attested && !same {
+            return Err(EngineError::Attested { path: path.to_owned() });
+        }
+        if !attested && directory.is_dir() {
+            fs::remove_dir_all(&directory).map_err(|e| EngineError::file(FileVerb::Write, &directory, e))?;
+        }
+    }
+    let evidence = directory.join("evidence");
+    let observations = evidence.join("observations");
+    fs::create_dir_all(&observations).map_err(|e| EngineError::file(FileVerb::Write, &observations, e))?;
+    replace(&evidence.join("graph.json"), parts.graph)?;
+    replace(&evidence.join("report.json"), parts.report)?;
+    replace(&evidence.join("sources.json"), parts.sources)?;
+    for (target, bytes) in parts.observations {
+        replace(&observations.join(format!("{target}.json")), bytes)?;
+    }
+    replace(path, parts.plan)
+}
+
+/// Serializes a document of ours.
+///
+/// # Errors
+/// When a value in it breaks the profile of canonical JSON.
+pub fn document<T: Serialize>(value: &T) -> Result<Vec<u8>, EngineError> {
+    canonical::file_bytes(value).map_err(|source| EngineError::Document { path: PathBuf::new(), source })
+}
+
+/// Replaces a file: temporary file beside it, sync, rename.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    let error = |e| EngineError::file(FileVerb::Write, path, e);
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.as_file().sync_all().map_err(error)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(mode).map_err(error)?;
+    file.persist(path).map_err(|e| error(e.error))?;
+    Ok(())
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    let error = |e| EngineError::file(FileVerb::Write, path, e);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.sync_all().map_err(error)
+}
+
+fn check_name(path: &Path) -> Result<(), EngineError> {
+    if path.to_string_lossy().ends_with(ENDING) { Ok(()) } else { Err(EngineError::PlanName { path: path.to_owned() }) }
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    let text = path.to_string_lossy();
+    PathBuf::from(format!("{}.plan.d", text.strip_suffix(ENDING).unwrap_or(&text)))
+}
+
+fn read_bounded(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, EngineError> {
+    let error = |e| EngineError::file(FileVerb::Read, path, e);
+    let size = fs::metadata(path).map_err(error)?.len();
+    if size > limit_bytes as u64 {
+        return Err(EngineError::TooLarge { path: path.to_owned(), limit_bytes });
+    }
+    fs::read(path).map_err(error)
+}
+
+fn read_document<T: DeserializeOwned>(path: &Path) -> Result<(T, FileDigests), EngineError> {
+    let bytes = read_bounded(path, limits::DOCUMENT_MAX_BYTES)?;
+    Ok((parse(path, &bytes)?, FileDigests::of_bytes(&bytes)))
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, EngineError> {
+    canonical::read_file(bytes).map_err(|source| EngineError::Document { path: path.to_owned(), source })
+}

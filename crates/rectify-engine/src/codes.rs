@@ -1,0 +1,50 @@
+//! Error codes of the use cases.
+
+rectify_base::codes! {
+    /// The directory is not a project.
+    PROJECT_NOT_FOUND = "project-not-found";
+    /// `init` found a project.
+    PROJECT_EXISTS = "project-exists";
+    /// `init` cannot make a name of the directory's.
+    PROJECT_NAME_UNUSABLE = "project-name-unusable";
+    /// A file cannot be read.
+    FILE_UNREADABLE = "file-unreadable";
+    /// A file cannot be written.
+    FILE_UNWRITABLE = "file-unwritable";
+    /// A file is larger than the limit.
+    FILE_TOO_LARGE = "file-too-large";
+    /// A document is not canonical JSON of its format.
+    DOCUMENT_INVALID = "document-invalid";
+    /// The name of a plan file has another ending.
+    PLAN_FILE_NAME = "plan-file-name";
+    /// A plan with attestations would be overwritten.
+    PLAN_ATTESTED = "plan-attested";
+    /// Evidence beside a plan is not what the plan names.
+    EVIDENCE_MISMATCH = "evidence-mismatch";
+    /// A plan cannot be derived again from its evidence.
+    NOT_REPRODUCED = "not-reproduced";
+    /// A root directory has no marker.
+    ROOT_NOT_ADOPTED = "root-not-adopted";
+    /// The target has no root directory.
+    TARGET_NOT_A_ROOT = "target-not-a-root";
+    /// The inventory does not have the target.
+    TARGET_UNKNOWN = "target-unknown";
+    /// The kernel gave no random bits.
+    ENTROPY_UNAVAILABLE = "entropy-unavailable";
+    /// Policy denied the plan.
+    POLICY_DENIED = "policy-denied";
+    /// A plan without changes needs no seal.
+    PLAN_EMPTY = "plan-empty";
+    /// A plan is sealed already.
+    PLAN_SEALED = "plan-sealed";
+    /// A plan has no seal.
+    PLAN_NOT_SEALED = "plan-not-sealed";
+    /// The seal cannot be read.
+    SEAL_UNREADABLE = "seal-unreadable";
+    /// There is no trust file.
+    TRUST_FILE_MISSING = "trust-file-missing";
+    /// A key did not sign.
+    SIGNING_FAILED = "signing-failed";
+    /// No provider at hand has a type, or its manifest is another one.
+    TYPE_UNAVAILABLE = "type-unavailable";
+}

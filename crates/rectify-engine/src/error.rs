@@ -1,0 +1,168 @@
+//! Why a use case could not be carried out.
+
+use crate::codes;
+use rectify_attest::Refusal;
+use rectify_base::{Code, Diagnostic, TargetName, canonical::CanonicalError};
+use rectify_check::Note;
+use rectify_model::Decision;
+use std::{io, path::PathBuf};
+
+/// What was tried with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileVerb {
+    /// Reading.
+    Read,
+    /// Writing, making or removing.
+    Write,
+}
+
+/// Why a use case could not be carried out. [`EngineError::code`] is stable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    #[error("there is no project in {}", directory.display())]
+    NoProject { directory: PathBuf },
+    #[error("there is a project in {} already", directory.display())]
+    ProjectExists { directory: PathBuf },
+    #[error("the directory's name cannot be the project's: {message}")]
+    ProjectName { message: String },
+    #[error("cannot {} {}: {source}", if *verb == FileVerb::Read { "read" } else { "write" }, path.display())]
+    File { verb: FileVerb, path: PathBuf, source: io::Error },
+    #[error("{} is larger than {limit_bytes} bytes", path.display())]
+    TooLarge { path: PathBuf, limit_bytes: usize },
+    #[error("{}: {source}", path.display())]
+    Document { path: PathBuf, source: CanonicalError },
+    #[error("{}: the name of a plan file ends in `.plan.json`", path.display())]
+    PlanName { path: PathBuf },
+    #[error("{} has attestations, and the new plan is another one", path.display())]
+    Attested { path: PathBuf },
+    #[error("{what} beside the plan is not the one that the plan names")]
+    Evidence { what: String },
+    #[error("deriving again gives another {what}")]
+    NotReproduced { what: String },
+    #[error("target `{target}`: {} has no marker ({source})", root.display())]
+    NoRootMarker { target: TargetName, root: PathBuf, source: io::Error },
+    #[error("target `{target}` is a whole machine, not a root directory")]
+    NotARoot { target: TargetName },
+    #[error("the inventory has no target `{target}`")]
+    UnknownTarget { target: TargetName },
+    #[error("the kernel gave no random bits: {message}")]
+    Entropy { message: String },
+    /// The sources have errors. They come with the bytes of the files, for rendering.
+    #[error("the sources have problems")]
+    Sources { diagnostics: Vec<Diagnostic>, files: Vec<rectify_compile::SourceFile> },
+    #[error("policy denies this plan")]
+    Denied { decision: Box<Decision> },
+    #[error("the plan changes nothing")]
+    EmptyPlan,
+    #[error("{} is sealed already", path.display())]
+    Sealed { path: PathBuf },
+    #[error("{} is not sealed", path.display())]
+    NotSealed { path: PathBuf },
+    #[error("{file}: {message}")]
+    Envelope { file: String, message: String },
+    #[error("there is no trust file at {}", path.display())]
+    NoTrust { path: PathBuf },
+    #[error("type `{name}`: {message}")]
+    TypeUnavailable { name: String, message: String },
+    /// The plan breaks invariants.
+    #[error("the checker does not agree with this plan")]
+    Unsound { notes: Vec<Note> },
+    /// Nobody who counts vouches for the plan, or not enough do.
+    #[error("this plan must not be applied")]
+    Refused { refusals: Vec<Refusal> },
+    #[error(transparent)]
+    Plan(#[from] rectify_plan::PlanError),
+    #[error(transparent)]
+    Host(#[from] rectify_host::HostError),
+    #[error(transparent)]
+    PolicyHost(#[from] rectify_host::policy::PolicyHostError),
+    #[error(transparent)]
+    Store(#[from] rectify_store::StoreError),
+    #[error(transparent)]
+    Key(#[from] rectify_keys::KeyError),
+    #[error(transparent)]
+    Sign(#[from] rectify_attest::SignError),
+    #[error(transparent)]
+    Apply(#[from] rectify_apply::PlanError),
+}
+
+impl EngineError {
+    /// A failed attempt at a file.
+    pub fn file(verb: FileVerb, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::File { verb, path: path.into(), source }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NoProject { .. } => codes::PROJECT_NOT_FOUND,
+            Self::ProjectExists { .. } => codes::PROJECT_EXISTS,
+            Self::ProjectName { .. } => codes::PROJECT_NAME_UNUSABLE,
+            Self::File { verb: FileVerb::Read, .. } => codes::FILE_UNREADABLE,
+            Self::File { verb: FileVerb::Write, .. } => codes::FILE_UNWRITABLE,
+            Self::TooLarge { .. } => codes::FILE_TOO_LARGE,
+            Self::Document { .. } => codes::DOCUMENT_INVALID,
+            Self::PlanName { .. } => codes::PLAN_FILE_NAME,
+            Self::Attested { .. } => codes::PLAN_ATTESTED,
+            Self::Evidence { .. } => codes::EVIDENCE_MISMATCH,
+            Self::NotReproduced { .. } => codes::NOT_REPRODUCED,
+            Self::NoRootMarker { .. } => codes::ROOT_NOT_ADOPTED,
+            Self::NotARoot { .. } => codes::TARGET_NOT_A_ROOT,
+            Self::UnknownTarget { .. } => codes::TARGET_UNKNOWN,
+            Self::Entropy { .. } => codes::ENTROPY_UNAVAILABLE,
+            Self::Sources { diagnostics, .. } => {
+                diagnostics.first().map_or(codes::DOCUMENT_INVALID, |diagnostic| diagnostic.code)
+            }
+            Self::Denied { .. } => codes::POLICY_DENIED,
+            Self::EmptyPlan => codes::PLAN_EMPTY,
+            Self::Sealed { .. } => codes::PLAN_SEALED,
+            Self::NotSealed { .. } => codes::PLAN_NOT_SEALED,
+            Self::Envelope { .. } => codes::SEAL_UNREADABLE,
+            Self::NoTrust { .. } => codes::TRUST_FILE_MISSING,
+            Self::TypeUnavailable { .. } => codes::TYPE_UNAVAILABLE,
+            Self::Unsound { notes } => notes.first().map_or(codes::DOCUMENT_INVALID, |note| note.invariant.code()),
+            Self::Refused { refusals } => {
+                refusals.first().map_or(codes::POLICY_DENIED, |refusal| refusal.code)
+            }
+            Self::Plan(error) => error.code,
+            Self::Host(error) => error.code(),
+            Self::PolicyHost(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Key(error) => error.code(),
+            Self::Sign(_) => codes::SIGNING_FAILED,
+            Self::Apply(error) => error.code(),
+        }
+    }
+
+    /// What to do next, where that can be said in general.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        let text = match self {
+            Self::NoProject { .. } => "run `rectify init`, or name the project with `-C DIR`",
+            Self::ProjectExists { .. } => "choose another directory",
+            Self::ProjectName { .. } => "name the project with `--name`",
+            Self::PlanName { .. } => "call it something.plan.json",
+            Self::Attested { .. } => "write the new plan to another file, or remove the old plan and its directory",
+            Self::NoRootMarker { target, .. } => {
+                return Some(format!("if this is the right directory, run `rectify inventory adopt {target}`"));
+            }
+            Self::NotARoot { .. } => "a machine is identified by its machine id; there is nothing to adopt",
+            Self::UnknownTarget { .. } => "`rectify inventory list` shows the targets",
+            Self::Denied { .. } => "change the remediation, or the policy and its digest in the trust file",
+            Self::Document { .. } => "make the plan again with `rectify plan --out`; plans are never edited",
+            Self::EmptyPlan => "there is nothing to apply",
+            Self::Sealed { .. } => "make a new plan to seal it anew",
+            Self::NotSealed { .. } => "seal it with `rectify seal`",
+            Self::NoTrust { .. } => "`rectify trust init --solo` makes one for working alone; see docs/trust.md",
+            Self::Store(rectify_store::StoreError::UseTaken { .. }) => {
+                "`rectify history` tells what that run did; make and seal a new plan to change more"
+            }
+            Self::Unsound { .. } => "do not apply this plan; if nobody edited it, report this as a bug",
+            Self::NotReproduced { .. } => "the evidence, or this version of Rectify, is not what made the plan",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}

@@ -1,0 +1,86 @@
+//! What happens during a use case, as data. Text, progress and JSON lines are consumers of it.
+
+use rectify_base::{Address, TargetName};
+use serde::Serialize;
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A target is being observed.
+    Observing {
+        /// The target.
+        target: TargetName,
+        /// How many nodes it has.
+        nodes: usize,
+    },
+    /// A provider process was started.
+    ProviderStarted {
+        /// The provider.
+        provider: String,
+        /// What confinement was achieved; absent for sessions that may change things.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        confinement: Option<String>,
+    },
+    /// Planning finished.
+    Planned {
+        /// Number of changing steps.
+        changes: u64,
+    },
+    /// A run began, or an earlier one with the same permission was found.
+    RunStarted {
+        /// The run.
+        run: String,
+    },
+    /// A step's intent is durable and it is about to act.
+    StepStarted {
+        /// Where.
+        target: TargetName,
+        /// What.
+        address: Address,
+    },
+    /// A step ended, and its result is durable.
+    StepEnded {
+        /// Where.
+        target: TargetName,
+        /// What.
+        address: Address,
+        /// `applied`, `already`, `failed`, `stale`, `unknown` or `skipped`.
+        result: String,
+        /// Why, where it did not succeed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    /// A gate was asked for the last time.
+    GateEnded {
+        /// Where.
+        target: TargetName,
+        /// Which.
+        address: Address,
+        /// Whether it holds.
+        holds: bool,
+        /// What was seen.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    /// A run ended.
+    RunEnded {
+        /// The run.
+        run: String,
+        /// Its outcome.
+        outcome: String,
+    },
+}
+
+/// A listener.
+pub trait Events: Send + Sync {
+    /// Called for each event, in order.
+    fn on(&self, event: &Event);
+}
+
+/// A listener that does nothing.
+pub struct Silent;
+
+impl Events for Silent {
+    fn on(&self, _event: &Event) {}
+}

@@ -1,0 +1,223 @@
+//! Observing a target: the graph is walked, providers are asked, answers are recorded. Providers run
+//! in sessions that cannot change anything.
+
+use crate::{Engine, EngineError, Event, error::FileVerb, identity, providers::Provider, validate::Compiled};
+use rectify_base::TargetName;
+use rectify_host::{Confinement, Session, SessionSpec};
+use rectify_model::{
+    Observation,
+    grade::{Disruption, Prediction, UndoGrade},
+    observation::{Answer, Proposal, ProposedUndo},
+};
+use rectify_plan::Walk;
+use rectify_protocol::{
+    ItemError,
+    message::{Directories, Mode, PlanAnswer, PlanItem},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// What was achieved for one session.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionReport {
+    /// The target.
+    pub target: TargetName,
+    /// The provider.
+    pub provider: String,
+    /// How it was confined.
+    pub confinement: Confinement,
+}
+
+/// A target's observation, and how it was made.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The document.
+    pub observation: Observation,
+    /// The sessions.
+    pub sessions: Vec<SessionReport>,
+}
+
+/// Observes one target of a compiled project.
+///
+/// # Errors
+/// When the target's identity cannot be established, or a provider breaks the protocol.
+pub async fn target(
+    engine: &Engine,
+    compiled: &Compiled,
+    target: &TargetName,
+    plan_commands: &[Vec<String>],
+) -> Result<Observed, EngineError> {
+    let connection = compiled
+        .output
+        .connections
+        .get(target)
+        .ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
+    let directory = &compiled.project.directory;
+    let identity = identity::observe(target, connection, directory)?;
+    let root = identity::root_of(connection, directory);
+    let mut sessions: BTreeMap<String, ProviderSession> = BTreeMap::new();
+    let mut walk = Walk::new(&compiled.graph, target)?;
+    let mut nodes = 0;
+    loop {
+        let ready = walk.ready();
+        if ready.is_empty() {
+            break;
+        }
+        nodes += ready.len();
+        engine.events.on(&Event::Observing { target: target.clone(), nodes });
+        let mut batches: BTreeMap<String, (Vec<usize>, Vec<PlanItem>)> = BTreeMap::new();
+        for item in ready {
+            let Some(node) = compiled.graph.nodes.get(item.node) else { continue };
+            let provider = provider_of(engine, &node.type_name)?;
+            let (indices, items) = batches.entry(provider.manifest.name.clone()).or_default();
+            indices.push(item.node);
+            items.push(PlanItem {
+                type_name: node.type_name.clone(),
+                desired: node.desired.clone(),
+                prior: item.prior,
+            });
+        }
+        for (name, (indices, items)) in batches {
+            if !sessions.contains_key(&name)
+                && let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name)
+            {
+                let session = start(engine, provider, Mode::Plan, root.as_deref(), plan_commands, None).await?;
+                engine.events.on(&Event::ProviderStarted {
+                    provider: name.clone(),
+                    confinement: Some(confinement_words(session.confinement())),
+                });
+                sessions.insert(name.clone(), session);
+            }
+            let Some(session) = sessions.get(&name) else { continue };
+            let answers = session.plan(items).await?;
+            for (index, answer) in indices.into_iter().zip(answers) {
+                walk.record(index, to_answer(answer))?;
+            }
+        }
+    }
+    let observation = walk.finish(identity, compiled.graph_digests.blake3)?;
+    let mut reports = Vec::new();
+    for (provider, session) in sessions {
+        reports.push(SessionReport {
+            target: target.clone(),
+            provider,
+            confinement: session.confinement().clone(),
+        });
+        session.shutdown().await?;
+    }
+    Ok(Observed { observation, sessions: reports })
+}
+
+/// What was achieved, in one line.
+fn confinement_words(confinement: &Confinement) -> String {
+    let complete = if confinement.is_complete() { "confined" } else { "NOT fully confined" };
+    let missing = confinement.missing();
+    if missing.is_empty() { complete.into() } else { format!("{complete}; {missing}") }
+}
+
+/// The provider of a type.
+///
+/// # Errors
+/// When none at hand has it.
+pub fn provider_of<'e>(engine: &'e Engine, name: &rectify_base::TypeName) -> Result<&'e Provider, EngineError> {
+    engine.providers.of_type(name).ok_or_else(|| EngineError::TypeUnavailable {
+        name: name.to_string(),
+        message: "no provider at hand has it".into(),
+    })
+}
+
+/// Starts a provider. Sessions that may not change anything are confined.
+///
+/// # Errors
+/// When it cannot be started, or is not what its manifest says.
+pub async fn start(
+    engine: &Engine,
+    provider: &Provider,
+    mode: Mode,
+    root: Option<&Path>,
+    plan_commands: &[Vec<String>],
+    state: Option<&Path>,
+) -> Result<ProviderSession, EngineError> {
+    let work = tempfile::Builder::new()
+        .prefix("rectify-")
+        .tempdir()
+        .map_err(|e| EngineError::file(FileVerb::Write, std::env::temp_dir(), e))?;
+    let below =
+        |name: &str| state.map(|s| s.join(name).to_string_lossy().into_owned()).unwrap_or_default();
+    let dirs = Directories {
+        work: work.path().to_string_lossy().into_owned(),
+        state: below("ledger"),
+        blobs: below("blobs"),
+    };
+    let mut spec = SessionSpec::new(provider.program.clone(), provider.manifest.clone(), mode, dirs);
+    spec.arguments.clone_from(&provider.arguments);
+    spec.root = root.map(PathBuf::from);
+    spec.plan_commands = plan_commands.to_vec();
+    spec.launcher = engine.helpers.launcher.clone();
+    Ok(ProviderSession { session: Session::start(spec).await?, _work: work })
+}
+
+/// A session with its private work directory, which goes with it.
+pub struct ProviderSession {
+    session: Session,
+    _work: tempfile::TempDir,
+}
+
+impl ProviderSession {
+    /// Ends the session politely.
+    ///
+    /// # Errors
+    /// When the provider does not end well.
+    pub async fn shutdown(self) -> Result<(), EngineError> {
+        self.session.shutdown().await?;
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for ProviderSession {
+    type Target = Session;
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+fn to_answer(answer: Result<PlanAnswer, ItemError>) -> Answer {
+    let invalid = |what: &str| Answer::Undecided {
+        code: "INVALID_ANSWER".into(),
+        message: format!("the provider answered with an unknown {what}"),
+    };
+    match answer {
+        Err(error) => Answer::Undecided {
+            code: word(&error.code).unwrap_or_default(),
+            message: error.hint.map_or(error.message.clone(), |hint| format!("{}; {hint}", error.message)),
+        },
+        Ok(PlanAnswer::Unchanged { state }) => Answer::Unchanged { state },
+        Ok(PlanAnswer::Changed { prior, planned, prediction, disruption, undo, undo_note }) => {
+            let Some(prediction) = parse::<Prediction>(&prediction) else { return invalid("prediction") };
+            let Some(grade) = parse::<UndoGrade>(&undo) else { return invalid("undo grade") };
+            let words: Option<Vec<Disruption>> = disruption.iter().map(|word| parse(word)).collect();
+            let Some(mut disruption) = words else { return invalid("disruption") };
+            disruption.sort_unstable();
+            disruption.dedup();
+            Answer::Changed(Proposal {
+                prior,
+                planned,
+                prediction,
+                disruption,
+                undo: ProposedUndo { grade, note: undo_note },
+            })
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(word: &str) -> Option<T> {
+    serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
+}
+
+/// The wire word of an enum.
+pub fn word<T: Serialize>(value: &T) -> Option<String> {
+    serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
+}

@@ -1,0 +1,112 @@
+//! `plan`: compile, observe, plan, check, and ask policy what it would say.
+
+use crate::{
+    Engine, EngineError, artifact,
+    gate::{self, Verdict},
+    observe,
+    validate::{Compiled, validate},
+};
+use rectify_base::{FileDigests, RemediationName};
+use rectify_model::{Observation, Plan};
+use rectify_plan::{Input, ObservedDocument, Report};
+use serde::Serialize;
+use std::{collections::BTreeSet, path::Path};
+
+/// A plan with everything that led to it.
+#[derive(Debug)]
+pub struct PlanOutcome {
+    /// The compiled project.
+    pub compiled: Compiled,
+    /// The plan.
+    pub plan: Plan,
+    /// Its canonical bytes.
+    pub bytes: Vec<u8>,
+    /// Their digests.
+    pub digests: FileDigests,
+    /// Why things are as they are.
+    pub report: PlanningReport,
+    /// What policy says now: advice to the reader, decided again before a run.
+    pub verdict: Verdict,
+    /// Target and canonical bytes of each observation.
+    pub observations: Vec<(String, Vec<u8>)>,
+}
+
+/// What lies beside a plan and is never signed.
+#[derive(Debug, Serialize)]
+pub struct PlanningReport {
+    /// The planner's reasons.
+    #[serde(flatten)]
+    pub planning: Report,
+    /// Confinement achieved by each provider session of each target.
+    pub confinement: Vec<observe::SessionReport>,
+}
+
+/// Makes a plan; nothing is written, and no target is changed.
+///
+/// # Errors
+/// When the sources have problems, a target cannot be observed, or the result is unsound.
+pub async fn plan(
+    engine: &Engine,
+    directory: &Path,
+    select: Option<&BTreeSet<RemediationName>>,
+) -> Result<PlanOutcome, EngineError> {
+    let compiled = validate(engine, directory, select)?;
+    let plan_commands = gate::trust(engine)?.map(|trust| trust.data().plan_commands.iter().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let mut documents: Vec<(Observation, FileDigests)> = Vec::new();
+    let mut observations = Vec::new();
+    let mut confinement = Vec::new();
+    for target in compiled.graph.targets.keys() {
+        let observed = observe::target(engine, &compiled, target, &plan_commands).await?;
+        confinement.extend(observed.sessions);
+        let bytes = artifact::document(&observed.observation)?;
+        documents.push((observed.observation, FileDigests::of_bytes(&bytes)));
+        observations.push((target.to_string(), bytes));
+    }
+    let (plan, report) = derive(&compiled.graph, compiled.graph_digests, &documents)?;
+    let bytes = artifact::document(&plan)?;
+    let digests = FileDigests::of_bytes(&bytes);
+    let verdict = gate::advise(engine, &compiled, &plan).await;
+    engine.events.on(&crate::Event::Planned { changes: plan.counts.changes() });
+    let report = PlanningReport { planning: report, confinement };
+    Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations })
+}
+
+/// Plans from recorded data alone and lets the checker look at the result.
+///
+/// # Errors
+/// When planning refuses, or the checker does not agree.
+pub fn derive(
+    graph: &rectify_model::Graph,
+    graph_digests: FileDigests,
+    documents: &[(Observation, FileDigests)],
+) -> Result<(Plan, Report), EngineError> {
+    let inputs: Vec<ObservedDocument<'_>> = documents
+        .iter()
+        .map(|(observation, digests)| ObservedDocument { observation, digests: *digests })
+        .collect();
+    let planned = rectify_plan::plan(&Input { graph, graph_digests, observations: &inputs })?;
+    let notes = rectify_check::check(&planned.plan, graph, documents, graph_digests);
+    if !notes.is_empty() {
+        return Err(EngineError::Unsound { notes });
+    }
+    Ok((planned.plan, planned.report))
+}
+
+/// Writes a plan and its evidence.
+///
+/// # Errors
+/// See [`artifact::write`].
+pub fn write(outcome: &PlanOutcome, path: &Path) -> Result<(), EngineError> {
+    let report = serde_json::to_vec_pretty(&outcome.report).unwrap_or_default();
+    let sources = artifact::document(&outcome.compiled.output.source_map)?;
+    artifact::write(
+        path,
+        &artifact::Parts {
+            plan: &outcome.bytes,
+            graph: &outcome.compiled.graph_bytes,
+            observations: &outcome.observations,
+            report: &report,
+            sources: &sources,
+        },
+    )
+}

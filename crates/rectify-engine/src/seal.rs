@@ -1,0 +1,153 @@
+//! `seal` and `approve`: people vouch for a plan, until when, for one use.
+
+use crate::{Engine, EngineError, artifact::Artifact, gate, identity, project::Project};
+use rectify_attest::{Approval, DecisionRecord, PrincipalName, Seal, Signer, Verdict, attest};
+use rectify_base::Digest;
+use rectify_model::{Decision, journal::UseId};
+use std::path::Path;
+
+/// File name of the decision.
+pub const DECISION_FILE: &str = "decision.dsse.json";
+/// File name of the seal.
+pub const SEAL_FILE: &str = "seal.dsse.json";
+
+/// How a plan is to be sealed.
+pub struct SealRequest<'a> {
+    /// Directory of the project.
+    pub project: &'a Path,
+    /// The plan.
+    pub plan: &'a Path,
+    /// Whose key seals.
+    pub signer: &'a dyn Signer,
+    /// Who wrote the change.
+    pub author: PrincipalName,
+    /// Who asked for it.
+    pub requester: PrincipalName,
+    /// Seconds until it expires; the trust file's default if absent.
+    pub lifetime_s: Option<u64>,
+}
+
+/// What was sealed.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// The seal.
+    pub seal: Seal,
+    /// What policy said.
+    pub decision: Decision,
+}
+
+/// Checks a plan against its evidence, lets policy decide, and seals it.
+///
+/// # Errors
+/// When the plan is not what its evidence gives, changes nothing, is sealed already, or is denied.
+pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, EngineError> {
+    let artifact = Artifact::read(request.plan)?;
+    let plan = artifact.plan()?;
+    if plan.counts.changes() == 0 {
+        return Err(EngineError::EmptyPlan);
+    }
+    if artifact.attestations()?.iter().any(|(name, _)| name == SEAL_FILE) {
+        return Err(EngineError::Sealed { path: artifact.path });
+    }
+    crate::verify::reproduce(&artifact, &plan)?;
+    let trust = gate::required_trust(engine)?;
+    let project = Project::read(request.project)?;
+    let bundle = project_bundle(engine, request.project)?;
+    let decision = gate::decide(engine, &bundle, &plan).await?;
+    if !decision.allowed {
+        return Err(EngineError::Denied { decision: Box::new(decision) });
+    }
+    let now = (engine.now_ms)() / 1000;
+    let record = DecisionRecord { evaluated_at: now, decision: decision.clone() };
+    let decision_bytes = attest(artifact.digests, &record, &[request.signer])?;
+    let use_id = UseId::new(identity::random_hex()?).map_err(|e| EngineError::Entropy { message: e.to_string() })?;
+    let lifetime_s = request.lifetime_s.unwrap_or_else(|| trust.data().ceilings.seal_s);
+    let seal = Seal {
+        scope: plan.project.to_string(),
+        generation: now,
+        use_id,
+        not_before: now,
+        expires_at: now.saturating_add(lifetime_s),
+        author: request.author.clone(),
+        requester: request.requester.clone(),
+        sources: project.digest(),
+        policy: decision.bundle,
+        decision: Digest::of_bytes(&decision_bytes),
+    };
+    let seal_bytes = attest(artifact.digests, &seal, &[request.signer])?;
+    let old = artifact.directory().join(DECISION_FILE);
+    if old.exists() {
+        // Left by an attempt that ended between the two files; without a seal it vouches for nothing.
+        std::fs::remove_file(&old).map_err(|e| EngineError::file(crate::error::FileVerb::Write, &old, e))?;
+    }
+    artifact.attest(DECISION_FILE, &decision_bytes)?;
+    artifact.attest(SEAL_FILE, &seal_bytes)?;
+    Ok(Sealed { seal, decision })
+}
+
+/// The policy bundle of a project, from its sources as they are now.
+///
+/// # Errors
+/// When the project or a bundle cannot be read.
+pub fn project_bundle(engine: &Engine, directory: &Path) -> Result<rectify_policy::Bundle, EngineError> {
+    let project = Project::read(directory)?;
+    let manifests = engine.providers.manifests();
+    let input = rectify_compile::Input { files: &project.files, manifests: &manifests, select: None };
+    let output = rectify_compile::compile(&input);
+    let Some(settings) = output.settings else {
+        return Err(EngineError::Sources { diagnostics: output.diagnostics, files: project.files });
+    };
+    gate::bundle(&settings.policies, directory)
+}
+
+/// How a plan is to be approved.
+pub struct ApproveRequest<'a> {
+    /// The plan.
+    pub plan: &'a Path,
+    /// Whose key approves.
+    pub signer: &'a dyn Signer,
+    /// Who approves.
+    pub approver: PrincipalName,
+    /// Why, for readers.
+    pub reason: Option<String>,
+    /// Seconds until it expires; the seal's expiry if absent.
+    pub lifetime_s: Option<u64>,
+}
+
+/// Adds an approval beside a sealed plan.
+///
+/// # Errors
+/// When the plan has no seal, or this key approved it already.
+pub fn approve(engine: &Engine, request: &ApproveRequest<'_>) -> Result<Approval, EngineError> {
+    let artifact = Artifact::read(request.plan)?;
+    let plan = artifact.plan()?;
+    crate::verify::reproduce(&artifact, &plan)?;
+    let seal = seal_of(&artifact)?;
+    let now = (engine.now_ms)() / 1000;
+    let expires_at = request.lifetime_s.map_or(seal.expires_at, |s| now.saturating_add(s));
+    let approval = Approval {
+        use_id: seal.use_id,
+        approver: request.approver.clone(),
+        expires_at,
+        verdict: Verdict::Yes,
+        reason: request.reason.clone(),
+        rendering: None,
+    };
+    let bytes = attest(artifact.digests, &approval, &[request.signer])?;
+    let key = Digest::of_bytes(request.signer.public_key().as_bytes()).hex();
+    let name = format!("approval-{}.dsse.json", key.get(..16).unwrap_or(&key));
+    artifact.attest(&name, &bytes)?;
+    Ok(approval)
+}
+
+fn seal_of(artifact: &Artifact) -> Result<Seal, EngineError> {
+    let attestations = artifact.attestations()?;
+    let (_, bytes) = attestations
+        .iter()
+        .find(|(name, _)| name == SEAL_FILE)
+        .ok_or_else(|| EngineError::NotSealed { path: artifact.path.clone() })?;
+    let unreadable = |message: String| EngineError::Envelope { file: SEAL_FILE.into(), message };
+    let envelope = rectify_attest::Envelope::read(bytes).map_err(|e| unreadable(e.to_string()))?;
+    rectify_attest::statement::decode::<Seal>(artifact.digests, envelope.payload())
+        .map_err(|e| unreadable(e.to_string()))
+}

@@ -1,0 +1,90 @@
+//! `verify`: offline, what a plan is, who vouches for it, and whether it may be applied.
+
+use crate::{Engine, EngineError, artifact::Artifact, gate, plan::derive, validate};
+use rectify_attest::{Description, TrustFile};
+use rectify_model::{Decision, Plan};
+use std::path::Path;
+
+/// What `verify` found.
+#[derive(Debug)]
+pub struct Verified {
+    /// What the plan is, who vouches for it, whether it may be applied and why not.
+    pub description: Description,
+    /// The decision as this machine makes it now, or why there is none.
+    pub decision: Result<Decision, EngineError>,
+}
+
+/// Derives the plan again from the evidence beside it, and compares.
+///
+/// # Errors
+/// When the evidence is not the one that the plan names, or gives other bytes.
+pub fn reproduce(artifact: &Artifact, plan: &Plan) -> Result<(), EngineError> {
+    let (graph, graph_digests) = artifact.graph()?;
+    if graph_digests != plan.graph {
+        return Err(EngineError::Evidence { what: "the graph".into() });
+    }
+    let documents = artifact.observations(plan)?;
+    for (observation, digests) in &documents {
+        if plan.targets.get(&observation.target).is_none_or(|target| target.observation != *digests) {
+            return Err(EngineError::Evidence { what: format!("the observation of `{}`", observation.target) });
+        }
+    }
+    let (again, _) = derive(&graph, graph_digests, &documents)?;
+    if crate::artifact::document(&again)? != artifact.bytes {
+        return Err(EngineError::NotReproduced { what: "plan".into() });
+    }
+    Ok(())
+}
+
+/// Compiles the sources again and compares the graph with the recorded one. Starts no provider.
+///
+/// # Errors
+/// When the sources have problems, or give another graph.
+pub fn reproduce_sources(engine: &Engine, plan: &Plan, sources: &Path) -> Result<(), EngineError> {
+    let select = plan.remediations.keys().cloned().collect();
+    let compiled = validate::validate(engine, sources, Some(&select))?;
+    if compiled.graph_digests != plan.graph {
+        return Err(EngineError::NotReproduced { what: "graph".into() });
+    }
+    Ok(())
+}
+
+/// Says everything about a plan that can be said without touching a target.
+///
+/// # Errors
+/// When the plan or an attestation cannot be read at all.
+pub async fn verify(engine: &Engine, project: &Path, plan: &Path) -> Result<Verified, EngineError> {
+    let artifact = Artifact::read(plan)?;
+    let trust = gate::required_trust(engine)?;
+    let decision = decide_now(engine, project, &artifact).await;
+    let description = describe(engine, &artifact, &trust, decision.as_ref().ok())?;
+    Ok(Verified { description, decision })
+}
+
+async fn decide_now(engine: &Engine, project: &Path, artifact: &Artifact) -> Result<Decision, EngineError> {
+    let bundle = crate::seal::project_bundle(engine, project)?;
+    gate::decide(engine, &bundle, &artifact.plan()?).await
+}
+
+fn describe(
+    engine: &Engine,
+    artifact: &Artifact,
+    trust: &TrustFile,
+    decision: Option<&Decision>,
+) -> Result<Description, EngineError> {
+    let envelopes = artifact.envelopes()?;
+    let denied = Decision {
+        bundle: rectify_base::Digest::from_bytes([0; 32]),
+        allowed: false,
+        deny: std::collections::BTreeSet::new(),
+        warn: std::collections::BTreeSet::new(),
+        require_approval: std::collections::BTreeSet::new(),
+    };
+    Ok(rectify_attest::describe(&rectify_attest::AdmissionInput {
+        plan: &artifact.bytes,
+        envelopes: &envelopes,
+        trust,
+        decision: decision.unwrap_or(&denied),
+        now: (engine.now_ms)() / 1000,
+    }))
+}
