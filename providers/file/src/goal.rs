@@ -1,0 +1,164 @@
+//! What a path should hold, given what it holds. Pure: planning and applying both call this, so
+//! that what is written is what was planned.
+
+use crate::{
+    desired::{Want, WantedAccess},
+    entry::{Access, Content, Entry},
+    errors::conflict,
+    names::Names,
+};
+use rectify_sdk::protocol::{ErrorCode, ItemError};
+
+/// Mode of a new file for which none is given.
+const NEW_FILE_MODE: u32 = 0o644;
+/// Mode of a new directory for which none is given.
+const NEW_DIRECTORY_MODE: u32 = 0o755;
+
+/// The process itself, which owns what is new.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Creator {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Computes goals on one target.
+#[derive(Clone, Copy)]
+pub(crate) struct Goals<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) creator: Creator,
+}
+
+impl Goals<'_> {
+    /// What the path should hold; `None` is nothing. Equal to `prior` where all is well.
+    pub(crate) fn goal(&self, want: &Want, prior: Option<&Entry>) -> Result<Option<Entry>, ItemError> {
+        match (want, prior) {
+            (Want::Content { bytes, access }, None) => self.file(bytes.clone(), access, None).map(Some),
+            (Want::Content { bytes, access }, Some(Entry::File { access: found, .. })) => {
+                self.file(bytes.clone(), access, Some(found)).map(Some)
+            }
+            (Want::Line { edit, create, access }, None | Some(Entry::File { .. })) => {
+                let absent = edit.presence == crate::edit::Presence::Absent;
+                self.edited(prior, *create, absent, access, "/line", |bytes| edit.apply(bytes))
+            }
+            (Want::Block { edit, create, access }, None | Some(Entry::File { .. })) => {
+                let absent = edit.presence == crate::edit::Presence::Absent;
+                self.edited(prior, *create, absent, access, "/block", |bytes| edit.apply(bytes))
+            }
+            (Want::Directory { access }, None) => {
+                let access = self.access(access, None, NEW_DIRECTORY_MODE)?;
+                Ok(Some(Entry::Directory { access, entries: None }))
+            }
+            (Want::Directory { access }, Some(Entry::Directory { access: found, entries })) => {
+                let access = self.access(access, Some(found), NEW_DIRECTORY_MODE)?;
+                Ok(Some(Entry::Directory { access, entries: entries.clone() }))
+            }
+            (Want::Link { target }, None) => Ok(Some(Entry::Link {
+                target: target.clone(),
+                owner: self.names.users.name(self.creator.uid),
+                group: self.names.groups.name(self.creator.gid),
+            })),
+            (Want::Link { target }, Some(Entry::Link { owner, group, .. })) => {
+                Ok(Some(Entry::Link { target: target.clone(), owner: owner.clone(), group: group.clone() }))
+            }
+            (Want::Absent { .. }, None) => Ok(None),
+            (Want::Absent { recursive }, Some(found)) => match found {
+                Entry::Directory { entries: None, .. } => Err(ItemError::new(
+                    ErrorCode::Unsupported,
+                    "what the directory will hold after the earlier step is not known",
+                )
+                .hint("remove it in a later plan")),
+                Entry::Directory { entries: Some(entries), .. } if entries.count > 0 && !recursive => {
+                    Err(conflict(format!("the directory is not empty: it holds {}", count(entries.count)))
+                        .at("/recursive")
+                        .hint("set `recursive: true` to remove what it holds, which cannot be undone"))
+                }
+                _ => Ok(None),
+            },
+            (
+                Want::Content { .. } | Want::Line { .. } | Want::Block { .. },
+                Some(Entry::Link { target, .. }),
+            ) => Err(conflict(format!("the path is a link to `{}`", target.escape_debug()))
+                .at("/path")
+                .hint("name the file that it leads to, or remove the link with `file.absent` before")),
+            (_, Some(found)) => Err(conflict(format!("the path is a {}", found.kind()))
+                .at("/path")
+                .hint("remove it with `file.absent` in a step before")),
+        }
+    }
+
+    fn file(
+        &self,
+        bytes: Vec<u8>,
+        access: &WantedAccess,
+        found: Option<&Access>,
+    ) -> Result<Entry, ItemError> {
+        let access = self.access(access, found, NEW_FILE_MODE)?;
+        Ok(Entry::File { content: Content::of(bytes), access })
+    }
+
+    fn edited(
+        &self,
+        prior: Option<&Entry>,
+        create: bool,
+        absent: bool,
+        access: &WantedAccess,
+        at: &str,
+        edit: impl Fn(&[u8]) -> Result<Vec<u8>, crate::edit::EditError>,
+    ) -> Result<Option<Entry>, ItemError> {
+        let (bytes, found) = match prior {
+            None if absent => return Ok(None),
+            None if create => (&[][..], None),
+            None => {
+                return Err(ItemError::new(ErrorCode::Failed, "the file does not exist")
+                    .at("/path")
+                    .hint("set `create: true` if it should be made"));
+            }
+            Some(Entry::File { content, access }) => {
+                let Some(bytes) = content.bytes.as_deref() else {
+                    return Err(ItemError::new(
+                        ErrorCode::Unsupported,
+                        "the content that the earlier step leaves behind is not at hand (it is long, \
+                         no text, or not readable by others), so it cannot be edited in this plan",
+                    )
+                    .hint("plan again after the earlier step was applied, or write both as one step"));
+                };
+                (bytes, Some(access))
+            }
+            // `goal` sends only these two here.
+            Some(other) => return Err(conflict(format!("the path is a {}", other.kind()))),
+        };
+        let bytes = edit(bytes).map_err(|e| {
+            ItemError::new(ErrorCode::Failed, e.to_string()).at(match e {
+                crate::edit::EditError::NoAnchor(_) => "/anchor",
+                crate::edit::EditError::Markers { .. } => at,
+            })
+        })?;
+        self.file(bytes, access, found).map(Some)
+    }
+
+    fn access(
+        &self,
+        want: &WantedAccess,
+        found: Option<&Access>,
+        new_mode: u32,
+    ) -> Result<Access, ItemError> {
+        // A name is brought into the one form that states use: two names may mean one id.
+        let owner = match (&want.owner, found) {
+            (Some(name), _) => self.names.users.name(self.names.user(name)?),
+            (None, Some(found)) => found.owner.clone(),
+            (None, None) => self.names.users.name(self.creator.uid),
+        };
+        let group = match (&want.group, found) {
+            (Some(name), _) => self.names.groups.name(self.names.group(name)?),
+            (None, Some(found)) => found.group.clone(),
+            (None, None) => self.names.groups.name(self.creator.gid),
+        };
+        let mode = want.mode.or(found.map(|found| found.mode)).unwrap_or(new_mode);
+        Ok(Access { mode, owner, group })
+    }
+}
+
+/// `1 entry`, `2 entries`.
+pub(crate) fn count(entries: u64) -> String {
+    if entries == 1 { "1 entry".into() } else { format!("{entries} entries") }
+}

@@ -1,0 +1,247 @@
+//! The manifest: what the types are called, which properties they have, and what is promised.
+
+use crate::desired::DEFAULT_MARKER;
+use rectify_sdk::{
+    base::TypeName,
+    protocol::{
+        Manifest, TypeDescriptor, VERSION,
+        manifest::{FORMAT, ProtocolRange, TouchRule},
+    },
+};
+use serde_json::{Map, Value, json};
+
+/// Version of every type's schema and state.
+const TYPE_VERSION: u32 = 1;
+/// Longest time for a look at one path, in milliseconds.
+const READ_TIMEOUT_MS: u64 = 30_000;
+/// Longest time for one change, in milliseconds: a candidate's judge may take a minute.
+const APPLY_TIMEOUT_MS: u64 = 120_000;
+
+/// The manifest of this version.
+pub(crate) fn manifest() -> Manifest {
+    let mut types: Vec<TypeDescriptor> =
+        [absent(), block(), content(), directory(), line(), link()].into_iter().flatten().collect();
+    types.sort_by(|a, b| a.name.cmp(&b.name));
+    Manifest {
+        format: FORMAT.into(),
+        name: "file".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: ProtocolRange { min: VERSION, max: VERSION },
+        types,
+    }
+}
+
+fn descriptor(name: &str, summary: &str, schema: Value) -> Option<TypeDescriptor> {
+    Some(TypeDescriptor {
+        name: TypeName::new(name).ok()?,
+        version: TYPE_VERSION,
+        kind: "resource".into(),
+        summary: summary.into(),
+        schema,
+        volatile: vec!["/content/text".into()],
+        touches: vec![TouchRule { property: "/path".into(), kind: "path".into(), access: "write".into() }],
+        prediction: "exact".into(),
+        retry: "converge".into(),
+        undo: "exact".into(),
+        compare_and_swap: true,
+        read_timeout_ms: READ_TIMEOUT_MS,
+        apply_timeout_ms: APPLY_TIMEOUT_MS,
+    })
+}
+
+/// A closed object of these properties.
+fn object(required: &[&str], groups: &[Value]) -> Value {
+    let mut properties = Map::new();
+    for group in groups {
+        if let Value::Object(group) = group {
+            properties.extend(group.clone());
+        }
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": false
+    })
+}
+
+fn path() -> Value {
+    json!({"path": {
+        "type": "string",
+        "pattern": "^(/([^/.]|\\.[^/.]|\\.\\.[^/])[^/]*)+$",
+        "maxLength": 4095,
+        "description": "Absolute path on the target, without `.`, `..`, empty parts or a slash at the end."
+    }})
+}
+
+fn access(new_mode: &str, what: &str) -> Value {
+    json!({
+        "mode": {
+            "type": "string",
+            "pattern": "^0[0-7]{3,4}$",
+            "description": format!(
+                "Permission bits in octal, in quotes, as in `0640`. Left out: kept as they are; a new {what} gets {new_mode}."
+            )
+        },
+        "owner": {
+            "type": "string",
+            "minLength": 1,
+            "description": format!(
+                "User that owns the {what}: a name in the target's own etc/passwd, or a number in quotes. Left out: kept; a new {what} belongs to the user that Rectify runs as."
+            )
+        },
+        "group": {
+            "type": "string",
+            "minLength": 1,
+            "description": format!(
+                "Group of the {what}: a name in the target's own etc/group, or a number in quotes. Left out: kept; a new {what} gets the group that Rectify runs as, even in a directory that hands its group down."
+            )
+        }
+    })
+}
+
+fn validate() -> Value {
+    json!({"validate": {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 2,
+        "description": "Command (no shell) that judges a new content before it replaces the old one, with `%s` for the path of the candidate; any exit code but 0 refuses it. It has 60 s and an empty environment. Not asked when only mode, owner or group change."
+    }})
+}
+
+fn edit_position(what: &str) -> Value {
+    json!({
+        "position": {
+            "enum": ["end", "beginning", "after", "before"],
+            "default": "end",
+            "description": format!(
+                "Where the {what} is inserted if it is not there yet: at the end, at the beginning, after the last or before the first line that matches `anchor`."
+            )
+        },
+        "anchor": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Regular expression for position `after` or `before`. If no line matches, the step is refused."
+        },
+        "state": {
+            "enum": ["present", "absent"],
+            "default": "present",
+            "description": format!("Whether the {what} should be there.")
+        },
+        "create": {
+            "type": "boolean",
+            "default": false,
+            "description": "Make the file if it does not exist. Otherwise that is an error."
+        }
+    })
+}
+
+fn content() -> Option<TypeDescriptor> {
+    let mut schema = object(
+        &["path"],
+        &[
+            path(),
+            json!({
+                "content": {"type": "string", "description": "The whole content, as text. Either this or `content_base64`."},
+                "content_base64": {
+                    "type": "string",
+                    "pattern": "^[A-Za-z0-9+/]*={0,2}$",
+                    "description": "The whole content, in base64 with padding, for what is no text."
+                }
+            }),
+            access("0644", "file"),
+            validate(),
+        ],
+    );
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("oneOf".into(), json!([{"required": ["content"]}, {"required": ["content_base64"]}]));
+    }
+    descriptor("file.content", "A regular file has exactly this content.", schema)
+}
+
+fn line() -> Option<TypeDescriptor> {
+    let schema = object(
+        &["path"],
+        &[
+            path(),
+            json!({
+                "match": {
+                    "type": "string",
+                    "minLength": 1,
+                    "description": "Regular expression for the lines that are meant, without their line ending. A line that equals `line` is always meant, too."
+                },
+                "line": {
+                    "type": "string",
+                    "pattern": "^[^\\r\\n]*$",
+                    "description": "The line, taken literally. Needed unless `state` is `absent` and `match` is given."
+                },
+                "occurrence": {
+                    "enum": ["last", "first", "all"],
+                    "default": "last",
+                    "description": "Which line is replaced if several are meant: the last or the first, while the others stay; or `all`: the first is replaced and the others are removed."
+                }
+            }),
+            edit_position("line"),
+            access("0644", "file"),
+            validate(),
+        ],
+    );
+    descriptor("file.line", "One line of a file is as written, or is not there.", schema)
+}
+
+fn block() -> Option<TypeDescriptor> {
+    let schema = object(
+        &["path"],
+        &[
+            path(),
+            json!({
+                "marker": {
+                    "type": "string",
+                    "pattern": "^[^\\r\\n]*\\{mark\\}[^\\r\\n]*$",
+                    "default": DEFAULT_MARKER,
+                    "description": "The lines around the block; `{mark}` stands for BEGIN and END. Two blocks of one file need two markers."
+                },
+                "block": {
+                    "type": "string",
+                    "default": "",
+                    "description": "The lines between the markers. They end as the lines of the file do."
+                }
+            }),
+            edit_position("block"),
+            access("0644", "file"),
+            validate(),
+        ],
+    );
+    descriptor("file.block", "Some lines between two marker lines are as written, or are not there.", schema)
+}
+
+fn directory() -> Option<TypeDescriptor> {
+    let schema = object(&["path"], &[path(), access("0755", "directory")]);
+    descriptor("file.directory", "A directory exists. The directory above it must exist already.", schema)
+}
+
+fn link() -> Option<TypeDescriptor> {
+    let target = json!({"target": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 4095,
+        "description": "What the link says, taken literally: relative to the link's directory, or absolute. It need not exist."
+    }});
+    let schema = object(&["path", "target"], &[path(), target]);
+    descriptor("file.link", "A symbolic link leads to this target.", schema)
+}
+
+fn absent() -> Option<TypeDescriptor> {
+    let recursive = json!({"recursive": {
+        "type": "boolean",
+        "default": false,
+        "description": "Remove a directory with all that it holds, which cannot be undone. Otherwise a directory that is not empty is an error."
+    }});
+    let schema = object(&["path"], &[path(), recursive]);
+    descriptor(
+        "file.absent",
+        "Nothing is at the path. A link itself is removed, never what it leads to.",
+        schema,
+    )
+}

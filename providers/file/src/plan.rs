@@ -1,0 +1,125 @@
+//! What would change. Changes nothing.
+
+use crate::{
+    batch::Batch,
+    desired::{Desired, Path, Want},
+    entry::Entry,
+    goal::{Creator, Goals, count},
+    look::{Depth, Look, look_in},
+    write::keeps_inode,
+    xattr,
+};
+use rectify_sdk::protocol::{
+    ItemError,
+    message::{PlanAnswer, PlanItem, Predicted},
+};
+use serde_json::Value;
+
+/// How well a change can be taken back, and what is lost.
+struct Undo {
+    grade: &'static str,
+    note: Option<String>,
+}
+
+/// Answers one item.
+pub(crate) fn plan(batch: &Batch, creator: Creator, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
+    let desired = Desired::parse(&item.type_name, &item.desired)?;
+    let names = batch.names()?;
+    let path = &desired.path;
+    let dir = batch.dir(&path.parent)?;
+    let depth = depth_of(&desired.want);
+    let open_to_others = dir.as_ref().is_none_or(|dir| dir.open_to_others);
+    let see = || look_in(dir.clone(), names, path, depth);
+    let (mut look, prior) = match &item.prior {
+        None => {
+            let mut look = see()?;
+            let prior = look.entry.take();
+            (Some(look), prior)
+        }
+        Some(predicted) => (None, predicted_entry(predicted, path, &desired.want, see)?),
+    };
+    let goals = Goals { names, creator };
+    let goal = goals.goal(&desired.want, prior.as_ref())?;
+    if goal == prior {
+        return Ok(PlanAnswer::Unchanged { state: state(prior.as_ref(), path, false)? });
+    }
+    // On a predicted state, what is there now still says how many names and attributes it has.
+    if look.is_none() {
+        look = see().ok();
+    }
+    // Neither is shown if either is private: what is being closed was not meant to be seen, and
+    // what is being opened has not been yet.
+    let readable = |entry: Option<&Entry>| entry.is_none_or(Entry::readable_by_others);
+    let show = open_to_others && readable(prior.as_ref()) && readable(goal.as_ref());
+    let undo = undo(prior.as_ref(), goal.as_ref(), look.as_ref())?;
+    Ok(PlanAnswer::Changed {
+        prior: state(prior.as_ref(), path, show)?,
+        planned: state(goal.as_ref(), path, show)?,
+        prediction: "exact".into(),
+        disruption: Vec::new(),
+        undo: undo.grade.into(),
+        undo_note: undo.note,
+    })
+}
+
+/// How much of a path is looked at for a type.
+pub(crate) fn depth_of(want: &Want) -> Depth {
+    match want {
+        Want::Absent { .. } => Depth::Entries,
+        _ => Depth::Itself,
+    }
+}
+
+fn state(entry: Option<&Entry>, path: &Path, with_text: bool) -> Result<Option<Value>, ItemError> {
+    entry.map(|entry| entry.state(&path.text, with_text)).transpose()
+}
+
+/// The state that an earlier step leaves behind. Where its text is not at hand but the file already
+/// has that very content, the file's bytes serve.
+fn predicted_entry(
+    predicted: &Predicted,
+    path: &Path,
+    want: &Want,
+    see: impl Fn() -> Result<Look, ItemError>,
+) -> Result<Option<Entry>, ItemError> {
+    let Some(state) = &predicted.state else { return Ok(None) };
+    let mut entry = Entry::from_state(state, &path.text)?;
+    if let (Want::Line { .. } | Want::Block { .. }, Entry::File { content, .. }) = (want, &mut entry)
+        && content.bytes.is_none()
+        && let Ok(Look { entry: Some(Entry::File { content: found, .. }), .. }) = see()
+        && found == *content
+    {
+        content.bytes = found.bytes;
+    }
+    Ok(Some(entry))
+}
+
+fn undo(prior: Option<&Entry>, goal: Option<&Entry>, look: Option<&Look>) -> Result<Undo, ItemError> {
+    let lossy = |note: String| Ok(Undo { grade: "lossy", note: Some(note) });
+    let exact = Ok(Undo { grade: "exact", note: None });
+    let Some(prior) = prior else { return exact };
+    let links = look.map_or(1, |look| look.links);
+    match (prior, goal) {
+        (Entry::Directory { entries: Some(entries), .. }, None) if entries.count > 0 => Ok(Undo {
+            grade: "none",
+            note: Some(format!("what the directory holds ({}) is not kept", count(entries.count))),
+        }),
+        (Entry::File { .. }, Some(goal)) if links > 1 && !keeps_inode(prior, goal) => {
+            lossy(format!("the file has {links} names; this one is parted from the others, and stays so"))
+        }
+        (Entry::File { .. }, None) if links > 1 => lossy(format!(
+            "the file has {links} names; brought back, this one no longer shares its content with the others"
+        )),
+        (Entry::File { .. } | Entry::Directory { .. }, None) => {
+            let lost = match look.and_then(|look| look.fd.as_ref()) {
+                Some(fd) => xattr::at_stake(fd)?,
+                None => Vec::new(),
+            };
+            if lost.is_empty() {
+                return exact;
+            }
+            lossy(format!("extended attributes are not kept: {}", lost.join(", ")))
+        }
+        _ => exact,
+    }
+}

@@ -1,0 +1,180 @@
+//! Directories beneath the root, opened safely.
+//!
+//! Paths are walked one component at a time with `openat2`, which is told not to follow anything.
+//! The meaning is that of `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS`, resolved here and not in the
+//! kernel, because the kernel cannot be asked to follow only those links that nobody but the root's
+//! owner could have made. Every step holds the directory it stands in by descriptor, so a racer who
+//! swaps a directory for a link is never followed.
+
+use crate::errors::{conflict, doing, system};
+use rectify_sdk::protocol::ItemError;
+use rustix::{
+    fs::{self, FileType, Mode, OFlags, ResolveFlags, Stat},
+    io::Errno,
+};
+use std::{
+    collections::VecDeque,
+    ffi::{CStr, CString},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
+
+/// Most links on the way to one directory; the kernel's own bound.
+const LINKS_MAX: usize = 40;
+
+/// How a name in a directory is opened: itself, in this directory, through nothing.
+const HERE_ONLY: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+
+/// An open directory beneath the root.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    parent: Option<Arc<Dir>>,
+    uid: u32,
+    mode: u32,
+    /// Whether others may pass every directory from the root (without it) down to this one.
+    pub(crate) open_to_others: bool,
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Dir {
+    /// Opens a name in this directory; never follows a link, never leaves the directory.
+    pub(crate) fn open(&self, name: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        open_in(self, name, flags, mode, HERE_ONLY)
+    }
+
+    /// The directory itself, open for reading its entries and for syncing it.
+    pub(crate) fn readable(&self) -> Result<OwnedFd, Errno> {
+        self.open(c".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+    }
+
+    /// What a name in this directory stands for; `None` where there is nothing.
+    pub(crate) fn stat(&self, name: &CStr) -> Result<Option<Stat>, Errno> {
+        match fs::statat(self, name, fs::AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// Opens a name in a directory, following nothing and staying on the file system if `resolve` says
+/// so.
+pub(crate) fn open_in(
+    dir: impl AsFd,
+    name: &CStr,
+    flags: OFlags,
+    mode: Mode,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    loop {
+        // EAGAIN: something was renamed while the kernel looked; EINTR: a signal came.
+        match fs::openat2(&dir, name, flags, mode, HERE_ONLY | resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// The directory that stands for `/`.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    root: Arc<Dir>,
+    /// Who may make links that are followed, beside user 0.
+    trusted_uid: u32,
+}
+
+impl Tree {
+    /// Opens the root of a session; `None` is `/` itself.
+    pub(crate) fn open(root: Option<&Path>) -> Result<Self, ItemError> {
+        let error = doing("the root directory cannot be opened");
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = fs::open(root.unwrap_or(Path::new("/")), flags, Mode::empty()).map_err(&error)?;
+        let stat = fs::fstat(&fd).map_err(&error)?;
+        let trusted_uid = if root.is_some() { stat.st_uid } else { 0 };
+        let root = Dir { fd, parent: None, uid: stat.st_uid, mode: stat.st_mode, open_to_others: true };
+        Ok(Self { root: Arc::new(root), trusted_uid })
+    }
+
+    /// The root itself.
+    pub(crate) fn root(&self) -> Arc<Dir> {
+        Arc::clone(&self.root)
+    }
+
+    /// Walks from a directory along a relative path; `None` where a part does not exist.
+    pub(crate) fn walk(&self, from: Arc<Dir>, path: &str) -> Result<Option<Arc<Dir>>, ItemError> {
+        let mut here = from;
+        let mut todo: VecDeque<Vec<u8>> = split(path.as_bytes());
+        let mut links = 0;
+        while let Some(part) = todo.pop_front() {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    here = here.parent.clone().unwrap_or_else(|| self.root());
+                    continue;
+                }
+                _ => {}
+            }
+            let shown = String::from_utf8_lossy(&part).into_owned();
+            let what = format!("the directory `{shown}` on the way to it cannot be opened");
+            let error = doing(&what);
+            let name = CString::new(part).map_err(|_| conflict("a link leads to a path with a NUL"))?;
+            let fd = match here.open(&name, OFlags::PATH, Mode::empty()) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(error(errno)),
+            };
+            let stat = fs::fstat(&fd).map_err(&error)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => {
+                    here = Arc::new(Dir {
+                        fd,
+                        uid: stat.st_uid,
+                        mode: stat.st_mode,
+                        open_to_others: here.open_to_others && stat.st_mode & 0o001 != 0,
+                        parent: Some(here),
+                    });
+                }
+                FileType::Symlink => {
+                    self.judge_link(&here, &stat, &shown)?;
+                    links += 1;
+                    if links > LINKS_MAX {
+                        return Err(system(Errno::LOOP, "too many links on the way to it"));
+                    }
+                    let target = fs::readlinkat(&fd, c"", Vec::new()).map_err(&error)?;
+                    if target.as_bytes().first() == Some(&b'/') {
+                        here = self.root();
+                    }
+                    for part in split(target.as_bytes()).into_iter().rev() {
+                        todo.push_front(part);
+                    }
+                }
+                _ => return Err(conflict(format!("`{shown}` on the way to it is not a directory"))),
+            }
+        }
+        Ok(Some(here))
+    }
+
+    fn judge_link(&self, dir: &Dir, link: &Stat, shown: &str) -> Result<(), ItemError> {
+        let trusted = |uid: u32| uid == 0 || uid == self.trusted_uid;
+        if trusted(link.st_uid) && trusted(dir.uid) && dir.mode & 0o022 == 0 {
+            return Ok(());
+        }
+        Err(conflict(format!("`{shown}` on the way to it is a link that somebody else could have made"))
+            .hint(
+                "name the real path, or let root own the link and its directory and nobody else write there",
+            ))
+    }
+}
+
+fn split(path: &[u8]) -> VecDeque<Vec<u8>> {
+    path.split(|b| *b == b'/').map(<[u8]>::to_vec).collect()
+}
