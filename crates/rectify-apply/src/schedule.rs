@@ -282,7 +282,8 @@ impl RunState {
 
     fn finish_if_idle(&mut self, out: &mut Vec<Effect>) {
         let busy = self.in_flight + self.verifying + self.asking + self.sleeping.len() + self.commits.len();
-        let complete = self.steps_left == 0 && self.gates_left == 0 && self.wave.is_some();
+        let verified = self.targets.iter().all(|target| target.trust == Trust::Verified);
+        let complete = verified && self.steps_left == 0 && self.gates_left == 0;
         let over = complete && self.wave == Some(self.waves.len());
         if busy == 0 && (self.stopping || over) {
             self.facts.complete = complete;

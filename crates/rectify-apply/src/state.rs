@@ -96,6 +96,8 @@ pub(crate) struct Item {
     /// How often its state was asked for; tells a late answer from the one that is waited for.
     pub asks: u32,
     pub before_image: Option<Digest>,
+    /// An earlier attempt may have had an effect, and looking could not tell.
+    pub unproven: bool,
 }
 
 /// Where a gate stands.
@@ -314,6 +316,7 @@ impl RunState {
                 attempt: 0,
                 asks: 0,
                 before_image: None,
+                unproven: false,
             });
         }
         Ok(())

@@ -232,14 +232,8 @@ impl RunState {
             return self.step_back(index);
         }
         let Some(item) = self.items.get_mut(index) else { return };
-        let node = item.node.clone();
         match answer {
-            Err(error) => {
-                let told = Failure { mutated: Mutated::No, ..error };
-                self.facts.failed = true;
-                self.stop(codes::LOOK, &node, told.message.clone(), out);
-                self.conclude(index, StepState::Failed(told), out);
-            }
+            Err(error) => self.fail(index, codes::LOOK, Failure { mutated: Mutated::No, ..error }, out),
             Ok(looked) if looked.fingerprint == item.expect => {
                 item.before_image = looked.before_image;
                 self.intend(index, out);
@@ -251,11 +245,27 @@ impl RunState {
         }
     }
 
+    /// Stores a failure. What an earlier attempt may have done is not forgotten.
+    fn fail(&mut self, index: usize, code: Code, told: Failure, out: &mut Vec<Effect>) {
+        let Some(item) = self.items.get(index) else { return };
+        let node = item.node.clone();
+        let mutated =
+            if item.unproven && told.mutated == Mutated::No { Mutated::Maybe } else { told.mutated };
+        self.facts.failed = true;
+        let ours = told.code == code.as_str();
+        let message = if ours { told.message.clone() } else { format!("{}: {}", told.code, told.message) };
+        self.stop(code, &node, message, out);
+        self.conclude(index, StepState::Failed(Failure { mutated, ..told }), out);
+    }
+
     fn stale(&mut self, index: usize, found: Option<Digest>, out: &mut Vec<Effect>) {
         let Some(item) = self.items.get(index) else { return };
         let node = item.node.clone();
-        self.facts.stale = true;
         let message = "changed since it was planned: it is neither as expected nor as planned";
+        if item.unproven {
+            return self.fail(index, codes::STALE, failure(codes::STALE, message, Mutated::Maybe), out);
+        }
+        self.facts.stale = true;
         self.stop(codes::STALE, &node, message, out);
         self.conclude(index, StepState::Stale { found }, out);
     }
@@ -363,11 +373,11 @@ impl RunState {
     /// Takes in an answer that says what happened.
     fn answered(&mut self, index: usize, answer: ActAnswer, out: &mut Vec<Effect>) {
         let Some(item) = self.items.get(index) else { return };
-        let node = item.node.clone();
         match answer {
             ActAnswer::Done(applied) => {
                 let how = match applied {
                     Applied::Applied => How::Applied,
+                    Applied::Already if item.unproven => How::Observed,
                     Applied::Already => How::Already,
                 };
                 // The state of an unguarded action says nothing, so there is nothing to look at.
@@ -379,11 +389,7 @@ impl RunState {
             ActAnswer::Failed(error) if error.code == "STALE" && error.mutated == Mutated::No => {
                 self.stale(index, None, out);
             }
-            ActAnswer::Failed(error) => {
-                self.facts.failed = true;
-                self.stop(codes::STEP_FAILED, &node, format!("{}: {}", error.code, error.message), out);
-                self.conclude(index, StepState::Failed(error), out);
-            }
+            ActAnswer::Failed(error) => self.fail(index, codes::STEP_FAILED, error, out),
             ActAnswer::Lost { message } => self.stays_unknown(index, &message, out),
         }
     }
@@ -396,7 +402,6 @@ impl RunState {
         out: &mut Vec<Effect>,
     ) {
         let Some(item) = self.items.get(index) else { return };
-        let node = item.node.clone();
         let mutated = if how.changed() { Mutated::Yes } else { Mutated::No };
         let (code, message) = match answer {
             Ok(looked) if item.result.is_none_or(|result| result == looked.fingerprint) => {
@@ -408,9 +413,7 @@ impl RunState {
             }
             Err(error) => (codes::LOOK_AGAIN, format!("{}: {}", error.code, error.message)),
         };
-        self.facts.failed = true;
-        self.stop(code, &node, message.clone(), out);
-        self.conclude(index, StepState::Failed(failure(code, message, mutated)), out);
+        self.fail(index, code, failure(code, message, mutated), out);
     }
 
     fn looked_at_unknown(&mut self, index: usize, found: Digest, out: &mut Vec<Effect>) {
@@ -418,30 +421,33 @@ impl RunState {
         if item.result == Some(found) {
             return self.succeed(index, How::Observed, Some(found), out);
         }
-        // Without a planned state to compare with, finding the old one proves nothing was written.
         if item.expect == found {
-            return self.nothing_happened(index, out);
+            // An action whose state says nothing looks the same before and after.
+            let proven = item.action != Action::Run || item.result.is_some();
+            return self.nothing_happened(index, proven, out);
         }
         self.stays_unknown(index, "afterwards the state is neither as before nor as planned", out);
     }
 
-    /// The answer was lost, and the operation did not happen: once more, or an end.
-    fn nothing_happened(&mut self, index: usize, out: &mut Vec<Effect>) {
+    /// The answer was lost, and nothing is to be seen of the operation: once more, or an end.
+    fn nothing_happened(&mut self, index: usize, proven: bool, out: &mut Vec<Effect>) {
         let again = self.attempt(index).is_some_and(|attempt| attempt < ATTEMPTS_MAX);
-        if again && self.may_start(out) {
+        let may_start = again && self.may_start(out);
+        let Some(item) = self.items.get_mut(index) else { return };
+        item.unproven |= !proven;
+        if may_start {
             return self.intend(index, out);
         }
-        let Some(item) = self.items.get(index) else { return };
-        let node = item.node.clone();
+        if item.unproven {
+            return self.stays_unknown(index, "the provider's answer was lost, and looking cannot tell", out);
+        }
         let message = "the provider's answer was lost; looking showed that nothing was changed";
-        self.facts.failed = true;
-        self.stop(codes::LOST_ANSWER, &node, message, out);
-        self.conclude(index, StepState::Failed(failure(codes::LOST_ANSWER, message, Mutated::No)), out);
+        self.fail(index, codes::LOST_ANSWER, failure(codes::LOST_ANSWER, message, Mutated::No), out);
     }
 
     fn status(&mut self, index: usize, answer: OperationStatus, out: &mut Vec<Effect>) {
         match answer {
-            OperationStatus::NeverSeen => self.nothing_happened(index, out),
+            OperationStatus::NeverSeen => self.nothing_happened(index, true, out),
             OperationStatus::Started => {
                 self.stays_unknown(index, "the provider began and did not finish", out);
             }

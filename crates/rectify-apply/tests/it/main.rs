@@ -1,0 +1,9 @@
+//! Whole runs in a simulated world.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod cases;
+mod plans;
+mod rng;
+mod sim;
+mod simulation;
+mod world;
