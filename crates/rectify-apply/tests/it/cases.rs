@@ -1,1 +1,250 @@
-//! placeholder
+//! One damage a case, from `conformance/cases/apply`: a small plan, what goes wrong with it, how the
+//! run must end, and the code and place of the first reason.
+
+use crate::{
+    plans::{self, Short},
+    sim::{Disturbance, Sim},
+    world::Fault,
+};
+use rectify_apply::{Effect, Event, Notice, Options, RunState, step};
+use rectify_base::{Digest, NodeKey};
+use rectify_model::{
+    Plan,
+    grade::Retry,
+    graph::{Access, EdgeKind},
+    journal::{Failure, Mutated, RunOutcome, UseId},
+    observation::Identity,
+};
+use serde::Deserialize;
+use std::{collections::BTreeSet, fs, path::Path};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// How the run ends; absent where it cannot begin.
+    #[serde(default)]
+    ends: Option<RunOutcome>,
+    #[serde(default)]
+    steps: Vec<CaseStep>,
+    #[serde(default)]
+    gates: Vec<CaseGate>,
+    /// Waves of targets; one target `a` if absent.
+    #[serde(default)]
+    waves: Option<Vec<Vec<String>>>,
+    #[serde(default)]
+    identity: Option<CaseIdentity>,
+    #[serde(default)]
+    expires_at_ms: Option<u64>,
+    #[serde(default)]
+    cancel_at_ms: Option<u64>,
+    #[serde(default)]
+    interrupt_at_ms: Option<u64>,
+    /// The commit with this number, counted from 0, fails.
+    #[serde(default)]
+    commit_fails: Option<u64>,
+    /// The plan is damaged by hand.
+    #[serde(default)]
+    plan: Option<PlanDamage>,
+    /// An event that nobody asked for, before all others.
+    #[serde(default)]
+    unexpected: bool,
+    /// The last states of steps, by address, as the journal names them.
+    #[serde(default)]
+    journal: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseStep {
+    address: String,
+    #[serde(default = "target_a")]
+    target: String,
+    #[serde(default = "converge")]
+    retry: Retry,
+    /// The thing that it changes; absent for an unguarded command.
+    #[serde(default)]
+    thing: Option<String>,
+    #[serde(default)]
+    after: Vec<String>,
+    #[serde(default)]
+    on_change: Vec<String>,
+    #[serde(default)]
+    fault: Option<Fault>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseGate {
+    address: String,
+    within_s: u32,
+    /// Holds from this question on; never if absent.
+    #[serde(default)]
+    holds_at: Option<u32>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CaseIdentity {
+    Other,
+    Silent,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PlanDamage {
+    StepTwice,
+    GateTwice,
+    StepOnUnlistedTarget,
+    TargetInNoWave,
+    TargetInTwoWaves,
+    TypeMissing,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expect {
+    code: String,
+    place: String,
+    why: String,
+}
+
+fn target_a() -> String {
+    "a".into()
+}
+
+const fn converge() -> Retry {
+    Retry::Converge
+}
+
+fn plan(case: &Case) -> Plan {
+    let steps: Vec<Short> = case
+        .steps
+        .iter()
+        .map(|step| {
+            let after = step.after.iter().map(|from| (from.clone(), EdgeKind::After));
+            let on_change = step.on_change.iter().map(|from| (from.clone(), EdgeKind::OnChange));
+            Short {
+                target: step.target.clone(),
+                address: step.address.clone(),
+                retry: step.retry,
+                thing: step.thing.clone().map(|thing| (thing, 1)),
+                edges: after.chain(on_change).collect(),
+                locks: vec![("lock".into(), Access::Read)],
+            }
+        })
+        .collect();
+    let gates: Vec<plans::ShortGate> =
+        case.gates.iter().map(|gate| (target_a(), gate.address.clone(), gate.within_s)).collect();
+    let waves = case.waves.clone().unwrap_or_else(|| vec![vec![target_a()]]);
+    let mut plan = plans::plan(&steps, &gates, &waves, 2);
+    match case.plan {
+        None => {}
+        Some(PlanDamage::StepTwice) => plan.steps.push(plan.steps[0].clone()),
+        Some(PlanDamage::GateTwice) => plan.gates.push(plan.gates[0].clone()),
+        Some(PlanDamage::StepOnUnlistedTarget) => plan.steps[0].target = "z".parse().unwrap(),
+        Some(PlanDamage::TargetInNoWave) => plan.waves.clear(),
+        Some(PlanDamage::TargetInTwoWaves) => plan.waves.push(plan.waves[0].clone()),
+        Some(PlanDamage::TypeMissing) => plan.types.clear(),
+    }
+    plan
+}
+
+fn use_id() -> UseId {
+    UseId::new("0".repeat(32)).unwrap()
+}
+
+/// Code and place of what is wrong, and how the run ended if there was one.
+fn play(case: &Case) -> (String, String, Option<RunOutcome>) {
+    let plan = plan(case);
+    let mut state = match RunState::new(&plan, &use_id(), 1_000_000, Options::default()) {
+        Ok(state) => state,
+        Err(error) => return (error.code().to_string(), error.place(), None),
+    };
+    if case.unexpected {
+        let effects = step(&mut state, Event::Tick, 0);
+        let [Effect::Log(Notice::Ignored { code, what })] = &effects[..] else { panic!("{effects:?}") };
+        return (code.to_string(), what.clone(), None);
+    }
+    let disturbance = Disturbance {
+        expires_at_ms: case.expires_at_ms,
+        cancel_at_ms: case.cancel_at_ms,
+        interrupt_at_ms: case.interrupt_at_ms,
+        commit_fails: case.commit_fails,
+        ..Disturbance::default()
+    };
+    let mut sim = Sim::new(&plan, 0, disturbance);
+    for step in &case.steps {
+        if let Some(fault) = step.fault {
+            sim.world.set_fault(&key(&step.target, &step.address), fault);
+        }
+    }
+    for gate in &case.gates {
+        sim.world.gates.insert(key("a", &gate.address), gate.holds_at);
+    }
+    if let Some(identity) = case.identity {
+        let answer = match identity {
+            CaseIdentity::Other => Ok(Identity::Root(Digest::of_bytes(b"another root"))),
+            CaseIdentity::Silent => {
+                Err(Failure { code: "FAILED".into(), message: "no marker".into(), mutated: Mutated::No })
+            }
+        };
+        sim.world.identities.insert("a".into(), answer);
+    }
+    sim.run();
+    sim.check();
+    for (address, state) in &case.journal {
+        let found = sim.view.steps().get(&key("a", address)).map(|progress| &progress.state);
+        let found = serde_json::to_value(found).unwrap();
+        assert!(is_part(state, &found), "{address}: expected {state}, found {found}");
+    }
+    let finished = sim.finished.unwrap();
+    let first = finished.reasons.first();
+    (
+        first.map(|reason| reason.code.to_string()).unwrap_or_default(),
+        first.map(|reason| reason.place.clone()).unwrap_or_default(),
+        Some(finished.outcome),
+    )
+}
+
+/// Whether everything that is expected is found; more may be found.
+fn is_part(expected: &serde_json::Value, found: &serde_json::Value) -> bool {
+    use serde_json::Value::Object;
+    match (expected, found) {
+        (Object(expected), Object(found)) => {
+            expected.iter().all(|(name, value)| found.get(name).is_some_and(|found| is_part(value, found)))
+        }
+        _ => expected == found,
+    }
+}
+
+fn key(target: &str, address: &str) -> NodeKey {
+    NodeKey { target: target.parse().unwrap(), address: address.parse().unwrap() }
+}
+
+#[test]
+fn each_damage_has_its_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut names: Vec<_> = fs::read_dir(root.join("conformance/cases/apply"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    names.sort();
+    let mut seen = BTreeSet::new();
+    for name in &names {
+        let case: Case = serde_json::from_slice(&fs::read(name.join("case.json")).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", name.display()));
+        let expect: Expect = serde_json::from_slice(&fs::read(name.join("expect.json")).unwrap()).unwrap();
+        let (code, place, ends) = play(&case);
+        let found = Expect { code, place, why: expect.why.clone() };
+        assert_eq!((&found, ends), (&expect, case.ends), "{}", name.display());
+        seen.insert(expect.code);
+    }
+    assert!(names.len() >= 35, "only {} cases", names.len());
+    for code in rectify_apply::codes::ALL {
+        assert!(seen.contains(code.as_str()), "no case for {code}");
+        let page = fs::read_to_string(root.join(format!("docs/errors/{code}.md")))
+            .unwrap_or_else(|_| panic!("no page for {code}"));
+        assert!(page.starts_with(&format!("# {code}\n")), "{code}");
+        assert!(page.contains("\n## Why\n") && page.contains("\n## What to do\n"), "{code}");
+    }
+}
