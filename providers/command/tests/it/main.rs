@@ -1,0 +1,8 @@
+//! `command.run` with real processes and real files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod fixture;
+mod guards;
+mod outcomes;
+mod planning;
+mod surroundings;
