@@ -162,7 +162,7 @@ impl Demo {
              roles:\n\
              \x20 sealer: [author]\n\
              \x20 approver: [reviewer]\n\
-             thresholds: {{default: 1}}\n\
+             approvals: {{default: 1}}\n\
              policy_bundles: ['{}']\n",
             key("author")?.trim(),
             key("reviewer")?.trim(),

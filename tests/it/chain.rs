@@ -1,0 +1,111 @@
+//! From YAML to an applied plan.
+
+use rectify_tests::{Scratch, remediation};
+use std::fs;
+
+const STEPS: &str = "\
+  banner:
+    file.content: {path: /etc/issue.net, content: \"Authorised users only.\\n\", mode: \"0644\"}
+  grace:
+    file.line: {path: /etc/sshd_config, match: '^#?LoginGraceTime', line: LoginGraceTime 0}
+  note:
+    command.run: {argv: [/bin/sh, -c, 'echo x >> \"$RECTIFY_ROOT/count\"']}
+    on_change: [grace]
+verify:
+  - file.matches: {path: /etc/sshd_config, pattern: '(?m)^LoginGraceTime 0$'}
+";
+
+fn scratch() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("root/etc/sshd_config", "Port 22\n#LoginGraceTime 120\n");
+    scratch.write("project/remediations/grace.yaml", &remediation("grace", STEPS));
+    scratch.trust(1);
+    scratch
+}
+
+#[test]
+fn a_sealed_and_approved_plan_is_applied_once_and_the_next_plan_is_empty() {
+    let scratch = scratch();
+    scratch.expect(2, &["-C", "project", "plan", "--out", "a.plan.json", "--detailed-exitcode"]);
+    scratch.ok(&["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    let refused = scratch.expect(3, &["-C", "project", "apply", "a.plan.json"]);
+    assert!(refused.stderr.contains("approv"), "{}", refused.stderr);
+    assert!(!scratch.path("root/etc/issue.net").exists());
+    scratch.ok(&["approve", "a.plan.json", "--key", "keys-reviewer"]);
+    scratch.ok(&["-C", "project", "verify", "a.plan.json"]);
+    scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
+    assert_eq!(scratch.read("root/etc/issue.net"), "Authorised users only.\n");
+    assert_eq!(scratch.read("root/etc/sshd_config"), "Port 22\nLoginGraceTime 0\n");
+    assert_eq!(scratch.read("root/count"), "x\n");
+    scratch.ok(&["-C", "project", "plan", "--detailed-exitcode"]);
+    let again = scratch.expect(3, &["-C", "project", "apply", "a.plan.json"]);
+    assert!(again.stderr.contains("store-use-taken"), "{}", again.stderr);
+    assert_eq!(scratch.read("root/count"), "x\n");
+    let history = scratch.ok(&["history"]).stdout;
+    assert!(history.contains("succeeded"), "{history}");
+}
+
+#[test]
+fn an_edit_behind_the_plans_back_is_stale_and_stays() {
+    let scratch = scratch();
+    scratch.seal("a.plan.json");
+    scratch.write("root/etc/sshd_config", "Port 2222\n#LoginGraceTime 60\n");
+    let stale = scratch.run(&["-C", "project", "apply", "a.plan.json"]);
+    assert!(stale.code == 4 || stale.code == 5, "{stale:?}");
+    assert_eq!(scratch.read("root/etc/sshd_config"), "Port 2222\n#LoginGraceTime 60\n");
+    assert!(!scratch.path("root/count").exists());
+}
+
+#[test]
+fn what_is_as_planned_already_is_not_written() {
+    let scratch = scratch();
+    scratch.seal("a.plan.json");
+    scratch.write("root/etc/sshd_config", "Port 22\nLoginGraceTime 0\n");
+    let before = fs::metadata(scratch.path("root/etc/sshd_config")).unwrap().modified().unwrap();
+    let applied = scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
+    assert!(applied.stdout.contains("1 already as planned"), "{}", applied.stdout);
+    let after = fs::metadata(scratch.path("root/etc/sshd_config")).unwrap().modified().unwrap();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_plan_for_another_root_of_the_same_name_is_refused() {
+    let scratch = scratch();
+    scratch.seal("a.plan.json");
+    scratch.write("root/.rectify-root", "00000000000000000000000000000000\n");
+    let refused = scratch.run(&["-C", "project", "apply", "a.plan.json"]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert!(!scratch.path("root/etc/issue.net").exists());
+}
+
+#[test]
+fn the_author_does_not_count_as_approver_and_policy_can_deny() {
+    let scratch = scratch();
+    scratch.ok(&["-C", "project", "plan", "--out", "a.plan.json"]);
+    scratch.ok(&["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    scratch.ok(&["approve", "a.plan.json", "--key", "keys-author"]);
+    scratch.expect(3, &["-C", "project", "apply", "a.plan.json"]);
+    let denied = Scratch::new();
+    denied.trust(1);
+    denied.write("root/etc/shadow", "root:*:1::::::\n");
+    denied.write(
+        "project/remediations/shadow.yaml",
+        &remediation("shadow", "  x:\n    file.line: {path: /etc/shadow, line: 'x:*:1::::::'}\n"),
+    );
+    denied.ok(&["-C", "project", "plan", "--out", "b.plan.json"]);
+    let refused = denied.expect(3, &["-C", "project", "seal", "b.plan.json", "--key", "keys-author"]);
+    assert!(refused.stderr.contains("policy-denied"), "{}", refused.stderr);
+}
+
+#[test]
+fn problems_in_sources_are_shown_at_their_place() {
+    let scratch = scratch();
+    scratch.write(
+        "project/remediations/bad.yaml",
+        &remediation("bad", "  x:\n    file.content: {path: /etc/x, contents: y}\n"),
+    );
+    let bad = scratch.expect(1, &["-C", "project", "validate"]);
+    assert!(bad.stderr.contains("remediations/bad.yaml"), "{}", bad.stderr);
+    assert!(bad.stderr.contains("contents"), "{}", bad.stderr);
+    assert!(bad.stderr.contains("did you mean") || bad.stderr.contains("content"), "{}", bad.stderr);
+}

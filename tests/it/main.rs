@@ -1,0 +1,7 @@
+//! The chain, end to end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod chain;
+mod laws;
+mod reproducible;
+mod tamper;
