@@ -1,0 +1,76 @@
+//! `command.succeeds`: whether a command says so. It must change nothing; nobody can check that,
+//! so while planning only commands run that trusted policy lists.
+
+use crate::{Answer, properties};
+use rectify_sdk::{
+    Context, Ended, Run,
+    protocol::{ErrorCode, ItemError},
+    real_path_beneath,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// The properties.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Succeeds {
+    argv: Vec<String>,
+    #[serde(default = "zero")]
+    exit_codes: Vec<i32>,
+    #[serde(default = "ten_seconds")]
+    timeout_s: u64,
+}
+
+fn zero() -> Vec<i32> {
+    vec![0]
+}
+
+fn ten_seconds() -> u64 {
+    10
+}
+
+impl Succeeds {
+    pub(crate) fn read(desired: &Map<String, Value>) -> Result<Self, ItemError> {
+        let this: Self = properties(desired)?;
+        if this.argv.is_empty() || this.argv.iter().any(|word| word.contains('\0')) {
+            let message = "an argv has at least the program, and no NUL characters";
+            return Err(ItemError::new(ErrorCode::Schema, message).at("/argv"));
+        }
+        Ok(this)
+    }
+
+    pub(crate) fn ask(&self, cx: &Context) -> Answer {
+        let name = self.argv.first().map_or("", String::as_str);
+        if !cx.may_execute(&self.argv) {
+            let message = format!("`{name}` may not be executed in this session");
+            return Err(ItemError::new(ErrorCode::Unsupported, message)
+                .at("/argv")
+                .hint("let the policy list this argv among the commands that may run while planning"));
+        }
+        let directory = real_path_beneath(cx.root(), Path::new("/"))
+            .map_err(|e| ItemError::new(ErrorCode::Failed, format!("/ cannot be entered: {e}")))?;
+        let run = Run {
+            argv: &self.argv,
+            environment: BTreeMap::new(),
+            directory,
+            user: None,
+            stdin: None,
+            deadline: Instant::now() + Duration::from_secs(self.timeout_s),
+        };
+        match cx.run(&run)?.ended {
+            Ended::Exited(code) => {
+                Ok((self.exit_codes.contains(&code), format!("`{name}` exited with {code}")))
+            }
+            Ended::Signalled(signal) => Ok((false, format!("`{name}` was ended by signal {signal}"))),
+            Ended::TimedOut => Ok((false, format!("`{name}` did not end within {} s", self.timeout_s))),
+            Ended::Cancelled => {
+                Err(ItemError::new(ErrorCode::Cancelled, format!("`{name}` was cancelled and ended")))
+            }
+        }
+    }
+}

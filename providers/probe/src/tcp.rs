@@ -1,0 +1,83 @@
+//! `tcp.connect`: whether something accepts a connection.
+
+use crate::Answer;
+use rectify_sdk::{
+    Context,
+    protocol::{ErrorCode, ItemError},
+};
+use serde::Deserialize;
+use std::{
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Longest wait without a look at whether the request was cancelled.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// The properties.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connect {
+    #[serde(default = "localhost")]
+    host: String,
+    port: std::num::NonZeroU16,
+    #[serde(default = "three_seconds")]
+    timeout_ms: u64,
+}
+
+fn localhost() -> String {
+    "127.0.0.1".into()
+}
+
+fn three_seconds() -> u64 {
+    3_000
+}
+
+impl Connect {
+    /// Tries each address of the host, in the resolver's order, within the time for all of them.
+    pub(crate) fn ask(&self, cx: &Context) -> Answer {
+        let (host, port) = (self.host.clone(), self.port.get());
+        let deadline = Instant::now() + Duration::from_millis(self.timeout_ms);
+        let (sender, receiver) = channel();
+        // Neither resolving nor connecting can be interrupted, so both happen aside.
+        thread::spawn(move || drop(sender.send(connect(&host, port, deadline))));
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match receiver.recv_timeout(left.min(SLICE)) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(ItemError::new(ErrorCode::Internal, "the connecting thread failed"));
+                }
+                Err(RecvTimeoutError::Timeout) if cx.cancelled() => {
+                    return Err(ItemError::new(ErrorCode::Cancelled, "cancelled while connecting"));
+                }
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
+                    let name = format!("{}:{port}", self.host);
+                    return Ok((false, format!("{name} did not answer within {} ms", self.timeout_ms)));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}
+
+fn connect(host: &str, port: u16, deadline: Instant) -> (bool, String) {
+    let addresses: Vec<SocketAddr> = match (host, port).to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(e) => return (false, format!("the host {host} cannot be resolved: {e}")),
+    };
+    let mut detail = format!("the host {host} has no address");
+    for address in addresses {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(_) => return (true, format!("{address} accepts connections")),
+            Err(e) => detail = format!("{address} does not accept connections: {e}"),
+        }
+    }
+    (false, detail)
+}
