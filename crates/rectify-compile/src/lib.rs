@@ -9,12 +9,28 @@
 //! Every stage reports as many problems as it can find, each with a code and a place; a graph is
 //! made only if no stage found an error.
 
+mod assemble;
 pub mod codes;
+mod compile;
+mod document;
+mod expression;
+mod fields;
+mod graph;
+pub mod limits;
 mod project;
+mod property;
+mod report;
+mod scalar;
+mod schema;
 mod source_map;
+mod suggest;
+mod text;
+mod tree;
+mod yaml;
 
 pub use project::{Connection, ProjectSettings};
 pub use source_map::{Place, SourceMap};
+pub use text::LineIndex;
 
 use rectify_base::{Diagnostic, RemediationName, TargetName};
 use rectify_model::Graph;
@@ -60,12 +76,5 @@ pub struct Output {
 /// Compiles a project.
 #[must_use]
 pub fn compile(input: &Input<'_>) -> Output {
-    let _ = input;
-    Output {
-        graph: None,
-        settings: None,
-        connections: BTreeMap::new(),
-        source_map: SourceMap::default(),
-        diagnostics: vec![Diagnostic::error(codes::PROJECT_MISSING, "there is no `rectify.yaml`")],
-    }
+    compile::run(input)
 }

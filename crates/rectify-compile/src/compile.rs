@@ -1,0 +1,167 @@
+//! The stages, one after the other.
+
+use crate::{
+    Input, Output, SourceMap,
+    assemble::{self, Sources},
+    codes,
+    document::{self, Kind, inventory},
+    report::{Cx, Report},
+    schema::Registry,
+    source_map::Place,
+    text::{self, LineIndex},
+    tree::Node,
+    yaml,
+};
+use rectify_base::{Address, Diagnostic, RemediationName, TargetName};
+use std::collections::BTreeMap;
+
+/// A file that could be read as YAML.
+struct Parsed<'s> {
+    path: &'s str,
+    text: &'s str,
+    kind: Kind,
+    root: Node<'s>,
+}
+
+pub(crate) fn run(input: &Input<'_>) -> Output {
+    let mut report = Report::default();
+    let parsed = parse(input, &mut report);
+    let settings = parsed
+        .iter()
+        .find(|p| p.kind == Kind::Project)
+        .and_then(|p| document::project::read(&p.root, &mut Cx::new(p.path, &mut report)));
+    let mut targets = BTreeMap::new();
+    for file in parsed.iter().filter(|p| p.kind == Kind::Inventory) {
+        inventory::read(&file.root, file.path, &mut targets, &mut report);
+    }
+    let mut remediations: BTreeMap<RemediationName, _> = BTreeMap::new();
+    let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
+    for file in parsed.iter().filter(|p| p.kind == Kind::Remediation) {
+        texts.insert(file.path, file.text);
+        let cx = &mut Cx::new(file.path, &mut report);
+        let Some(remediation) = document::remediation::read(&file.root, file.path, cx) else { continue };
+        match remediations.get(&remediation.name) {
+            None => {
+                remediations.insert(remediation.name.clone(), remediation);
+            }
+            Some(first) => duplicate(first, &remediation, &mut report),
+        }
+    }
+    if targets.is_empty() && !report.has_errors() {
+        report.push(Diagnostic::error(codes::INVENTORY_EMPTY, "there is no target")).help =
+            Some("describe one in `inventory/hosts.yaml`".into());
+    }
+    for name in input.select.into_iter().flatten() {
+        if !remediations.contains_key(name) && !report.has_errors() {
+            let candidate =
+                crate::suggest::closest(name.as_str(), remediations.keys().map(RemediationName::as_str));
+            report
+                .push(Diagnostic::error(
+                    codes::REMEDIATION_UNKNOWN,
+                    format!("there is no remediation `{name}`"),
+                ))
+                .help = candidate.map(|c| format!("did you mean `{c}`?"));
+        }
+    }
+    let registry = Registry::new(input.manifests, &mut report);
+    let source_map = source_map(&remediations, &texts);
+    let connections = connections(&targets);
+    let graph = settings.as_ref().and_then(|settings| {
+        let sources = Sources {
+            settings,
+            remediations: &remediations,
+            targets: &targets,
+            registry: &registry,
+            texts: &texts,
+            select: input.select,
+        };
+        assemble::graph(&sources, &mut report)
+    });
+    let failed = report.has_errors();
+    Output {
+        graph: graph.filter(|_| !failed),
+        settings,
+        connections,
+        source_map,
+        diagnostics: report.finish(),
+    }
+}
+
+/// Reads all source files as YAML, in the order of their paths.
+fn parse<'s>(input: &Input<'s>, report: &mut Report) -> Vec<Parsed<'s>> {
+    let mut files: Vec<_> = input.files.iter().collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut parsed = Vec::new();
+    let mut has_project = false;
+    for file in files {
+        let cx = &mut Cx::new(&file.path, report);
+        let kind = match Kind::of_path(&file.path) {
+            None => continue,
+            Some(Err(why)) => {
+                let code = if file.path.starts_with("modules/") {
+                    codes::PROJECT_NOT_AVAILABLE
+                } else {
+                    codes::PROJECT_FILE_NAME
+                };
+                cx.error(code, crate::tree::Span::default(), why);
+                continue;
+            }
+            Some(Ok(kind)) => kind,
+        };
+        has_project |= kind == Kind::Project;
+        let Some(text) = text::decode(&file.bytes, cx) else { continue };
+        if let Some(root) = yaml::parse(text, cx) {
+            parsed.push(Parsed { path: &file.path, text, kind, root });
+        }
+    }
+    if !has_project {
+        report.push(Diagnostic::error(codes::PROJECT_MISSING, "there is no `rectify.yaml`")).help =
+            Some("make a project with `rectify init`, or name its directory with `-C`".into());
+    }
+    parsed
+}
+
+type Remediations<'t, 's> = BTreeMap<RemediationName, document::remediation::Remediation<'t, 's>>;
+
+fn duplicate(
+    first: &document::remediation::Remediation<'_, '_>,
+    second: &document::remediation::Remediation<'_, '_>,
+    report: &mut Report,
+) {
+    let at = first.name_span.range();
+    let label = rectify_base::Label {
+        file: first.file.into(),
+        start: at.start,
+        end: at.end,
+        text: "first here".into(),
+    };
+    Cx::new(second.file, report)
+        .error(
+            codes::REMEDIATION_DUPLICATE,
+            second.name_span,
+            format!("two remediations are named `{}`", second.name),
+        )
+        .labels
+        .push(label);
+}
+
+fn connections(targets: &BTreeMap<TargetName, inventory::Target>) -> BTreeMap<TargetName, crate::Connection> {
+    targets.iter().map(|(name, target)| (name.clone(), target.connection.clone())).collect()
+}
+
+fn source_map(remediations: &Remediations<'_, '_>, texts: &BTreeMap<&str, &str>) -> SourceMap {
+    let mut map = SourceMap::default();
+    for remediation in remediations.values() {
+        let lines = LineIndex::new(texts.get(remediation.file).copied().unwrap_or(""));
+        let steps = remediation.steps.iter().map(|s| (Address::of_step(&remediation.name, &s.name), s.span));
+        let gates = remediation.gates.iter().map(|g| (Address::of_gate(&remediation.name, g.index), g.span));
+        for (address, span) in steps.chain(gates) {
+            let range = span.range();
+            let (line, column) = lines.locate(range.start);
+            let place =
+                Place { file: remediation.file.into(), start: range.start, end: range.end, line, column };
+            map.places.insert(address, place);
+        }
+    }
+    map
+}

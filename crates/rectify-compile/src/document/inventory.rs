@@ -1,0 +1,174 @@
+//! `inventory/*.yaml`: the targets.
+
+use super::{Kind, header};
+use crate::{
+    codes,
+    fields::{self, Fields, Known},
+    project::Connection,
+    report::{Cx, Report},
+    scalar::{self, Types},
+    tree::{Content, Node, Span},
+};
+use rectify_base::TargetName;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+const INVENTORY: Known = Known {
+    what: "an inventory",
+    fields: &["apiVersion", "kind", "metadata", "targets"],
+    reserved: &["groups", "secrets"],
+};
+const METADATA: Known = Known::new("`metadata`", &["name", "labels"]);
+const TARGET: Known = Known {
+    what: "a target",
+    fields: &["environment", "labels", "variables", "connection", "root"],
+    reserved: &["facts", "secrets", "groups", "ssh"],
+};
+
+/// A target as it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub file: String,
+    pub span: Span,
+    pub environment: String,
+    pub labels: BTreeMap<String, String>,
+    pub variables: Map<String, Value>,
+    pub connection: Connection,
+}
+
+/// Reads an inventory into `targets`.
+pub(crate) fn read(
+    root: &Node<'_>,
+    file: &str,
+    targets: &mut BTreeMap<TargetName, Target>,
+    report: &mut Report,
+) {
+    let cx = &mut Cx::new(file, report);
+    if !header(root, Kind::Inventory, cx) {
+        return;
+    }
+    let Some(fields) = Fields::read(root, root.span, &INVENTORY, cx) else { return };
+    if let Some(entry) = fields.get("metadata") {
+        Fields::read(&entry.value, entry.key_span, &METADATA, cx);
+    }
+    let Some(list) = fields.require("targets", cx) else { return };
+    for entry in fields::entries(&list.value, "`targets`", cx).unwrap_or_default() {
+        let name: Option<TargetName> = fields::name(&entry.key, entry.key_span, cx);
+        let target = target(&entry.value, entry.key_span, cx);
+        let (Some(name), Some(target)) = (name, target) else { continue };
+        match targets.get(&name) {
+            Some(first) => {
+                let at = first.span.range();
+                let label = rectify_base::Label {
+                    file: first.file.clone(),
+                    start: at.start,
+                    end: at.end,
+                    text: "first here".into(),
+                };
+                cx.error(
+                    codes::INVENTORY_DUPLICATE,
+                    entry.key_span,
+                    format!("the target `{name}` is described twice"),
+                )
+                .labels
+                .push(label);
+            }
+            None => {
+                targets.insert(name, target);
+            }
+        }
+    }
+}
+
+fn target(node: &Node<'_>, span: Span, cx: &mut Cx<'_, '_>) -> Option<Target> {
+    let fields = Fields::read(node, span, &TARGET, cx)?;
+    let environment = fields
+        .require("environment", cx)
+        .and_then(|e| fields::text(&e.value, "the environment of a target", cx))
+        .map(str::to_owned);
+    let labels = fields.get("labels").map(|e| fields::labels(&e.value, "`labels`", cx)).unwrap_or_default();
+    let mut variables = Map::new();
+    if let Some(entry) = fields.get("variables") {
+        for variable in fields::entries(&entry.value, "`variables`", cx).unwrap_or_default() {
+            if let Some(value) = value(&variable.value, cx) {
+                variables.insert(variable.key.to_string(), value);
+            }
+        }
+    }
+    if let Some(entry) = fields.get("connection")
+        && let Some(text) = fields::text(&entry.value, "the connection of a target", cx)
+        && text != "local"
+    {
+        let (code, message) = if text == "ssh" {
+            (codes::PROJECT_NOT_AVAILABLE, "`ssh` is reserved, but not available in this release".to_owned())
+        } else {
+            (codes::PROJECT_VALUE, format!("a connection cannot be `{}`", fields::short(text)))
+        };
+        cx.error(code, entry.value.span, message).help = Some("expected `local`".into());
+    }
+    let root = match fields.get("root") {
+        None => None,
+        Some(entry) => Some(root(&entry.value, cx)?),
+    };
+    Some(Target {
+        file: cx.file.to_owned(),
+        span,
+        environment: environment?,
+        labels,
+        variables,
+        connection: Connection::Local { root },
+    })
+}
+
+fn root(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<String> {
+    let text = fields::text(node, "the root of a target", cx)?;
+    let relative = text.strip_prefix('/').unwrap_or(text);
+    if relative.is_empty() || relative.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        cx.error(
+            codes::INVENTORY_ROOT,
+            node.span,
+            format!("`{}` cannot stand for the root of a target", fields::short(text)),
+        )
+        .help = Some(
+            "name a directory, relative to the project or absolute, without `.`, `..` and a final `/`; leave \
+             `root` out to mean the machine itself"
+                .into(),
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// A value of which nothing is known but how it is written.
+pub(crate) fn value(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<Value> {
+    match &node.content {
+        Content::Scalar(scalar) => {
+            if scalar.text.contains("${{") {
+                cx.error(
+                    codes::EXPR_NOT_HERE,
+                    node.span,
+                    "a variable is literal: no expression is read here",
+                );
+                return None;
+            }
+            match scalar::read(scalar, Types::default()) {
+                Ok(value) => Some(value),
+                Err(why) => {
+                    cx.error(
+                        codes::YAML_AMBIGUOUS,
+                        node.span,
+                        format!("`{}` is ambiguous: {}", fields::short(&scalar.text), why.0),
+                    )
+                    .help = Some("put it in quotes if it is a text".into());
+                    None
+                }
+            }
+        }
+        Content::List(items) => items.iter().map(|item| value(item, cx)).collect(),
+        Content::Map(entries) => {
+            let members: Option<Map<String, Value>> =
+                entries.iter().map(|e| Some((e.key.to_string(), value(&e.value, cx)?))).collect();
+            members.map(Value::Object)
+        }
+    }
+}

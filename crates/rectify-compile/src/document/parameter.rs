@@ -1,0 +1,200 @@
+//! `parameters` of a remediation: a type, bounds, and a value.
+
+use crate::{
+    codes,
+    fields::{self, Fields, Known, short},
+    limits::REGEX_MAX_BYTES,
+    report::Cx,
+    scalar::{self, Types},
+    tree::{Content, Entry, Node},
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const PARAMETER: Known = Known {
+    what: "a parameter",
+    fields: &["type", "default", "minimum", "maximum", "enum", "pattern", "description"],
+    reserved: &["secret", "secrets", "required"],
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    String,
+    Integer,
+    Boolean,
+    List,
+}
+
+const TYPES: [(&str, Type); 4] =
+    [("string", Type::String), ("integer", Type::Integer), ("boolean", Type::Boolean), ("list", Type::List)];
+
+/// The parameters of a remediation with their values. A parameter that is wrong has none, but is
+/// there, so that its uses are not reported as well.
+pub(crate) fn read(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> BTreeMap<String, Value> {
+    let mut values = BTreeMap::new();
+    for entry in fields::entries(node, "`parameters`", cx).unwrap_or_default() {
+        if !is_identifier(&entry.key) {
+            cx.error(
+                codes::PROJECT_NAME,
+                entry.key_span,
+                format!("`{}` is not a parameter name", short(&entry.key)),
+            )
+            .help = Some("expected a letter, then letters, digits and `_`".into());
+            continue;
+        }
+        let value = parameter(entry, cx).unwrap_or_default();
+        values.insert(entry.key.to_string(), value);
+    }
+    values
+}
+
+fn is_identifier(text: &str) -> bool {
+    let rest = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    text.len() <= 63 && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(rest)
+}
+
+fn parameter(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Value> {
+    let fields = Fields::read(&entry.value, entry.key_span, &PARAMETER, cx)?;
+    let kind = fields.require("type", cx)?;
+    let names = TYPES.map(|(name, _)| name);
+    let word = fields::word(&kind.value, "the type of a parameter", &names, cx)?;
+    let kind = TYPES.iter().find(|(name, _)| *name == word)?.1;
+    if let Some(description) = fields.get("description") {
+        fields::text(&description.value, "a description", cx);
+    }
+    let bounds = bounds(&fields, kind, cx)?;
+    let Some(default) = fields.get("default") else {
+        cx.error(
+            codes::REMEDIATION_PARAMETER_VALUE,
+            entry.key_span,
+            format!("the parameter `{}` has no value", entry.key),
+        )
+        .help = Some("give it a `default`".into());
+        return None;
+    };
+    let value = typed(&default.value, kind, cx)?;
+    match bounds.breaks(&value) {
+        None => Some(value),
+        Some(rule) => {
+            cx.error(
+                codes::REMEDIATION_PARAMETER_VALUE,
+                default.value.span,
+                format!("the value of `{}` {rule}", entry.key),
+            );
+            None
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Bounds {
+    minimum: Option<i64>,
+    maximum: Option<i64>,
+    allowed: Option<Vec<Value>>,
+    pattern: Option<regex::Regex>,
+}
+
+impl Bounds {
+    fn breaks(&self, value: &Value) -> Option<String> {
+        if let Some(number) = value.as_i64() {
+            if let Some(minimum) = self.minimum.filter(|m| number < *m) {
+                return Some(format!("is below its minimum {minimum}"));
+            }
+            if let Some(maximum) = self.maximum.filter(|m| number > *m) {
+                return Some(format!("is above its maximum {maximum}"));
+            }
+        }
+        if let Some(pattern) = &self.pattern
+            && value.as_str().is_some_and(|text| !pattern.is_match(text))
+        {
+            return Some(format!("does not match the pattern `{pattern}`"));
+        }
+        let allowed = self.allowed.as_ref()?;
+        (!allowed.contains(value)).then(|| "is not one of those in `enum`".into())
+    }
+}
+
+fn bounds(fields: &Fields<'_, '_>, kind: Type, cx: &mut Cx<'_, '_>) -> Option<Bounds> {
+    let applies = [
+        ("minimum", kind == Type::Integer),
+        ("maximum", kind == Type::Integer),
+        ("pattern", kind == Type::String),
+        ("enum", matches!(kind, Type::String | Type::Integer)),
+    ];
+    let mut sound = true;
+    for (name, applies) in applies {
+        if let Some(entry) = fields.get(name).filter(|_| !applies) {
+            sound = false;
+            cx.error(
+                codes::REMEDIATION_PARAMETER,
+                entry.key_span,
+                format!("`{name}` says nothing about a parameter of this type"),
+            );
+        }
+    }
+    let limit = |name: &'static str, cx: &mut Cx<'_, '_>| match fields.get(name) {
+        None => Some(None),
+        Some(e) => fields::integer(&e.value, name, i64::MIN, i64::MAX, cx).map(Some),
+    };
+    let (minimum, maximum) = (limit("minimum", cx), limit("maximum", cx));
+    if !sound {
+        return None;
+    }
+    let (minimum, maximum) = (minimum?, maximum?);
+    if let (Some(low), Some(high), Some(entry)) = (minimum, maximum, fields.get("maximum"))
+        && low > high
+    {
+        cx.error(codes::REMEDIATION_PARAMETER, entry.value.span, "`maximum` is below `minimum`");
+        return None;
+    }
+    let pattern = match fields.get("pattern") {
+        None => None,
+        Some(entry) => Some(pattern(&entry.value, cx)?),
+    };
+    let allowed = match fields.get("enum") {
+        None => None,
+        Some(entry) => {
+            let items = fields::items(&entry.value, "`enum`", cx)?;
+            Some(items.iter().map(|node| typed(node, kind, cx)).collect::<Option<Vec<_>>>()?)
+        }
+    };
+    Some(Bounds { minimum, maximum, allowed, pattern })
+}
+
+fn pattern(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<regex::Regex> {
+    let text = fields::text(node, "a pattern", cx)?;
+    match regex::RegexBuilder::new(text).size_limit(REGEX_MAX_BYTES).build() {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
+            cx.error(codes::REMEDIATION_PARAMETER, node.span, format!("this pattern is not usable: {why}"));
+            None
+        }
+    }
+}
+
+fn typed(node: &Node<'_>, kind: Type, cx: &mut Cx<'_, '_>) -> Option<Value> {
+    match kind {
+        Type::String => fields::text(node, "a parameter of type string", cx).map(Into::into),
+        Type::Integer => {
+            fields::integer(node, "a parameter of type integer", i64::MIN, i64::MAX, cx).map(Into::into)
+        }
+        Type::Boolean => {
+            let value = match &node.content {
+                Content::Scalar(scalar) => {
+                    scalar::read(scalar, Types::BOOLEAN).ok().filter(Value::is_boolean)
+                }
+                _ => None,
+            };
+            if value.is_none() {
+                fields::wrong(node, "`true` or `false`", cx);
+            }
+            value
+        }
+        Type::List => {
+            let items = fields::items(node, "a parameter of type list", cx)?;
+            items.iter().map(|item| typed(item, Type::String, cx)).collect()
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `remediations/*.yaml`.
+
+use super::{Kind, METADATA, header, parameter};
+use crate::{
+    codes,
+    fields::{self, Fields, Known},
+    limits::WITHIN_MAX_S,
+    report::Cx,
+    tree::{Content, Entry, Node, Span},
+};
+use rectify_base::{RemediationName, StepName};
+use rectify_model::graph::{Because, RemediationInfo, UndoMode};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const REMEDIATION: Known = Known {
+    what: "a remediation",
+    fields: &[
+        "apiVersion",
+        "kind",
+        "metadata",
+        "because",
+        "parameters",
+        "targets",
+        "steps",
+        "verify",
+        "undo",
+    ],
+    reserved: &["secrets", "modules", "use", "for_each", "when", "triggers", "handlers"],
+};
+const BECAUSE: Known = Known::new("`because`", &["id", "text"]);
+const TARGETS: Known =
+    Known { what: "`targets`", fields: &["select"], reserved: &["for_each", "names", "waves"] };
+const STEP: Known = Known {
+    what: "a step",
+    fields: &["after", "on_change"],
+    reserved: &["use", "with", "when", "for_each", "each", "secrets", "modules", "retry", "settles"],
+};
+const GATE: Known = Known { what: "a gate", fields: &["within"], reserved: &["when", "for_each"] };
+
+/// A remediation as it was written.
+#[derive(Debug)]
+pub(crate) struct Remediation<'t, 's> {
+    pub file: &'t str,
+    pub name: RemediationName,
+    pub name_span: Span,
+    pub info: RemediationInfo,
+    /// Values by name; null where the definition is wrong.
+    pub parameters: BTreeMap<String, Value>,
+    /// The selection: a scalar that is an expression as a whole.
+    pub select: Option<&'t Node<'s>>,
+    pub steps: Vec<Step<'t, 's>>,
+    pub gates: Vec<Gate<'t, 's>>,
+}
+
+/// A step as it was written.
+#[derive(Debug)]
+pub(crate) struct Step<'t, 's> {
+    pub name: StepName,
+    pub span: Span,
+    /// Key: the type; value: the properties.
+    pub call: &'t Entry<'s>,
+    pub after: Vec<Reference<'t>>,
+    pub on_change: Vec<Reference<'t>>,
+}
+
+/// The name of another step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reference<'t> {
+    pub text: &'t str,
+    pub span: Span,
+}
+
+/// A `verify` entry as it was written.
+#[derive(Debug)]
+pub(crate) struct Gate<'t, 's> {
+    /// Its place in the list.
+    pub index: usize,
+    pub span: Span,
+    pub call: &'t Entry<'s>,
+    pub within_s: u32,
+}
+
+/// Reads a remediation.
+pub(crate) fn read<'t, 's>(
+    root: &'t Node<'s>,
+    file: &'t str,
+    cx: &mut Cx<'_, '_>,
+) -> Option<Remediation<'t, 's>> {
+    if !header(root, Kind::Remediation, cx) {
+        return None;
+    }
+    let fields = Fields::read(root, root.span, &REMEDIATION, cx)?;
+    let metadata =
+        fields.require("metadata", cx).and_then(|e| Fields::read(&e.value, e.key_span, &METADATA, cx));
+    let name = metadata.and_then(|metadata| {
+        let name = metadata.require("name", cx)?;
+        let text = fields::text(&name.value, "the name of a remediation", cx)?;
+        Some((fields::name::<RemediationName>(text, name.value.span, cx)?, name.value.span))
+    });
+    let labels = metadata
+        .and_then(|m| m.get("labels"))
+        .map(|e| fields::labels(&e.value, "`labels`", cx))
+        .unwrap_or_default();
+    let because = fields.get("because").and_then(|e| because(e, cx));
+    let undo = match fields.get("undo") {
+        None => UndoMode::default(),
+        Some(e) => match fields::word(&e.value, "`undo`", &["auto", "manual"], cx) {
+            Some("auto") => UndoMode::Auto,
+            _ => UndoMode::Manual,
+        },
+    };
+    let parameters = fields.get("parameters").map(|e| parameter::read(&e.value, cx)).unwrap_or_default();
+    let select = fields.require("targets", cx).and_then(|e| {
+        let targets = Fields::read(&e.value, e.key_span, &TARGETS, cx)?;
+        let select = targets.require("select", cx)?;
+        match &select.value.content {
+            Content::Scalar(s) if !s.text.is_empty() => Some(&select.value),
+            _ => {
+                fields::wrong(&select.value, "an expression over `target`", cx);
+                None
+            }
+        }
+    });
+    let steps = fields.require("steps", cx).map(|e| steps(e, cx)).unwrap_or_default();
+    let gates = fields.get("verify").map(|e| gates(e, cx)).unwrap_or_default();
+    let (name, name_span) = name?;
+    let info = RemediationInfo { because, labels, undo };
+    Some(Remediation { file, name, name_span, info, parameters, select, steps, gates })
+}
+
+fn because(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Because> {
+    let fields = Fields::read(&entry.value, entry.key_span, &BECAUSE, cx)?;
+    let mut part =
+        |name: &str| fields.get(name).and_then(|e| fields::text(&e.value, "a reason", cx)).map(str::to_owned);
+    let because = Because { id: part("id"), text: part("text") };
+    Some(because)
+}
+
+fn steps<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Vec<Step<'t, 's>> {
+    let Some(entries) = fields::entries(&list.value, "`steps`", cx) else { return Vec::new() };
+    if entries.is_empty() {
+        cx.error(codes::PROJECT_VALUE, list.key_span, "a remediation needs a step");
+    }
+    entries.iter().filter_map(|entry| step(entry, cx)).collect()
+}
+
+fn step<'t, 's>(entry: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Option<Step<'t, 's>> {
+    let name = fields::name(&entry.key, entry.key_span, cx);
+    let members = fields::entries(&entry.value, "a step", cx)?;
+    let call = call(members, entry.key_span, &STEP, cx);
+    let mut references = |field: &str| {
+        let node = members.iter().find(|e| e.key == field).map(|e| &e.value);
+        let items = node.and_then(|n| fields::items(n, "a list of step names", cx)).unwrap_or_default();
+        let texts = items.iter().filter_map(|n| {
+            Some(Reference { text: fields::text(n, "the name of a step", cx)?, span: n.span })
+        });
+        texts.collect::<Vec<_>>()
+    };
+    let (after, on_change) = (references("after"), references("on_change"));
+    Some(Step { name: name?, span: entry.key_span, call: call?, after, on_change })
+}
+
+/// The one member whose key is a type; all others must be known fields.
+fn call<'t, 's>(
+    members: &'t [Entry<'s>],
+    span: Span,
+    known: &Known,
+    cx: &mut Cx<'_, '_>,
+) -> Option<&'t Entry<'s>> {
+    let mut types = members.iter().filter(|e| e.key.contains('.'));
+    let (first, second) = (types.next(), types.next());
+    for entry in members.iter().filter(|e| !e.key.contains('.')) {
+        fields::unknown(entry, known, &[], cx);
+    }
+    if let (Some(first), Some(second)) = (first, second) {
+        cx.error(
+            codes::REMEDIATION_STEP_TYPE,
+            second.key_span,
+            format!("{} has one type, but there are `{}` and `{}`", known.what, first.key, second.key),
+        )
+        .help = Some("write two entries".into());
+        return None;
+    }
+    let misread = members.iter().any(|e| !known.fields.contains(&e.key.as_ref()));
+    if first.is_none() && !misread {
+        cx.error(codes::REMEDIATION_STEP_TYPE, span, format!("{} needs a type", known.what)).help = Some(
+            "write `<type>: {properties}`, such as `file.content: {path: /etc/motd, content: hello}`".into(),
+        );
+    }
+    first
+}
+
+fn gates<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Vec<Gate<'t, 's>> {
+    let items = fields::items(&list.value, "`verify`", cx).unwrap_or_default();
+    items.iter().enumerate().filter_map(|(index, node)| gate(index, node, cx)).collect()
+}
+
+fn gate<'t, 's>(index: usize, node: &'t Node<'s>, cx: &mut Cx<'_, '_>) -> Option<Gate<'t, 's>> {
+    let members = fields::entries(node, "a gate", cx)?;
+    let call = call(members, node.span, &GATE, cx);
+    let within_s = match members.iter().find(|e| e.key == "within") {
+        None => Some(0),
+        Some(entry) => within(&entry.value, cx),
+    };
+    let call = call?;
+    Some(Gate { index, span: call.key_span, call, within_s: within_s? })
+}
+
+fn within(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<u32> {
+    let text = fields::text(node, "`within`", cx)?;
+    let seconds = match (text.strip_suffix('s'), text.strip_suffix('m')) {
+        (Some(digits), _) => count(digits),
+        (None, Some(digits)) => count(digits).and_then(|n| n.checked_mul(60)),
+        (None, None) => None,
+    };
+    let seconds = seconds.filter(|s| *s <= WITHIN_MAX_S);
+    if seconds.is_none() {
+        cx.error(
+            codes::PROJECT_VALUE,
+            node.span,
+            format!("`{}` is not a duration of up to an hour", fields::short(text)),
+        )
+        .help = Some("expected such as `30s` or `5m`".into());
+    }
+    seconds
+}
+
+fn count(digits: &str) -> Option<u32> {
+    crate::scalar::integer(digits).and_then(|n| u32::try_from(n).ok())
+}

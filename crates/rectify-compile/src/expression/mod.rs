@@ -1,0 +1,68 @@
+//! CEL in `${{ }}`: found in a text, bounded on its syntax tree, evaluated for a target.
+
+mod evaluate;
+mod meter;
+mod program;
+mod template;
+
+pub(crate) use evaluate::{Engine, Scope, Target};
+pub(crate) use template::{Part, locate, parts};
+
+use crate::{report::Cx, tree::Span};
+use rectify_base::Code;
+use std::ops::Range;
+
+/// What is wrong with an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub code: Code,
+    pub message: String,
+    /// Where in the expression; all of it if absent.
+    pub range: Option<Range<usize>>,
+    hints: Box<Hints>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Hints {
+    candidate: Option<String>,
+    help: Option<String>,
+    missing: Option<String>,
+}
+
+impl Problem {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), range: None, hints: Box::default() }
+    }
+
+    /// The word that was probably meant.
+    pub fn meant(mut self, candidate: Option<&str>) -> Self {
+        self.hints.candidate = candidate.map(str::to_owned);
+        self
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.hints.help = Some(help.into());
+        self
+    }
+
+    /// The key that a value does not have.
+    pub fn lacking(mut self, key: &str) -> Self {
+        self.hints.missing = Some(key.to_owned());
+        self
+    }
+
+    /// See [`Problem::lacking`].
+    pub fn missing(&self) -> Option<&str> {
+        self.hints.missing.as_deref()
+    }
+
+    pub fn at(mut self, range: Option<Range<usize>>) -> Self {
+        self.range = range;
+        self
+    }
+
+    /// Reports it at a place of a file.
+    pub fn report(self, at: Span, cx: &mut Cx<'_, '_>) {
+        cx.misspelt(self.code, at, self.message, self.hints.candidate.as_deref(), self.hints.help);
+    }
+}

@@ -1,0 +1,113 @@
+//! Where problems are collected.
+
+use crate::{
+    codes,
+    limits::{FILE_PROBLEMS_MAX, PROBLEMS_MAX},
+    tree::Span,
+};
+use rectify_base::{Code, Diagnostic, Severity};
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    diagnostics: Vec<Diagnostic>,
+    spare: Option<Diagnostic>,
+}
+
+impl Report {
+    /// Adds a problem and returns it, so that help and further places can be added.
+    pub fn push(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
+        self.diagnostics.push(diagnostic);
+        self.diagnostics
+            .last_mut()
+            .unwrap_or_else(|| self.spare.get_or_insert_with(|| Diagnostic::error(codes::PROJECT_VALUE, "")))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// Whether there is an error.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// All of them in order of place, each once, no more than the limit.
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        let key = |d: &Diagnostic| {
+            (d.labels.first().map(|l| (l.file.clone(), l.start, l.end)), d.code, d.message.clone())
+        };
+        self.diagnostics.sort_by_cached_key(key);
+        self.diagnostics.dedup();
+        let count = self.diagnostics.len();
+        if count > PROBLEMS_MAX {
+            self.diagnostics.truncate(PROBLEMS_MAX);
+            self.diagnostics.push(Diagnostic::error(
+                codes::PROJECT_TOO_MANY_PROBLEMS,
+                format!("{} more problems are not shown", count - PROBLEMS_MAX),
+            ));
+        }
+        self.diagnostics
+    }
+}
+
+/// The report, seen from one file.
+#[derive(Debug)]
+pub(crate) struct Cx<'f, 'r> {
+    /// Path of the file.
+    pub file: &'f str,
+    report: &'r mut Report,
+    before: usize,
+}
+
+impl<'f, 'r> Cx<'f, 'r> {
+    /// Begins to report on a file.
+    pub fn new(file: &'f str, report: &'r mut Report) -> Self {
+        let before = report.len();
+        Self { file, report, before }
+    }
+
+    /// Reports an error at a place of the file.
+    pub fn error(&mut self, code: Code, at: Span, message: impl Into<String>) -> &mut Diagnostic {
+        self.report.push(Diagnostic::error(code, message).at(self.file, at.range(), ""))
+    }
+
+    /// Reports an error whose repair is to write `candidate` instead, if there is one.
+    pub fn misspelt(
+        &mut self,
+        code: Code,
+        at: Span,
+        message: impl Into<String>,
+        candidate: Option<&str>,
+        otherwise: Option<String>,
+    ) {
+        let file = self.file;
+        let diagnostic = self.error(code, at, message);
+        match candidate {
+            Some(word) => {
+                diagnostic.help = Some(format!("did you mean `{word}`?"));
+                diagnostic.fixes.push(rectify_base::diagnostic::Fix {
+                    at: rectify_base::Label {
+                        file: file.into(),
+                        start: at.range().start,
+                        end: at.range().end,
+                        text: String::new(),
+                    },
+                    replacement: word.into(),
+                });
+            }
+            None => diagnostic.help = otherwise,
+        }
+    }
+
+    /// Whether so much was reported of this file that reading on helps nobody.
+    pub fn is_full(&self) -> bool {
+        self.report.len() - self.before >= FILE_PROBLEMS_MAX
+    }
+
+    /// How many problems were reported in all.
+    pub fn count(&self) -> usize {
+        self.report.len()
+    }
+}
