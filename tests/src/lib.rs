@@ -50,9 +50,10 @@ impl Scratch {
             "project/rectify.yaml",
             "apiVersion: rectify/v1\nkind: Project\nmetadata: {name: demo}\npolicies: [standard]\n",
         );
+        let root = scratch.path("root").display().to_string();
         scratch.write(
             "project/inventory/local.yaml",
-            "apiVersion: rectify/v1\nkind: Inventory\ntargets:\n  scratch:\n    environment: dev\n    labels: {role: bastion}\n    connection: local\n    root: ../root\n",
+            &format!("apiVersion: rectify/v1\nkind: Inventory\ntargets:\n  scratch:\n    environment: dev\n    labels: {{role: bastion}}\n    connection: local\n    root: {root}\n"),
         );
         fs::create_dir_all(scratch.path("root/etc")).unwrap();
         scratch.write("project/remediations/none.yaml", &remediation("none", "  x:\n    file.directory: {path: /etc}\n"));

@@ -83,7 +83,10 @@ fn prepare(at: &Path) -> Outcome {
     )?;
     write(
         &at.join("project/inventory/local.yaml"),
-        "apiVersion: rectify/v1\nkind: Inventory\ntargets:\n  scratch: {environment: dev, connection: local, root: ../root}\n",
+        &format!(
+            "apiVersion: rectify/v1\nkind: Inventory\ntargets:\n  scratch: {{environment: dev, connection: local, root: {}}}\n",
+            at.join("root").display()
+        ),
     )?;
     let mut text = String::from(
         "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: files}\nbecause: {text: bench}\ntargets: {select: 'true'}\nsteps:\n",

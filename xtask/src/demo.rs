@@ -19,7 +19,7 @@ targets:
     environment: prod
     labels: {role: bastion}
     connection: local
-    root: ../root
+    root: ROOT
 ";
 
 const PROJECT: &str = "\
@@ -142,7 +142,8 @@ impl Demo {
             crate::run::write(&self.scratch.join("project").join(name), text)
         };
         write("rectify.yaml", PROJECT)?;
-        write("inventory/local.yaml", INVENTORY)?;
+        let root = self.scratch.join("root");
+        write("inventory/local.yaml", &INVENTORY.replace("ROOT", &root.display().to_string()))?;
         write("remediations/sshd-login-grace.yaml", REMEDIATION)?;
         fs::remove_file(self.scratch.join("project/remediations/login-banner.yaml")).map_err(|e| e.to_string())
     }

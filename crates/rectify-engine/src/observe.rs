@@ -143,6 +143,7 @@ pub async fn start(
 ) -> Result<ProviderSession, EngineError> {
     let work = tempfile::Builder::new()
         .prefix("rectify-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .tempdir()
         .map_err(|e| EngineError::file(FileVerb::Write, std::env::temp_dir(), e))?;
     let below =
