@@ -66,6 +66,7 @@ impl Executable {
         let image = match interpreter(&bytes) {
             Some(interpreter) => Image::Script { bytes: bytes.into(), interpreter },
             None => {
+                check_format(&bytes).map_err(refuse)?;
                 let sealed = seal(&bytes).map_err(|e| refuse(format!("no sealed copy in memory: {e}")))?;
                 Image::Sealed(Arc::new(sealed))
             }
@@ -135,6 +136,23 @@ fn interpreter(bytes: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(line).trim().chars().take(256).collect())
 }
 
+/// Refuses what the system could not execute, so that nothing tries a shell on it instead.
+fn check_format(bytes: &[u8]) -> Result<(), String> {
+    if !bytes.starts_with(b"\x7fELF") {
+        return Err("it is neither an executable of this system nor a script".into());
+    }
+    let ours: u16 = match std::env::consts::ARCH {
+        "x86_64" => 62,
+        "aarch64" => 183,
+        "riscv64" => 243,
+        _ => return Ok(()),
+    };
+    match bytes.get(18..20) {
+        Some([low, high]) if u16::from_le_bytes([*low, *high]) == ours => Ok(()),
+        _ => Err(format!("it is not for this machine ({})", std::env::consts::ARCH)),
+    }
+}
+
 fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Kernels before 6.3 do not know the flag, and make every memfd executable.
@@ -151,6 +169,7 @@ fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_sealed_copy_cannot_be_written() {
@@ -158,6 +177,14 @@ mod tests {
         let mut file = File::from(fd);
         assert!(file.write_all(b"x").is_err());
         assert!(file.set_len(0).is_err());
+    }
+
+    #[test]
+    fn other_formats_are_refused() {
+        assert!(check_format(&fs::read("/proc/self/exe").unwrap()).is_ok());
+        for bytes in [&b"no program"[..], b"\x7fELF", b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x08\0"] {
+            assert!(check_format(bytes).is_err());
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     lines::{LineError, Lines},
     spec::SessionSpec,
 };
-use rectify_base::limits::FRAME_MAX_BYTES;
+use rectify_base::{Digest, limits::FRAME_MAX_BYTES};
 use rectify_protocol::{
     Frame, Manifest, VERSION,
     error::rpc,
@@ -43,6 +43,7 @@ pub(crate) struct Handshake {
     offer: Vec<u8>,
     allow_unconfined: bool,
     manifest: Manifest,
+    digest: Digest,
 }
 
 impl Handshake {
@@ -58,7 +59,11 @@ impl Handshake {
             .and_then(|frame| frame.to_line())
             .map_err(|e| Fault::System { what: "the greeting cannot be written", reason: e.to_string() })?;
         let allow_unconfined = spec.allow_unconfined || !spec.confine;
-        Ok(Self { launch, nonce, offer, allow_unconfined, manifest: spec.manifest.clone() })
+        let digest = spec
+            .manifest
+            .digest()
+            .map_err(|e| Fault::System { what: "the manifest has no digest", reason: e.to_string() })?;
+        Ok(Self { launch, nonce, offer, allow_unconfined, manifest: spec.manifest.clone(), digest })
     }
 
     /// What the launcher is to echo.
@@ -168,12 +173,8 @@ impl Handshake {
                 });
             }
         }
-        let expected = self
-            .manifest
-            .digest()
-            .map_err(|e| Fault::System { what: "the manifest has no digest", reason: e.to_string() })?;
-        if expected != greeting.manifest {
-            return Err(Fault::manifest("manifest digest", &expected, &greeting.manifest));
+        if self.digest != greeting.manifest {
+            return Err(Fault::manifest("manifest digest", &self.digest, &greeting.manifest));
         }
         Ok(())
     }

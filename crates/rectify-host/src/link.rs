@@ -34,8 +34,8 @@ pub(crate) type Reply = Result<Box<RawValue>, RpcError>;
 pub(crate) struct Shared {
     pub(crate) name: String,
     epoch: Instant,
-    heard_ms: AtomicU64,
-    answered_ms: AtomicU64,
+    heard_us: AtomicU64,
+    answered_us: AtomicU64,
     pub(crate) greeted: AtomicBool,
     /// The provider closed its output.
     pub(crate) hung_up: AtomicBool,
@@ -95,8 +95,8 @@ impl Shared {
         Self {
             name,
             epoch,
-            heard_ms: AtomicU64::new(0),
-            answered_ms: AtomicU64::new(0),
+            heard_us: AtomicU64::new(0),
+            answered_us: AtomicU64::new(0),
             greeted: AtomicBool::new(false),
             hung_up: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -118,20 +118,22 @@ impl Shared {
 
     // Time.
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    /// Microseconds since the start.
+    pub(crate) fn now_us(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn hear(&self) {
-        self.heard_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.heard_us.store(self.now_us(), Ordering::Relaxed);
     }
 
-    pub(crate) fn heard(&self) -> Instant {
-        self.epoch + Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
+    /// When there was a sign of life, in microseconds since the start.
+    pub(crate) fn heard_us(&self) -> u64 {
+        self.heard_us.load(Ordering::Relaxed)
     }
 
     fn answered(&self) -> Instant {
-        self.epoch + Duration::from_millis(self.answered_ms.load(Ordering::Relaxed))
+        self.epoch + Duration::from_micros(self.answered_us.load(Ordering::Relaxed))
     }
 
     // Standard error and the log.
@@ -319,7 +321,7 @@ impl Shared {
     }
 
     fn answer(&self, id: u64, reply: Reply) -> Result<(), Fault> {
-        self.answered_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.answered_us.store(self.now_us(), Ordering::Relaxed);
         let mut state = lock(&self.state);
         match state.pending.remove(&id) {
             Some(pending) => {

@@ -31,7 +31,7 @@ pub(crate) async fn supervise(
     streams: [JoinHandle<()>; 2],
     timings: Timings,
 ) {
-    let mut missed = 0;
+    let mut pings = Pings::default();
     let mut next = Instant::now() + timings.ping;
     loop {
         tokio::select! {
@@ -40,7 +40,7 @@ pub(crate) async fn supervise(
                 end(&shared, &process, &timings).await;
                 break;
             }
-            () = sleep_until(next) => next = look(&shared, &mut missed, timings.ping),
+            () = sleep_until(next) => next = Instant::now() + pings.look(&shared, timings.ping),
         }
     }
     let status = shared.collect(&mut child);
@@ -67,28 +67,41 @@ async fn end(shared: &Shared, process: &AsyncFd<OwnedFd>, timings: &Timings) {
     }
 }
 
-/// Asks for a sign of life if there was none for a while. Returns when to look again.
-fn look(shared: &Shared, missed: &mut u32, interval: Duration) -> Instant {
-    let now = Instant::now();
-    let heard = shared.heard();
-    let silence = now.saturating_duration_since(heard);
-    if !shared.greeted.load(Ordering::Relaxed) {
-        return now + interval;
+/// The questions for a sign of life since the last one.
+#[derive(Default)]
+struct Pings {
+    missed: u32,
+    /// When the last question went out, in microseconds since the start.
+    asked_us: u64,
+}
+
+impl Pings {
+    /// Asks for a sign of life if there was none for a while. Returns when to look again.
+    fn look(&mut self, shared: &Shared, interval: Duration) -> Duration {
+        if !shared.greeted.load(Ordering::Relaxed) {
+            return interval;
+        }
+        let (now, heard) = (shared.now_us(), shared.heard_us());
+        let silence = Duration::from_micros(now.saturating_sub(heard));
+        if heard >= self.asked_us {
+            self.missed = 0;
+        }
+        if silence < interval {
+            return interval.saturating_sub(silence);
+        }
+        if self.missed >= PINGS {
+            shared.fail(None, Fault::Unresponsive { pings: self.missed, ms: silence.as_millis() });
+            return interval;
+        }
+        // Nobody waits for this answer: any line is a sign of life.
+        if let Some((id, _)) = shared.open(method::PING)
+            && let Ok(line) =
+                Frame::request(id, method::PING, &serde_json::json!({})).and_then(|f| f.to_line())
+        {
+            self.missed += 1;
+            self.asked_us = now;
+            shared.send(line);
+        }
+        interval
     }
-    if silence < interval {
-        *missed = 0;
-        return heard + interval;
-    }
-    if *missed >= PINGS {
-        shared.fail(None, Fault::Unresponsive { pings: *missed, ms: silence.as_millis() });
-        return now + interval;
-    }
-    // Nobody waits for this answer: any line is a sign of life.
-    if let Some((id, _)) = shared.open(method::PING)
-        && let Ok(line) = Frame::request(id, method::PING, &serde_json::json!({})).and_then(|f| f.to_line())
-    {
-        *missed += 1;
-        shared.send(line);
-    }
-    now + interval
 }

@@ -247,7 +247,7 @@ impl Session {
     ///
     /// # Errors
     /// The fault that had ended it already, or [`Fault::Deadline`] if it had to be killed.
-    pub async fn shutdown(self) -> Result<Ended, HostError> {
+    pub async fn shutdown(&self) -> Result<Ended, HostError> {
         self.shared.closing();
         let limit = self.timings.exit;
         let asked = self.call(method::SHUTDOWN, &serde_json::json!({}), limit).await;
@@ -528,6 +528,7 @@ async fn read(
             let _ = greet.send(confinement);
         }
         Err(Failure::Fault(fault)) => {
+            let place = if matches!(fault, Fault::Launch(_)) { "launch" } else { place };
             shared.fail(Some(place), fault);
             drop(greet);
             return lines.drain().await;

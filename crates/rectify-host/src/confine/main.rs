@@ -94,6 +94,9 @@ fn parse(arguments: &[OsString]) -> Option<(LaunchSpec, &[OsString])> {
 }
 
 fn run(spec: &LaunchSpec, rest: &[OsString]) -> Result<u8, String> {
+    if spec.outer.is_none() {
+        close_inherited().map_err(|e| format!("/proc/self/fd: {e}"))?;
+    }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     if !spec.confine {
         announce(spec, Confinement::none())?;
@@ -107,6 +110,18 @@ fn run(spec: &LaunchSpec, rest: &[OsString]) -> Result<u8, String> {
         },
         None => inner(spec, rest, Protection::NotRequested),
     }
+}
+
+/// Closes whatever the engine let slip through besides the standard streams: a descriptor that is
+/// open for writing would get around every confinement of paths.
+fn close_inherited() -> io::Result<()> {
+    let entries = std::fs::read_dir("/proc/self/fd")?;
+    let numbers: Vec<i32> = entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|n| *n > 2) {
+        // The one of the listing itself is closed already.
+        let _ = nix::unistd::close(number);
+    }
+    Ok(())
 }
 
 /// Starts this program again as the first process of the new process namespace, and waits for it.

@@ -1,0 +1,220 @@
+//! A plan session cannot change anything: every attempt that we know, under each confinement that
+//! this kernel offers.
+
+use crate::{
+    manifest::THING,
+    mutations::{ATTRIBUTE, FILES},
+    support::{Dirs, item, spec},
+};
+use rectify_base::Digest;
+use rectify_host::{Confinement, Methods, Protection, Session};
+use rectify_protocol::message::{Mode, PlanAnswer};
+use rustix::fs::{XattrFlags, setxattr};
+use serde_json::{Map, Value, json};
+use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt, symlink},
+        process::CommandExt,
+    },
+    path::Path,
+    process::{Child, Command},
+};
+
+/// A directory for each attempt, outside the work directory.
+fn build(scratch: &Path) {
+    fs::create_dir(scratch).unwrap();
+    for name in FILES.iter().map(|(name, _)| *name).chain(["machine"]) {
+        let dir = scratch.join(name);
+        fs::create_dir(&dir).unwrap();
+        fs::create_dir(dir.join("dir")).unwrap();
+        fs::write(dir.join("file"), b"content").unwrap();
+        setxattr(dir.join("file"), ATTRIBUTE, b"1", XattrFlags::empty()).unwrap();
+        symlink("file", dir.join("link")).unwrap();
+    }
+}
+
+/// One line for each thing: kind and mode, owners, links, time, content or target, attribute.
+fn describe(path: &Path, out: &mut Vec<String>) {
+    let metadata = fs::symlink_metadata(path).unwrap();
+    let content = if metadata.is_file() {
+        Digest::of_bytes(&fs::read(path).unwrap()).to_string()
+    } else if metadata.is_symlink() {
+        fs::read_link(path).unwrap().display().to_string()
+    } else {
+        String::new()
+    };
+    let mut value = [0_u8; 16];
+    let attribute = match rustix::fs::lgetxattr(path, ATTRIBUTE, &mut value) {
+        Ok(length) => format!("{:?}", &value[..length]),
+        Err(_) => String::new(),
+    };
+    let flags = if metadata.is_file() {
+        let flags = rustix::fs::ioctl_getflags(fs::File::open(path).unwrap());
+        flags.map(|f| f.bits().to_string()).unwrap_or_default()
+    } else {
+        String::new()
+    };
+    out.push(format!(
+        "{} {:o} {} {} {} {}.{} {content} {attribute} {flags}",
+        path.display(),
+        metadata.mode(),
+        metadata.uid(),
+        metadata.gid(),
+        metadata.nlink(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+    ));
+    if metadata.is_dir() {
+        let mut children: Vec<_> = fs::read_dir(path).unwrap().map(|e| e.unwrap().path()).collect();
+        children.sort();
+        for child in children {
+            describe(&child, out);
+        }
+    }
+}
+
+fn tree(path: &Path) -> String {
+    let mut lines = Vec::new();
+    describe(path, &mut lines);
+    lines.join("\n")
+}
+
+/// A process outside, in a group of its own.
+struct Victim(Child);
+
+impl Victim {
+    fn new() -> Self {
+        Self(Command::new("sleep").arg("600").process_group(0).spawn().unwrap())
+    }
+
+    fn describe(&mut self) -> String {
+        assert!(self.0.try_wait().unwrap().is_none(), "it has ended");
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).unwrap();
+        let stat = read("stat");
+        // State, and then the fields up to the priorities, without the counters.
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let traced = read("status").lines().find(|l| l.starts_with("TracerPid")).unwrap().to_owned();
+        format!("{} {} {} {traced} {}", fields[15], fields[16], read("oom_score_adj"), read("limits"))
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn attempt(session: &Session, desired: Value) -> (Map<String, Value>, Map<String, Value>) {
+    let answers = session.plan(vec![item(THING, desired)]).await.unwrap();
+    let Some(Ok(PlanAnswer::Unchanged { state: Some(state) })) = answers.into_iter().next() else {
+        panic!("no outcomes")
+    };
+    let part = |name: &str| state[name].as_object().unwrap().clone();
+    (part("attempts"), part("allowed"))
+}
+
+fn undone(outcomes: &Map<String, Value>, wanted: &str) -> Vec<String> {
+    let unexpected = outcomes.iter().filter(|(_, v)| (*v == "done") != (wanted == "done"));
+    unexpected.map(|(name, v)| format!("{name}: {v}")).collect()
+}
+
+/// Without confinement nearly every attempt on files works: the attempts are real.
+#[tokio::test]
+async fn without_confinement_the_attempts_succeed() {
+    let dirs = Dirs::new();
+    let scratch = dirs.base().join("scratch");
+    build(&scratch);
+    let before = tree(&scratch);
+    let mut spec = spec(&dirs, Mode::Plan, "mutates");
+    spec.confine = false;
+    let session = Session::start(spec).await.unwrap();
+    assert_eq!(*session.confinement(), Confinement::none());
+    let (attempts, allowed) = attempt(&session, json!({"scratch": scratch})).await;
+    session.shutdown().await.unwrap();
+    assert_eq!(attempts.len(), FILES.len());
+    // Owners can be changed by root only, and not every file system has flags.
+    let failed = undone(&attempts, "done");
+    assert!(failed.len() <= 6, "{failed:#?}");
+    if rustix::process::geteuid().is_root() {
+        assert!(failed.iter().all(|f| f.starts_with("ioctl-setflags")), "{failed:#?}");
+    }
+    assert_eq!(undone(&allowed, "done"), [""; 0]);
+    assert_ne!(tree(&scratch), before);
+}
+
+#[tokio::test]
+async fn no_attempt_succeeds_under_any_confinement() {
+    let mut exercised = Vec::new();
+    let mut skipped = Vec::new();
+    for (name, methods) in [
+        ("mount namespace and Landlock", Methods { mount_namespace: true, landlock: true }),
+        ("mount namespace alone", Methods { mount_namespace: true, landlock: false }),
+        ("Landlock alone", Methods { mount_namespace: false, landlock: true }),
+    ] {
+        let dirs = Dirs::new();
+        let scratch = dirs.base().join("scratch");
+        build(&scratch);
+        let mut victim = Victim::new();
+        let (before, victim_before) = (tree(&scratch), victim.describe());
+        let hostname = fs::read("/proc/sys/kernel/hostname").unwrap();
+        let mut spec = spec(&dirs, Mode::Plan, "mutates");
+        spec.methods = methods;
+        let session = match Session::start(spec).await {
+            Ok(session) => session,
+            Err(error) => {
+                skipped.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let achieved = session.confinement().clone();
+        assert!(achieved.is_complete(), "{achieved:?}");
+        let parts = [
+            (methods.mount_namespace, &achieved.mount_namespace),
+            (methods.mount_namespace, &achieved.process_namespace),
+            (methods.landlock, &achieved.landlock),
+        ];
+        for (asked, protection) in parts {
+            assert_eq!(*protection == Protection::NotRequested, !asked, "{name}: {achieved:?}");
+        }
+        let desired = json!({"scratch": scratch, "victim": victim.0.id()});
+        let (attempts, allowed) = attempt(&session, desired).await;
+        session.shutdown().await.unwrap();
+        assert!(attempts.len() >= FILES.len() + 20, "{name}: only {} attempts", attempts.len());
+        assert_eq!(undone(&attempts, "refused"), [""; 0], "{name}");
+        assert_eq!(undone(&allowed, "done"), [""; 0], "{name}");
+        assert_eq!(tree(&scratch), before, "{name}");
+        assert_eq!(victim.describe(), victim_before, "{name}");
+        assert_eq!(fs::read("/proc/sys/kernel/hostname").unwrap(), hostname);
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!table.contains(scratch.to_str().unwrap()) && !table.contains(dirs.work().to_str().unwrap()));
+        exercised.push(format!("{name}: {} attempts refused; {achieved:?}", attempts.len()));
+    }
+    println!("exercised:\n{}\nnot offered by this kernel:\n{}", exercised.join("\n"), skipped.join("\n"));
+    assert!(!exercised.is_empty(), "no confinement could be tested: {skipped:?}");
+}
+
+#[tokio::test]
+async fn an_unconfined_session_starts_only_where_that_is_allowed() {
+    let dirs = Dirs::new();
+    let mut spec = spec(&dirs, Mode::Plan, "none");
+    spec.methods = Methods { mount_namespace: false, landlock: false };
+    spec.allow_unconfined = true;
+    let session = Session::start(spec).await.unwrap();
+    assert!(!session.confinement().is_complete());
+    // What there is stays in force.
+    assert!(session.confinement().seccomp.is_achieved());
+    session.shutdown().await.unwrap();
+}
+
+#[test]
+fn what_was_achieved_can_be_recorded() {
+    let mut confinement = Confinement::none();
+    confinement.mount_namespace = Protection::Achieved;
+    confinement.landlock = Protection::Unavailable("not built in".into());
+    let text = serde_json::to_string(&confinement).unwrap();
+    assert!(text.contains(r#""landlock":{"unavailable":"not built in"}"#), "{text}");
+    assert_eq!(serde_json::from_str::<Confinement>(&text).unwrap(), confinement);
+    assert!(confinement.missing().contains("landlock: not built in; seccomp: not asked for"));
+}

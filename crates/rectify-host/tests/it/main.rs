@@ -1,0 +1,13 @@
+//! Sessions with real processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod cases;
+mod confinement;
+mod conversation;
+mod lifecycle;
+#[path = "../support/manifest.rs"]
+mod manifest;
+#[expect(dead_code, reason = "the test needs the names of the attempts; the provider makes them")]
+#[path = "../support/mutations.rs"]
+mod mutations;
+mod support;
