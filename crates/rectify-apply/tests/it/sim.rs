@@ -136,7 +136,9 @@ impl<'a> Sim<'a> {
 
     fn answer(&mut self, event: Event) {
         if self.rng.chance(self.disturbance.duplicates) {
-            self.soon(Due::Tell(event.clone()));
+            // Late enough to meet the next attempt.
+            let at_ms = self.now_ms + self.rng.ms(500);
+            self.at(at_ms, Due::Tell(event.clone()));
         }
         self.soon(Due::Tell(event));
     }
