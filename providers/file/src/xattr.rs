@@ -23,9 +23,12 @@ fn is_about_content(name: &CStr) -> bool {
 }
 
 /// Calls with a buffer that is as long as the kernel says, again if it grew meanwhile.
-fn sized(call: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+fn sized(
+    length: impl Fn() -> Result<usize, Errno>,
+    call: impl Fn(&mut [u8]) -> Result<usize, Errno>,
+) -> Result<Vec<u8>, Errno> {
     loop {
-        let mut buffer = vec![0; call(&mut [])?];
+        let mut buffer = vec![0; length()?];
         if buffer.is_empty() {
             return Ok(buffer);
         }
@@ -41,7 +44,7 @@ fn sized(call: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Er
 }
 
 fn list(fd: impl AsFd) -> Result<Vec<CString>, Errno> {
-    let names = match sized(|buffer| fs::flistxattr(&fd, buffer)) {
+    let names = match sized(|| fs::flistxattr_query(&fd), |buffer| fs::flistxattr(&fd, buffer)) {
         Ok(names) => names,
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
         Err(errno) => return Err(errno),
@@ -50,7 +53,7 @@ fn list(fd: impl AsFd) -> Result<Vec<CString>, Errno> {
 }
 
 fn value(fd: impl AsFd, name: &CStr) -> Result<Vec<u8>, Errno> {
-    sized(|buffer| fs::fgetxattr(&fd, name, buffer))
+    sized(|| fs::fgetxattr_query(&fd, name), |buffer| fs::fgetxattr(&fd, name, buffer))
 }
 
 /// Gives `to` the attributes of `from`, and takes away access lists that only `to` has.

@@ -1,0 +1,14 @@
+//! The provider over its real protocol, on real files below a temporary root.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod chain;
+mod edits;
+mod laws;
+mod manifest;
+mod races;
+mod resolve;
+mod secrets;
+mod types;
+mod undo;
+mod world;
+mod writes;
