@@ -1,0 +1,16 @@
+//! One executable for all integration tests of this crate.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod cases;
+mod damage;
+mod describe;
+mod dsse;
+mod eddsa;
+mod expiry;
+mod matrix;
+mod mutation;
+mod pages;
+mod quorum;
+mod sign;
+mod trust;
+mod world;
