@@ -22,6 +22,7 @@ mod session;
 pub mod spec;
 mod stderr;
 mod strict;
+mod tasks;
 
 pub use confine::{Confinement, Protection, confine_main};
 pub use error::{Fault, HostError};

@@ -195,17 +195,41 @@ async fn no_attempt_succeeds_under_any_confinement() {
     assert!(!exercised.is_empty(), "no confinement could be tested: {skipped:?}");
 }
 
+/// Where paths cannot be protected and that is accepted, the filter on system calls stays: then it
+/// alone keeps other processes and the machine safe.
 #[tokio::test]
 async fn an_unconfined_session_starts_only_where_that_is_allowed() {
     let dirs = Dirs::new();
-    let mut spec = spec(&dirs, Mode::Plan, "none");
+    let scratch = dirs.base().join("scratch");
+    build(&scratch);
+    let mut victim = Victim::new();
+    let before = victim.describe();
+    let mut spec = spec(&dirs, Mode::Plan, "mutates");
     spec.methods = Methods { mount_namespace: false, landlock: false };
     spec.allow_unconfined = true;
     let session = Session::start(spec).await.unwrap();
     assert!(!session.confinement().is_complete());
-    // What there is stays in force.
     assert!(session.confinement().seccomp.is_achieved());
+    let (attempts, allowed) = attempt(&session, json!({"scratch": scratch, "victim": victim.0.id()})).await;
     session.shutdown().await.unwrap();
+    // Nothing else tells own processes from others, so a single one cannot be signalled at all.
+    assert_eq!(undone(&allowed, "done").len(), 1, "{allowed:?}");
+    let about_paths = |name: &str| {
+        FILES.iter().any(|(n, _)| *n == name) || name.starts_with("open-") || name.ends_with("-into-work")
+    };
+    let (files, others): (Map<_, _>, Map<_, _>) =
+        attempts.into_iter().partition(|(name, _)| about_paths(name));
+    assert!(others.len() >= 17, "{others:?}");
+    assert_eq!(undone(&others, "refused"), [""; 0]);
+    // Content is open, metadata is not.
+    assert_eq!(files["open-write"], "done");
+    for name in FILES.iter().map(|(n, _)| *n) {
+        let metadata = ["chmod", "chown", "xattr", "utim", "futim", "ioctl"];
+        if metadata.iter().any(|part| name.contains(part)) {
+            assert_ne!(files[name], "done", "{name}");
+        }
+    }
+    assert_eq!(victim.describe(), before);
 }
 
 #[test]
