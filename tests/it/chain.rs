@@ -3,8 +3,7 @@
 use rectify_tests::{Scratch, remediation};
 use std::fs;
 
-const STEPS: &str = "\
-  banner:
+const STEPS: &str = "  banner:
     file.content: {path: /etc/issue.net, content: \"Authorised users only.\\n\", mode: \"0644\"}
   grace:
     file.line: {path: /etc/sshd_config, match: '^#?LoginGraceTime', line: LoginGraceTime 0}

@@ -3,15 +3,13 @@
 use rectify_tests::{Scratch, ran, remediation};
 use std::fs;
 
-const STEPS: &str = "\
-  a:
+const STEPS: &str = "  a:
     file.content: {path: /etc/a, content: \"1\\n\"}
   b:
     file.content: {path: /etc/b, content: \"2\\n\"}
     after: [a]
 ";
-const SHUFFLED: &str = "\
-  b:
+const SHUFFLED: &str = "  b:
     after: [a]
     file.content: {content: \"2\\n\", path: /etc/b}
   a:

@@ -69,10 +69,14 @@ fn a_missing_doubled_or_moved_attestation_is_refused() {
     let other = sealed();
     for path in attestations(&other) {
         let mine = scratch.path("a.plan.d").join(path.file_name().unwrap());
-        let good = fs::read(&mine).unwrap();
+        let good = fs::read(&mine).ok();
         fs::copy(&path, &mine).unwrap();
         refused(&scratch, &format!("{} from another plan", mine.display()));
-        fs::write(&mine, &good).unwrap();
+        match good {
+            Some(good) => fs::write(&mine, &good).unwrap(),
+            // An approval by another key has another name.
+            None => fs::remove_file(&mine).unwrap(),
+        }
     }
     scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
 }
