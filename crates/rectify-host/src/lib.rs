@@ -16,6 +16,7 @@ mod launch;
 mod limiter;
 mod lines;
 mod link;
+pub mod policy;
 mod process;
 mod review;
 mod session;

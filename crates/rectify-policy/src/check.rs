@@ -11,7 +11,7 @@ use crate::{
 };
 use regorus::{
     Value,
-    unstable::{Expr, Module, Ref, Rule, RuleHead, Span},
+    unstable::{Module, Ref, Rule, RuleHead, Span},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,6 +58,7 @@ pub fn check(bundle: &Bundle) -> Result<Checked, PolicyError> {
     let parse = |files: &mut dyn Iterator<Item = (&str, &str)>| -> Result<Vec<Ref<Module>>, PolicyError> {
         let mut engine = engine::empty(0)?;
         for (path, text) in files {
+            lint::check_nesting(path, text)?;
             engine::add(&mut engine, path, text)?;
         }
         Ok(engine::modules(&mut engine))
@@ -68,7 +69,7 @@ pub fn check(bundle: &Bundle) -> Result<Checked, PolicyError> {
     lint::check_fields(&rules)?;
     lint::check_fields(&tests)?;
 
-    let heads = heads(&rules);
+    let heads = heads(&rules)?;
     let (passed, fired) = run_tests(bundle, &tests, &heads)?;
     if let Some((_, head)) = heads.iter().enumerate().find(|(index, _)| !fired.contains(index)) {
         let message = format!("no passing test fires this definition of `{}`", head.name);
@@ -77,7 +78,7 @@ pub fn check(bundle: &Bundle) -> Result<Checked, PolicyError> {
     Ok(Checked { tests: passed, rules: heads.len(), declared: names.declared() })
 }
 
-fn heads(modules: &[Ref<Module>]) -> Vec<Head> {
+fn heads(modules: &[Ref<Module>]) -> Result<Vec<Head>, PolicyError> {
     let mut heads = Vec::new();
     for module in modules.iter().filter(|module| names::package(module.as_ref()) == engine::PACKAGE) {
         for rule in &module.policy {
@@ -88,31 +89,50 @@ fn heads(modules: &[Ref<Module>]) -> Vec<Head> {
             if !TESTED.contains(&name) {
                 continue;
             }
-            let first = match head {
-                RuleHead::Set { key, .. } => key.as_ref(),
-                RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
-                    assign.as_ref().map(|assign| &assign.value)
-                }
+            let not_understood = || {
+                let message = format!("this definition of `{name}` is not understood");
+                PolicyError::new(codes::POLICY_SYNTAX, lint::place(span), message)
             };
-            let others = bodies.iter().filter_map(|body| body.assign.as_ref()).map(|assign| &assign.value);
-            for (index, value) in first.into_iter().chain(others).enumerate() {
-                let shown = if index == 0 { span } else { value.span() };
-                heads.push(head_of(name, shown, value.as_ref()));
+            let mut push = |shown: &Span, start: u32, end: u32, keyword: &[&str]| {
+                let head = head_of(name, shown, start, end, keyword).ok_or_else(not_understood)?;
+                heads.push(head);
+                Ok(())
+            };
+            match head {
+                RuleHead::Set { span: all, refr, key: Some(_) } => {
+                    push(span, refr.span().end, all.end, &["contains"])?;
+                }
+                RuleHead::Set { key: None, .. } => return Err(not_understood()),
+                RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
+                    if let Some(assign) = assign {
+                        push(span, assign.span.start, assign.span.end, &[":=", "="])?;
+                    }
+                }
+            }
+            for assign in bodies.iter().filter_map(|body| body.assign.as_ref()) {
+                push(&assign.span, assign.span.start, assign.span.end, &[":=", "="])?;
             }
         }
     }
-    heads
+    Ok(heads)
 }
 
-fn head_of(name: &str, shown: &Span, value: &Expr) -> Head {
-    let at = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    Head {
+/// The value in a head: what follows one of the keywords between two places of the file. The end
+/// of a head is that of its last token, and the token of a string ends before its closing quote.
+fn head_of(name: &str, shown: &Span, start: u32, end: u32, keywords: &[&str]) -> Option<Head> {
+    let text = shown.source.contents();
+    let (start, end) = (usize::try_from(start).ok()?, usize::try_from(end).ok()?);
+    let quote = text.get(end..)?.starts_with(['"', '`']);
+    let end = end.checked_add(usize::from(quote))?;
+    let head = text.get(start..end)?.trim_start();
+    let value = keywords.iter().find_map(|keyword| head.strip_prefix(keyword))?.trim_start();
+    Some(Head {
         file: shown.source.file().clone(),
         place: lint::place(shown),
         name: name.to_owned(),
-        start: at(value.span().start),
-        end: at(value.span().end),
-    }
+        start: end.checked_sub(value.len())?,
+        end,
+    })
 }
 
 /// The text of a file with the heads in it wrapped.

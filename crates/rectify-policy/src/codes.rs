@@ -15,7 +15,7 @@ rectify_base::codes! {
     POLICY_UNKNOWN_INPUT_FIELD = "policy-unknown-input-field";
     /// A rule or function is defined by itself.
     POLICY_RECURSION = "policy-recursion";
-    /// Rules are stacked too deeply.
+    /// Rules are stacked, or brackets are nested, too deeply.
     POLICY_TOO_DEEP = "policy-too-deep";
     /// A rule of package `rectify` that nothing asks for.
     POLICY_UNUSED_RULE = "policy-unused-rule";

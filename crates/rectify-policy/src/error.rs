@@ -26,7 +26,8 @@ impl PolicyError {
     /// `error: message` where it knows a place, else only a message.
     pub(crate) fn from_engine(code: Code, place: &str, text: &str) -> Self {
         let found = text.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
-        let said = text.lines().filter_map(|line| line.split_once("error: ")).map(|(_, said)| said).last();
+        let said =
+            text.lines().filter_map(|line| line.split_once("error: ")).map(|(_, said)| said).next_back();
         let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("unknown error");
         Self::new(code, found.unwrap_or(place).trim(), said.unwrap_or(last).trim())
     }

@@ -8,7 +8,10 @@ use rectify_model::{
 };
 use regorus::{Engine, Value};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rules that decide.
+const DECIDING: [&str; 4] = ["allow", "deny", "warn", "require_approval"];
 
 /// Checks the bundle and evaluates it over an [input](crate::input()).
 ///
@@ -31,17 +34,18 @@ pub(crate) fn evaluate_value(bundle: &Bundle, input: Value) -> Result<Decision, 
     engine::add_data(&mut engine, bundle)?;
     engine.set_input(input);
 
-    let allow = match value_of(&mut engine, "allow")? {
-        Value::Bool(allow) => allow,
-        other => return Err(wrong_type("allow", "a boolean", &other)),
+    let values = values(&mut engine, &checked)?;
+    let allow = match values.get("allow") {
+        Some(Value::Bool(allow)) => *allow,
+        Some(other) => return Err(wrong_type("allow", "a boolean", other)),
+        None => return Err(undefined("allow")),
     };
-    let mut set = |name: &str| -> Result<Vec<Value>, PolicyError> {
-        if !checked.declares(name) {
-            return Ok(Vec::new());
-        }
-        match value_of(&mut engine, name)? {
-            Value::Set(items) => Ok(items.iter().cloned().collect()),
-            other => Err(wrong_type(name, "a set", &other)),
+    let set = |name: &str| -> Result<Vec<Value>, PolicyError> {
+        match values.get(name) {
+            Some(Value::Set(items)) => Ok(items.iter().cloned().collect()),
+            Some(other) => Err(wrong_type(name, "a set", other)),
+            None if checked.declares(name) => Err(undefined(name)),
+            None => Ok(Vec::new()),
         }
     };
     let deny = findings("deny", &set("deny")?)?;
@@ -55,16 +59,36 @@ fn place(rule: &str) -> String {
     format!("data.{}.{rule}", engine::PACKAGE)
 }
 
-fn value_of(engine: &mut Engine, rule: &str) -> Result<Value, PolicyError> {
-    let path = place(rule);
-    let value = engine
-        .eval_rule(path.clone())
-        .map_err(|error| PolicyError::from_engine(codes::POLICY_EVALUATION, &path, &error.to_string()))?;
-    if value == Value::Undefined {
-        let message = format!("`{rule}` is undefined for this input; give it a default");
-        return Err(PolicyError::new(codes::POLICY_UNDEFINED, path, message));
+/// The values of the rules that decide, without those that are undefined. One query for all of
+/// them: `allow` mostly asks for `deny`, and each query begins from nothing.
+fn values(
+    engine: &mut Engine,
+    checked: &check::Checked,
+) -> Result<BTreeMap<&'static str, Value>, PolicyError> {
+    let names: Vec<&'static str> = DECIDING.into_iter().filter(|name| checked.declares(name)).collect();
+    let parts: Vec<String> = names.iter().map(|name| format!("[v | v := {}]", place(name))).collect();
+    let failed = |text: &str| {
+        PolicyError::from_engine(codes::POLICY_EVALUATION, &format!("data.{}", engine::PACKAGE), text)
+    };
+    let results = engine
+        .eval_query(format!("[{}]", parts.join(", ")), false)
+        .map_err(|error| failed(&error.to_string()))?;
+    let value = results.result.first().and_then(|result| result.expressions.first());
+    let lists = value.and_then(|expression| expression.value.as_array().ok());
+    let lists = lists.filter(|lists| lists.len() == names.len()).ok_or_else(|| failed("no answer"))?;
+    let mut values = BTreeMap::new();
+    for (name, list) in names.into_iter().zip(lists.iter()) {
+        let list = list.as_array().map_err(|error| failed(&error.to_string()))?;
+        if let Some(value) = list.iter().next() {
+            values.insert(name, value.clone());
+        }
     }
-    Ok(value)
+    Ok(values)
+}
+
+fn undefined(rule: &str) -> PolicyError {
+    let message = format!("`{rule}` is undefined for this input; give it a default");
+    PolicyError::new(codes::POLICY_UNDEFINED, place(rule), message)
 }
 
 fn wrong_type(rule: &str, expected: &str, got: &Value) -> PolicyError {

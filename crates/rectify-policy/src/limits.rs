@@ -14,3 +14,5 @@ pub const BUNDLE_LINE_MAX_BYTES: usize = 1024;
 pub const RULE_CHAIN_MAX: usize = 256;
 /// Most approvals that a rule may demand.
 pub const APPROVALS_MAX: u32 = 64;
+/// Deepest nesting of brackets in a file.
+pub const NESTING_MAX: usize = 64;

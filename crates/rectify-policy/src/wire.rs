@@ -68,13 +68,22 @@ pub fn answer(request: &[u8]) -> String {
                 .and_then(|input| evaluate_value(&request.bundle, input))
                 .map(Answer::Decided),
         });
-    let answer = outcome.unwrap_or_else(|error| Answer::Refused {
+    outcome.map_or_else(|error| refusal(&error), |answer| write(&answer))
+}
+
+/// The answer that refuses.
+#[must_use]
+pub fn refusal(error: &PolicyError) -> String {
+    write(&Answer::Refused {
         code: error.code.as_str().to_owned(),
-        place: error.place,
-        message: error.message,
-    });
+        place: error.place.clone(),
+        message: error.message.clone(),
+    })
+}
+
+fn write(answer: &Answer) -> String {
     // Strings and digests only: this cannot fail, and an empty answer is refused by the reader.
-    serde_json::to_string(&answer).unwrap_or_default()
+    serde_json::to_string(answer).unwrap_or_default()
 }
 
 /// Reads an answer.

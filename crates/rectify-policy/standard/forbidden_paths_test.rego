@@ -19,7 +19,7 @@ test_forbidden_paths_are_refused if {
 }
 
 test_paths_that_are_not_plain_are_refused if {
-	every path in ["etc/motd", "/etc/../boot/x", "/etc/./motd", "//etc/motd", "/etc/motd/", ""] {
+	every path in ["etc/motd", "/etc/../boot/x", "/etc/./motd", "//etc/motd", "/etc/motd/", "/etc/motd/..", "/etc/a\nb", ""] {
 		refused("update", path)
 	}
 }

@@ -2,10 +2,12 @@
 
 mod fields;
 pub(crate) mod names;
+mod nesting;
 pub(crate) mod walk;
 
 pub(crate) use fields::check_fields;
 pub(crate) use names::check_names;
+pub(crate) use nesting::check_nesting;
 
 use regorus::unstable::Span;
 

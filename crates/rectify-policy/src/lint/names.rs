@@ -170,45 +170,63 @@ fn resolve(names: &Names, path: &str) -> Vec<String> {
     names.rules.keys().filter(|key| key.starts_with(&below)).cloned().collect()
 }
 
-/// Peels off rules that ask for nothing that is left. Each round is one storey; what stays for
-/// ever holds a cycle.
+/// Counts how many rules each rule stands on. Rules without a count stand on themselves.
 fn check_recursion(names: &Names) -> Result<(), PolicyError> {
-    let mut left: BTreeMap<&str, BTreeSet<&str>> = names
-        .rules
-        .iter()
-        .map(|(key, entry)| (key.as_str(), entry.asks_for.iter().map(String::as_str).collect()))
-        .collect();
-    for _ in 0..=limits::RULE_CHAIN_MAX {
-        let done: BTreeSet<&str> =
-            left.iter().filter(|(_, asks_for)| asks_for.is_empty()).map(|(key, _)| *key).collect();
-        if done.is_empty() {
-            break;
+    let mut asked_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut open: BTreeMap<&str, usize> = BTreeMap::new();
+    for (key, entry) in &names.rules {
+        open.insert(key, entry.asks_for.len());
+        for asked in &entry.asks_for {
+            asked_by.entry(asked).or_default().push(key);
         }
-        left.retain(|key, _| !done.contains(key));
-        for asks_for in left.values_mut() {
-            asks_for.retain(|key| !done.contains(key));
+    }
+    let mut storey: Vec<&str> = open.iter().filter(|(_, open)| **open == 0).map(|(key, _)| *key).collect();
+    let mut height: usize = 0;
+    let mut too_high = None;
+    while let Some(lowest) = storey.iter().min().copied() {
+        height = height.saturating_add(1);
+        if height > limits::RULE_CHAIN_MAX {
+            too_high = too_high.or(Some(lowest));
         }
+        let mut next = Vec::new();
+        for key in storey {
+            open.remove(key);
+            for above in asked_by.get(key).into_iter().flatten() {
+                if let Some(open) = open.get_mut(above) {
+                    *open = open.saturating_sub(1);
+                    if *open == 0 {
+                        next.push(*above);
+                    }
+                }
+            }
+        }
+        storey = next;
     }
     let place_of = |key: &str| names.rules.get(key).map_or("", |entry| entry.place.as_str());
-    let Some(first) = left.keys().next() else { return Ok(()) };
-    if left.values().any(BTreeSet::is_empty) {
-        let deepest = left.keys().max_by_key(|key| place_of(key)).unwrap_or(first);
-        let message = format!("more than {} rules are stacked on one another", limits::RULE_CHAIN_MAX);
-        return Err(PolicyError::new(codes::POLICY_TOO_DEEP, place_of(deepest), message));
+    if let Some(first) = open.keys().next() {
+        let cycle = cycle(names, &open, first);
+        let message = format!("`{}` is defined by itself", cycle.join("` -> `"));
+        let smallest = cycle.iter().min().copied().unwrap_or(first);
+        return Err(PolicyError::new(codes::POLICY_RECURSION, place_of(smallest), message));
     }
-    // Whoever is left asks for someone who is left, so following the first of them ends in a cycle.
-    let mut trail: Vec<&str> = Vec::new();
+    too_high.map_or(Ok(()), |key| {
+        let message = format!("more than {} rules are stacked on one another", limits::RULE_CHAIN_MAX);
+        Err(PolicyError::new(codes::POLICY_TOO_DEEP, place_of(key), message))
+    })
+}
+
+/// Whoever is left asks for someone who is left, so following the first of them ends in a cycle.
+fn cycle<'a>(names: &'a Names, left: &BTreeMap<&'a str, usize>, first: &'a str) -> Vec<&'a str> {
+    let mut trail = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut at = *first;
+    let mut at = first;
     while seen.insert(at) {
         trail.push(at);
-        let Some(next) = left.get(at).and_then(|asks_for| asks_for.first().copied()) else { break };
+        let asks_for = names.rules.get(at).into_iter().flat_map(|entry| &entry.asks_for);
+        let Some(next) = asks_for.map(String::as_str).find(|key| left.contains_key(key)) else { break };
         at = next;
     }
-    let cycle: Vec<&str> = trail.into_iter().skip_while(|key| *key != at).collect();
-    let smallest = cycle.iter().min().copied().unwrap_or(at);
-    let message = format!("`{}` is defined by itself", cycle.join("` -> `"));
-    Err(PolicyError::new(codes::POLICY_RECURSION, place_of(smallest), message))
+    trail.into_iter().skip_while(|key| *key != at).collect()
 }
 
 fn check_unused(names: &Names) -> Result<(), PolicyError> {

@@ -1,0 +1,3 @@
+package rectify
+
+default allow := false

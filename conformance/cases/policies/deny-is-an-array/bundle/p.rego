@@ -1,0 +1,5 @@
+package rectify
+
+allow := true
+
+deny := ["no"]

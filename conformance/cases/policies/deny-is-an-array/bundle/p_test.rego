@@ -1,0 +1,3 @@
+package rectify_test
+
+test_deny if data.rectify.deny == ["no"]

@@ -1,0 +1,3 @@
+package rectify
+
+allow if 1 / input.deferred > 0

@@ -1,0 +1,3 @@
+package rectify_test
+
+test_allow if not data.rectify.allow

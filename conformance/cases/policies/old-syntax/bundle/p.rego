@@ -1,0 +1,5 @@
+package rectify
+
+allow {
+	input.deferred == 0
+}

@@ -1,0 +1,3 @@
+package rectify
+
+allow if rand.intn("coin", 2) == 0

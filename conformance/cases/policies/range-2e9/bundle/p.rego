@@ -1,0 +1,3 @@
+package rectify
+
+allow if count(numbers.range(0, 2000000000)) > 0

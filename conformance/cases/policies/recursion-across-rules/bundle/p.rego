@@ -1,0 +1,7 @@
+package rectify
+
+allow if one
+
+one if two
+
+two if not allow

@@ -1,0 +1,5 @@
+package rectify
+
+allow if f(1)
+
+f(x) := f(x)

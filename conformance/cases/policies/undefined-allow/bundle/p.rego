@@ -1,0 +1,3 @@
+package rectify
+
+allow if input.deferred > 1000

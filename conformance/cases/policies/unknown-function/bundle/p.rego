@@ -1,0 +1,3 @@
+package rectify
+
+allow if crypto.sha256("x") == "y"

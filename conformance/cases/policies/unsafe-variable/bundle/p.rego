@@ -1,0 +1,3 @@
+package rectify
+
+allow if not nothing_binds_this > 0

@@ -1,0 +1,3 @@
+package rectify_test
+
+test_a if "a" in data.rectify.deny with input as {"deferred": 1}

@@ -1,0 +1,5 @@
+package rectify
+
+allow := true
+
+denny contains "x" if input.deferred > 0

@@ -1,0 +1,3 @@
+package rectify
+
+allow if count(sprintf("%01000000000d", [1])) > 0

@@ -1,0 +1,10 @@
+//! Tests of the pure part: what bundles and inputs lead to which decision.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod bundles;
+mod determinism;
+mod fixture;
+mod input;
+mod laws;
+mod standard;
+mod wire;
