@@ -66,9 +66,15 @@ fn openssh(
     text: &str,
     passphrase: &mut dyn FnMut(&Path) -> Option<Secret>,
 ) -> Result<LocalSigner, KeyError> {
-    let format = |e: ssh_key::Error| KeyError::Format {
-        path: path.into(),
-        why: format!("not a private key in OpenSSH's format: {e}"),
+    let format = |e: ssh_key::Error| match e {
+        // Algorithms that were left out of the build are not told apart from invented ones.
+        ssh_key::Error::AlgorithmUnknown => {
+            let source = rectify_attest::KeyError::Algorithm("of this file".to_owned());
+            KeyError::Unusable { path: path.into(), source }
+        }
+        e => {
+            KeyError::Format { path: path.into(), why: format!("not a private key in OpenSSH's format: {e}") }
+        }
     };
     let mut key = PrivateKey::from_openssh(text).map_err(format)?;
     let public = match key.public_key().key_data().ed25519() {

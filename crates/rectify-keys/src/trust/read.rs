@@ -47,9 +47,9 @@ pub fn parse_trust(text: &str) -> Result<TrustFile, Vec<TrustProblem>> {
         return Err(vec![TrustProblem { code: codes::TRUST_YAML, place: "1:1".to_owned(), message }]);
     }
     let header: Header = serde_saphyr::from_str_with_options(text, options()).map_err(|e| yaml(&e))?;
-    if header.format != FORMAT {
-        let got: String = header.format.chars().take(80).collect();
-        let message = format!("the format is `{got}`; this release reads `{FORMAT}`");
+    if header.format.as_deref() != Some(FORMAT) {
+        let got: String = header.format.unwrap_or_default().chars().take(80).collect();
+        let message = format!("the member `format` says `{got}`; this release reads `{FORMAT}`");
         let place = "/format".to_owned();
         return Err(vec![TrustProblem { code: codes::TRUST_FORMAT, place, message }]);
     }
@@ -81,8 +81,9 @@ fn options() -> Options {
 }
 
 fn yaml(error: &serde_saphyr::Error) -> Vec<TrustProblem> {
+    let message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
     let place = error.location().map_or_else(|| "1:1".to_owned(), |l| format!("{}:{}", l.line(), l.column()));
-    vec![TrustProblem { code: codes::TRUST_YAML, place, message: error.to_string() }]
+    vec![TrustProblem { code: codes::TRUST_YAML, place, message }]
 }
 
 fn understand(wire: &Wire, problems: &mut Vec<TrustProblem>) -> TrustData {

@@ -1,13 +1,14 @@
 //! The shape of the trust file. Texts are read as texts here and understood afterwards, so that
 //! every mistake is reported, with its place.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::collections::BTreeMap;
 
 /// Read first, so that a newer format is named as such and not by its first unknown field.
 #[derive(Deserialize)]
 pub(crate) struct Header {
-    pub(crate) format: String,
+    #[serde(default)]
+    pub(crate) format: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -16,14 +17,16 @@ pub(crate) struct Wire {
     pub(crate) format: String,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub(crate) solo: bool,
+    #[serde(deserialize_with = "valued")]
     pub(crate) principals: BTreeMap<String, WirePrincipal>,
     pub(crate) roles: WireRoles,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) approvals: Option<WireApprovals>,
+    #[serde(deserialize_with = "valued")]
     pub(crate) policy_bundles: Vec<String>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) ceilings: Option<WireCeilings>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "valued", skip_serializing_if = "Vec::is_empty")]
     pub(crate) plan_commands: Vec<Vec<String>>,
 }
 
@@ -31,6 +34,7 @@ pub(crate) struct Wire {
 #[serde(deny_unknown_fields)]
 pub(crate) struct WirePrincipal {
     pub(crate) kind: WireKind,
+    #[serde(deserialize_with = "valued")]
     pub(crate) keys: Vec<WireKey>,
 }
 
@@ -64,8 +68,9 @@ pub(crate) struct WireRevocation {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WireRoles {
+    #[serde(deserialize_with = "valued")]
     pub(crate) sealer: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "valued")]
     pub(crate) approver: Vec<String>,
 }
 
@@ -73,9 +78,9 @@ pub(crate) struct WireRoles {
 #[serde(deny_unknown_fields)]
 pub(crate) struct WireApprovals {
     pub(crate) default: u32,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "valued", skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) environments: BTreeMap<String, u32>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "valued", skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) projects: BTreeMap<String, u32>,
 }
 
@@ -88,7 +93,12 @@ pub(crate) struct WireCeilings {
     pub(crate) approval: Option<String>,
 }
 
-/// A key that is written has a value: an empty `valid_to:` must not mean "for ever".
+/// A member that is written has a value: an empty `valid_to:` must not mean "for ever".
+fn valued<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer)?.ok_or_else(|| D::Error::custom("a member without a value"))
+}
+
+/// The same for members that may be left out.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+    valued(deserializer).map(Some)
 }
