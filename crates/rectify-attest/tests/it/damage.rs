@@ -2,7 +2,8 @@
 
 use crate::world::{World, plan_bytes};
 
-/// Flips one bit of every byte; which one rotates, so that all eight are tried everywhere.
+/// Changes every byte twice: in one bit that rotates with the place, and in the bit that turns capital
+/// letters into small ones. Not every bit of every byte; that would take four times as long.
 fn every_flip(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> {
     (0..bytes.len()).flat_map(move |index| {
         [1_u8 << (index % 8), 0x20].into_iter().map(move |mask| {
