@@ -40,16 +40,15 @@ use serde_json::{Map, Value};
 /// The provider.
 #[must_use]
 pub fn provider() -> impl Provider {
-    FileProvider::default()
+    let creator =
+        goal::Creator { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+    FileProvider { creator, batches: batch::Batches::default() }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct FileProvider {
+    creator: goal::Creator,
     batches: batch::Batches,
-}
-
-fn creator() -> goal::Creator {
-    goal::Creator { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
 }
 
 impl Provider for FileProvider {
@@ -77,10 +76,10 @@ impl Provider for FileProvider {
     }
 
     fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
-        plan::plan(&*self.batches.of(cx)?, creator(), item)
+        plan::plan(&*self.batches.of(cx)?, self.creator, item)
     }
 
     fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
-        apply::apply(cx, creator(), op)
+        apply::apply(cx, self.creator, op)
     }
 }
