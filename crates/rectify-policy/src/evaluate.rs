@@ -27,6 +27,7 @@ pub fn evaluate(bundle: &Bundle, input: &serde_json::Value) -> Result<Decision, 
 /// [`evaluate`] over an input that is a value of the engine already.
 pub(crate) fn evaluate_value(bundle: &Bundle, input: Value) -> Result<Decision, PolicyError> {
     let checked = check(bundle)?;
+    check_zones(bundle, &input)?;
     let mut engine = engine::empty(0)?;
     for (path, text) in bundle.rules() {
         engine::add(&mut engine, path, text)?;
@@ -53,6 +54,18 @@ pub(crate) fn evaluate_value(bundle: &Bundle, input: Value) -> Result<Decision, 
     let require_approval =
         set("require_approval")?.iter().map(demand).collect::<Result<BTreeSet<_>, PolicyError>>()?;
     Ok(Decision { bundle: bundle.digest(), allowed: allow && deny.is_empty(), deny, warn, require_approval })
+}
+
+/// A zone that the bundle asks for and the clock lacks would be undefined, and so would quietly turn
+/// off the rules that look at it.
+fn check_zones(bundle: &Bundle, input: &Value) -> Result<(), PolicyError> {
+    let field = |value: &Value, name: &str| value.as_object().ok()?.get(&Value::from(name)).cloned();
+    let zones = field(input, "now").and_then(|now| field(&now, "zones"));
+    let known = |name: &str| zones.as_ref().and_then(|zones| field(zones, name)).is_some();
+    bundle.zones().into_iter().find(|name| !known(name)).map_or(Ok(()), |name| {
+        let message = format!("the time zone `{name}` is not known here");
+        Err(PolicyError::new(codes::POLICY_EVALUATION, "data.json", message))
+    })
 }
 
 fn place(rule: &str) -> String {

@@ -1,7 +1,7 @@
 //! Hostile and broken policies: each is denied, with its code, in time, and nobody but the child
 //! dies.
 
-use crate::{block_on, cases, input, program, rules};
+use crate::{alone, block_on, cases, input, program, rules};
 use rectify_host::policy::evaluate;
 use rectify_policy::Bundle;
 use serde_json::Value;
@@ -77,6 +77,7 @@ fn bundle_of(case: &Path) -> Bundle {
 
 #[test]
 fn every_case_is_denied_in_time_with_its_code() {
+    let _alone = alone();
     let mut names: Vec<_> = std::fs::read_dir(cases()).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.retain(|path| path.is_dir());
     names.sort();

@@ -1,6 +1,6 @@
 //! What the child may not do, and what the parent makes of a process that is not our child.
 
-use crate::{block_on, input, program, rules};
+use crate::{alone, block_on, input, program, rules};
 use rectify_host::policy::{MEMORY_MAX_BYTES, PolicyHostError, check, evaluate};
 use rectify_policy::{codes, standard};
 use std::{
@@ -39,6 +39,7 @@ fn limits(child: &Waiting) -> String {
 
 #[test]
 fn the_kernel_holds_the_limits() {
+    let _alone = alone();
     let child = Command::new(program()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let child = Waiting(child);
     let text = limits(&child);
@@ -61,6 +62,7 @@ fn the_kernel_holds_the_limits() {
 
 #[test]
 fn it_starts_with_an_empty_environment_in_the_root_directory_and_its_own_group() {
+    let _alone = alone();
     // A stand-in that reports what it was started with, as an answer that nobody accepts.
     let script = "printf '%s' \"$(env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= | wc -l) $PWD $(ps -o pgid= -p $$ | tr -d ' ') $$\" >&2; exit 7";
     let arguments = [OsString::from("-c"), OsString::from(script)];
@@ -75,12 +77,14 @@ fn it_starts_with_an_empty_environment_in_the_root_directory_and_its_own_group()
 
 #[test]
 fn a_program_that_is_not_there_is_said_so() {
+    let _alone = alone();
     let error = block_on(evaluate(Path::new("/no/such/program"), &[], &standard(), &input())).unwrap_err();
     assert_eq!(error.code(), codes::POLICY_CHILD);
 }
 
 #[test]
 fn answers_that_are_none_are_refused() {
+    let _alone = alone();
     let digest = standard().digest();
     let lying = |bundle: &str, deny: &str| {
         format!(
@@ -108,6 +112,7 @@ fn answers_that_are_none_are_refused() {
 
 #[test]
 fn who_never_answers_is_killed_with_its_children() {
+    let _alone = alone();
     let arguments = [OsString::from("-c"), OsString::from("sleep 987654321 & sleep 987654321")];
     let start = Instant::now();
     let error = block_on(evaluate(Path::new("/bin/sh"), &arguments, &standard(), &input())).unwrap_err();
@@ -127,6 +132,7 @@ fn who_never_answers_is_killed_with_its_children() {
 
 #[test]
 fn who_answers_without_end_is_cut_off() {
+    let _alone = alone();
     let arguments = [OsString::from("-c"), OsString::from("exec cat /dev/zero")];
     let start = Instant::now();
     let error = block_on(evaluate(Path::new("/bin/sh"), &arguments, &standard(), &input())).unwrap_err();
@@ -136,6 +142,7 @@ fn who_answers_without_end_is_cut_off() {
 
 #[test]
 fn a_check_needs_no_input() {
+    let _alone = alone();
     block_on(check(program(), &[], &standard())).unwrap();
     let error = block_on(check(program(), &[], &rules("package rectify\n"))).unwrap_err();
     assert_eq!(error.code(), codes::POLICY_NO_ALLOW);

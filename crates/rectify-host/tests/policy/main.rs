@@ -1,5 +1,5 @@
-//! Policies in the child. An executable of its own beside the other tests of this crate: the cases
-//! run one after another, because each of them is measured against the clock.
+//! Policies in the child. An executable of its own beside the other tests of this crate: these run
+//! one after another, because they are measured against the clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod cases;
@@ -8,7 +8,10 @@ mod ordinary;
 
 use rectify_policy::Bundle;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 /// The child.
 fn program() -> &'static Path {
@@ -28,6 +31,13 @@ fn input() -> Value {
 /// A bundle of one file, `p.rego`.
 fn rules(text: &str) -> Bundle {
     Bundle { files: [("p.rego".to_owned(), text.to_owned())].into() }
+}
+
+/// Lets one test run at a time, whether they are threads of one process or processes.
+fn alone() -> File {
+    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy.lock")).unwrap();
+    lock.lock().unwrap();
+    lock
 }
 
 /// Runs something that waits.

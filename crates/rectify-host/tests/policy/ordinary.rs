@@ -1,6 +1,6 @@
 //! Plans of ordinary and of large size fit into what the child may have.
 
-use crate::{block_on, input, program};
+use crate::{alone, block_on, input, program};
 use rectify_host::policy::{MEMORY_MAX_BYTES, evaluate};
 use rectify_policy::{Bundle, standard};
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ fn changes(n: usize) -> Value {
 
 #[test]
 fn plans_of_a_thousand_and_ten_thousand_changes_are_decided() {
+    let _alone = alone();
     for n in [1, 1000, 10_000] {
         let input = changes(n);
         let start = Instant::now();
@@ -53,6 +54,7 @@ fn plans_of_a_thousand_and_ten_thousand_changes_are_decided() {
 
 #[test]
 fn the_standard_bundle_denies_ten_thousand_changes() {
+    let _alone = alone();
     let decision = block_on(evaluate(program(), &[], &standard(), &changes(10_000))).unwrap();
     assert!(!decision.allowed);
     assert!(decision.deny.iter().all(|finding| finding.rule == "too_many_changes"));

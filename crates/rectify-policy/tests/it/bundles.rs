@@ -255,6 +255,17 @@ fn a_bundle_names_the_zones_it_wants() {
 }
 
 #[test]
+fn a_zone_that_nobody_knows_is_an_error_and_not_undefined() {
+    let bundle = |zone: &str| {
+        let data = format!("{{\"zones\": [\"{zone}\"]}}");
+        bundle([("data.json", &data), ("p.rego", "package rectify\nallow := true\n")])
+    };
+    assert!(evaluate(&bundle("UTC"), &harmless()).unwrap().allowed);
+    let error = refusal(&bundle("Europe/Atlantis"));
+    assert_eq!(code_and_place(&error), ("policy-evaluation", "data.json"));
+}
+
+#[test]
 fn sizes_have_bounds() {
     let long_line =
         format!("package rectify\nallow := true # {}\n", "x".repeat(limits::BUNDLE_LINE_MAX_BYTES));

@@ -3,6 +3,7 @@
 
 mod bundles;
 mod determinism;
+mod documentation;
 mod fixture;
 mod input;
 mod laws;
