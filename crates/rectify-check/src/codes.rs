@@ -17,7 +17,7 @@ rectify_base::codes! {
     CHECK_COUNTS = "check-counts";
     /// Broken: the plan keeps its own limits.
     CHECK_LIMITS = "check-limits";
-    /// Broken: the waves name every target exactly once, and none is empty.
+    /// Broken: the waves name every target exactly once, and the first is one target that changes.
     CHECK_WAVES = "check-waves";
     /// Broken: the table of types holds exactly the types that steps and gates use.
     CHECK_TYPES_USED = "check-types-used";
@@ -69,7 +69,7 @@ rectify_base::codes! {
     CHECK_ACTION = "check-action";
     /// Broken: the planned state is the one that the provider predicted.
     CHECK_PLANNED = "check-planned";
-    /// Broken: no prediction is surer than the provider's answer or its type.
+    /// Broken: no prediction is surer than the provider's answer or its type, or less sure without a reason.
     CHECK_PREDICTION = "check-prediction";
     /// Broken: no undo is graded better than the provider's answer or its type.
     CHECK_UNDO_GRADE = "check-undo-grade";

@@ -25,7 +25,7 @@ pub enum Invariant {
     Counts = 7,
     /// I08: The plan keeps its own limits.
     Limits = 8,
-    /// I09: The waves name every target exactly once, and none is empty.
+    /// I09: The waves name every target exactly once, and the first is one target that changes.
     Waves = 9,
     /// I10: The table of types holds exactly the types that steps and gates use.
     TypesUsed = 10,
@@ -77,7 +77,7 @@ pub enum Invariant {
     Action = 33,
     /// I34: The planned state is the one that the provider predicted.
     Planned = 34,
-    /// I35: No prediction is surer than the provider's answer or its type.
+    /// I35: No prediction is surer than the provider's answer or its type, or less sure without a reason.
     Prediction = 35,
     /// I36: No undo is graded better than the provider's answer or its type.
     UndoGrade = 36,
@@ -219,7 +219,9 @@ impl Invariant {
             Self::Edges => "Edges are sorted and lead back to an earlier step of the same target.",
             Self::Counts => "The counts are those of the lists.",
             Self::Limits => "The plan keeps its own limits.",
-            Self::Waves => "The waves name every target exactly once, and none is empty.",
+            Self::Waves => {
+                "The waves name every target exactly once, and the first is one target that changes."
+            }
             Self::TypesUsed => "The table of types holds exactly the types that steps and gates use.",
             Self::Kind => "Only actions run, probes are never steps, and every gate is a probe.",
             Self::TriggerPrediction => "A step that is triggered by an uncertain one is not exact.",
@@ -247,7 +249,9 @@ impl Invariant {
             Self::Expect => "A step expects the fingerprint of the state that was observed.",
             Self::Action => "What a step does follows from the states before and after.",
             Self::Planned => "The planned state is the one that the provider predicted.",
-            Self::Prediction => "No prediction is surer than the provider's answer or its type.",
+            Self::Prediction => {
+                "No prediction is surer than the provider's answer or its type, or less sure without a reason."
+            }
             Self::UndoGrade => "No undo is graded better than the provider's answer or its type.",
             Self::Disruption => "What a step interrupts is what the provider said.",
             Self::Gates => "The gates are those of the remediations that change something on the target.",

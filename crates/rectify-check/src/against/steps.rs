@@ -11,13 +11,14 @@ use alloc::{
 use rectify_base::{TargetName, fingerprint::fingerprint};
 use rectify_model::{
     grade::{Prediction, TypeKind},
-    graph::{Access, Node, TypeFacts},
+    graph::{Access, EdgeKind, Node, TypeFacts},
     observation::{Answer, Proposal},
     plan::{Action, Step},
 };
 use serde_json::Value;
 
 pub(super) fn run(case: &Case<'_>, notes: &mut Notes) {
+    let mut written = Written::new();
     for node in &case.graph.nodes {
         let Some(Fate::Step(at, step)) = case.fate(&node.target, &node.address) else { continue };
         let place = |field: &str| format!("/steps/{at}{field}");
@@ -25,9 +26,37 @@ pub(super) fn run(case: &Case<'_>, notes: &mut Notes) {
         let Some(facts) = case.graph.types.get(&node.type_name) else { continue };
         if let Some(Answer::Changed(proposal)) = case.answer(node) {
             as_observed(facts, proposal, step, &place, notes);
+            let reason = match step.prediction {
+                _ if step.prediction >= proposal.prediction.min(facts.prediction) => true,
+                Prediction::Opaque => facts.kind == TypeKind::Action && proposal.planned.is_none(),
+                Prediction::Conditional | Prediction::Exact => doubted(case, step, &written),
+            };
+            let message = "it is less sure than the provider's answer, without a reason";
+            notes.require(reason, Invariant::Prediction, || place("/prediction"), message);
+        }
+        for touch in step.touches.iter().filter(|touch| touch.access == Access::Write) {
+            *written.entry((&step.target, &touch.key)).or_default() |= step.prediction < Prediction::Exact;
         }
     }
     chains(case, notes);
+}
+
+/// The things that earlier steps write, and whether one of those steps is not certain.
+type Written<'a> = BTreeMap<(&'a TargetName, &'a str), bool>;
+
+/// Whether something that a step stands on is not certain: a trigger, an earlier step on the same
+/// thing, or a thing that it reads and an earlier step changes.
+fn doubted(case: &Case<'_>, step: &Step, written: &Written<'_>) -> bool {
+    let trigger = step.edges.iter().any(|edge| {
+        let source =
+            case.reach.places.get(&(&step.target, &edge.from)).and_then(|at| case.plan.steps.get(*at));
+        edge.kind == EdgeKind::OnChange && source.is_some_and(|source| source.prediction < Prediction::Exact)
+    });
+    let touch = step.touches.iter().any(|touch| {
+        let uncertain = written.get(&(&step.target, touch.key.as_str()));
+        uncertain.is_some_and(|uncertain| *uncertain || touch.access == Access::Read)
+    });
+    trigger || touch
 }
 
 fn as_node(node: &Node, step: &Step, place: &dyn Fn(&str) -> String, notes: &mut Notes) {
@@ -56,7 +85,8 @@ fn as_observed(
     let message = "the states before and after ask for another action";
     notes.require(follows(facts, proposal, step), Invariant::Action, || place("/action"), message);
 
-    let sure = step.prediction <= proposal.prediction && step.prediction <= facts.prediction;
+    let best = proposal.prediction.min(facts.prediction);
+    let sure = step.prediction <= best;
     let message = "it is surer than the provider's answer or its type";
     notes.require(sure, Invariant::Prediction, || place("/prediction"), message);
 

@@ -122,6 +122,14 @@ fn waves(plan: &Plan, notes: &mut Notes) {
             notes.require(fine, Invariant::Waves, place, "not a target of the plan, or there before");
         }
     }
+    // A plan that is bad everywhere must be seen to be bad on one target first.
+    if let (Some(first), true) = (plan.waves.first(), plan.targets.len() > 1) {
+        let changing: BTreeSet<&TargetName> = plan.steps.iter().map(|step| &step.target).collect();
+        let alone =
+            first.len() == 1 && (changing.is_empty() || first.iter().all(|target| changing.contains(target)));
+        let message = "the first wave is not one target that changes";
+        notes.require(alone, Invariant::Waves, || "/waves/0".into(), message);
+    }
     for target in plan.targets.keys().filter(|target| !seen.contains(target)) {
         notes.add(Invariant::Waves, "/waves", format!("`{target}` is in no wave"));
     }

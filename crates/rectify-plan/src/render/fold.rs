@@ -5,7 +5,7 @@ use rectify_model::{Plan, plan::Step};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most targets that are named in one line.
-const NAMES_MAX: usize = 4;
+const NAMES_MAX: usize = 6;
 
 /// Everything that happens under one address.
 pub(super) struct Block<'p> {
@@ -114,6 +114,11 @@ pub(super) fn place(plan: &Plan, targets: &[&TargetName]) -> String {
     }
     let inside: Vec<&TargetName> = inside.into_iter().collect();
     format!("on {}", names(&inside))
+}
+
+/// Names of targets, every one.
+pub(super) fn every_name(targets: &[&TargetName]) -> String {
+    targets.iter().map(|target| target.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Names of targets: all of a few, else the first ones and how many more there are.

@@ -33,7 +33,7 @@ pub fn markdown(plan: &Plan, options: &Options) -> String {
         ("Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None)),
         ("Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy)),
         ("Checked afterwards", gates(plan)),
-        ("Order of targets", waves(plan)),
+        ("Order of targets", waves(plan, options.details)),
     ] {
         let missing = page.list(title, &lines);
         if missing > 0 {
@@ -115,7 +115,7 @@ impl Page {
         let step = group.step;
         let mut lines: Vec<String> = Vec::new();
         for change in &step.changes {
-            lines.extend(change_lines(change).into_iter().map(diff_line));
+            lines.extend(change_lines(step, change).into_iter().map(diff_line));
         }
         if lines.is_empty() {
             lines.push("what it changes is not known".into());
@@ -171,7 +171,8 @@ fn inline(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out
+    // Nor does a bare address become a link.
+    out.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
 fn html(text: &str) -> String {

@@ -4,7 +4,7 @@ use super::{
     Options,
     diff::{added_removed, cut, is_content, short, text_of, unified, whole},
     escape::visible,
-    fold::{Block, Group, fold, names, place, same},
+    fold::{Block, Group, every_name, fold, names, place, same},
 };
 use rectify_model::{
     Plan,
@@ -12,6 +12,9 @@ use rectify_model::{
     plan::{Action, Change, Step},
 };
 use serde_json::Value;
+
+/// Room that a summary always has, in characters, however narrow the page is.
+const SUMMARY_MIN_CHARS: usize = 40;
 
 /// Renders a plan as text. The last line ends in a line feed.
 #[must_use]
@@ -28,7 +31,7 @@ pub fn text(plan: &Plan, options: &Options) -> String {
     section(&mut lines, "Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None));
     section(&mut lines, "Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy));
     section(&mut lines, "Checked afterwards", gates(plan));
-    section(&mut lines, "Order of targets", waves(plan));
+    section(&mut lines, "Order of targets", waves(plan, options.details));
     lines.push(String::new());
     lines.push(counts(plan));
     if !blocks.is_empty() {
@@ -98,7 +101,11 @@ fn block_lines(plan: &Plan, options: &Options, block: &Block<'_>, lines: &mut Ve
         let used = parts.iter().chain(&tail).map(|part| part.chars().count() + 2).sum::<usize>();
         let summary = summary(step);
         if !summary.is_empty() {
-            let room = if options.details { usize::MAX } else { options.width.saturating_sub(used).max(24) };
+            let room = if options.details {
+                usize::MAX
+            } else {
+                options.width.saturating_sub(used).max(SUMMARY_MIN_CHARS)
+            };
             parts.push(cut(&summary, room));
         }
         parts.extend(tail);
@@ -151,7 +158,7 @@ pub(super) fn summary(step: &Step) -> String {
             is_content(change.before.as_ref().or(change.after.as_ref()))
         }
     });
-    let changes: Vec<String> = changes.map(change_summary).collect();
+    let changes: Vec<String> = changes.map(|change| change_summary(step, change)).collect();
     if !changes.is_empty() {
         parts.push(changes.join(", "));
     }
@@ -179,7 +186,7 @@ fn word(value: &Value) -> String {
     }
 }
 
-fn change_summary(change: &Change) -> String {
+fn change_summary(step: &Step, change: &Change) -> String {
     let name = place_name(change);
     let (before, after) = (change.before.as_ref(), change.after.as_ref());
     if let (Some(old), Some(new)) = (text_of(before), text_of(after)) {
@@ -187,7 +194,7 @@ fn change_summary(change: &Change) -> String {
         return format!("{name} +{added} -{removed} lines");
     }
     match (before, after) {
-        (None, after) => format!("{name} {}", short(after)),
+        (None, after) if step.action == Action::Create => format!("{name} {}", short(after)),
         (before, None) => format!("{name} {} → (none)", short(before)),
         (before, after) => format!("{name} {} → {}", short(before), short(after)),
     }
@@ -200,7 +207,8 @@ fn place_name(change: &Change) -> String {
 
 /// Every change of a step, contents as unified diffs where both texts are known.
 fn detail_lines(group: &Group<'_>) -> Vec<String> {
-    let mut lines: Vec<String> = group.step.changes.iter().flat_map(change_lines).collect();
+    let mut lines: Vec<String> =
+        group.step.changes.iter().flat_map(|change| change_lines(group.step, change)).collect();
     if group.step.changes.is_empty() {
         lines.push("what it changes is not known".into());
     }
@@ -209,11 +217,11 @@ fn detail_lines(group: &Group<'_>) -> Vec<String> {
 }
 
 /// One change, whole. A content of which a text is not shown says so.
-pub(super) fn change_lines(change: &Change) -> Vec<String> {
+pub(super) fn change_lines(step: &Step, change: &Change) -> Vec<String> {
     let name = place_name(change);
     let (before, after) = (change.before.as_ref(), change.after.as_ref());
     let mut lines = match (before, after) {
-        (None, after) => vec![format!("{name}: {}", whole(after))],
+        (None, after) if step.action == Action::Create => vec![format!("{name}: {}", whole(after))],
         (before, after) => vec![format!("{name}: {} → {}", whole(before), whole(after))],
     };
     if is_content(before) || is_content(after) {
@@ -270,13 +278,15 @@ fn with_places(plan: &Plan, entries: Vec<(String, Vec<&rectify_base::TargetName>
     entries.into_iter().map(line).collect()
 }
 
-/// The waves, where there is more than one.
-pub(super) fn waves(plan: &Plan) -> Vec<String> {
+/// The waves, where there is more than one; every name of them, or the first ones.
+pub(super) fn waves(plan: &Plan, all: bool) -> Vec<String> {
     if plan.waves.len() < 2 {
         return Vec::new();
     }
     let line = |(at, wave): (usize, &Vec<rectify_base::TargetName>)| {
-        format!("  {}. {}", at + 1, names(&wave.iter().collect::<Vec<_>>()))
+        let targets: Vec<_> = wave.iter().collect();
+        let names = if all { every_name(&targets) } else { names(&targets) };
+        format!("  {}. {names}", at + 1)
     };
     plan.waves.iter().enumerate().map(line).collect()
 }

@@ -1,0 +1,69 @@
+//! Laws that hold for every project.
+
+use crate::{fixture::Documents, generate};
+use proptest::prelude::*;
+use rectify_base::canonical;
+use rectify_model::Plan;
+use rectify_plan::{Report, render};
+
+fn bytes(documents: &Documents) -> Vec<u8> {
+    canonical::file_bytes(&documents.plan().unwrap().plan).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_observations_does_not_matter(seeds in generate::seeds(), turn in 0..3_usize) {
+        let documents = generate::documents(&seeds);
+        let mut turned = documents.clone();
+        let count = turned.observations.len();
+        turned.observations.rotate_left(turn % count);
+        turned.observations.reverse();
+        prop_assert_eq!(bytes(&documents), bytes(&turned));
+    }
+
+    #[test]
+    fn plans_and_reports_survive_a_round_trip(seeds in generate::seeds()) {
+        let planned = generate::documents(&seeds).plan().unwrap();
+        let bytes = canonical::file_bytes(&planned.plan).unwrap();
+        let again: Plan = canonical::read_file(&bytes).unwrap();
+        prop_assert_eq!(&again, &planned.plan);
+        let report: Report = canonical::read_file(&canonical::file_bytes(&planned.report).unwrap()).unwrap();
+        prop_assert_eq!(&report, &planned.report);
+    }
+
+    #[test]
+    fn recorded_observations_replay(seeds in generate::seeds()) {
+        let documents = generate::documents(&seeds);
+        let mut again = documents.clone();
+        for (observation, digests) in &mut again.observations {
+            let bytes = canonical::file_bytes(observation).unwrap();
+            prop_assert_eq!(*digests, rectify_base::FileDigests::of_bytes(&bytes));
+            *observation = canonical::read_file(&bytes).unwrap();
+        }
+        prop_assert_eq!(bytes(&documents), bytes(&again));
+    }
+
+    #[test]
+    fn every_node_has_a_reason(seeds in generate::seeds()) {
+        let documents = generate::documents(&seeds);
+        let planned = documents.plan().unwrap();
+        for node in &documents.graph.nodes {
+            let why = planned.report.why(Some(&node.target), &node.address);
+            prop_assert!(!why.is_empty(), "{} has no reason", node.address);
+        }
+        prop_assert_eq!(planned.report.waves.len(), planned.plan.waves.len());
+    }
+
+    #[test]
+    fn renderings_are_within_bounds(seeds in generate::seeds(), size in 2_000..20_000_usize) {
+        let plan = generate::documents(&seeds).plan().unwrap().plan;
+        let options = render::Options { details: true, width: 80, size_max_bytes: size };
+        let text = render::text(&plan, &options);
+        for step in &plan.steps {
+            prop_assert!(text.contains(step.address.as_str()));
+        }
+        prop_assert!(render::markdown(&plan, &options).len() <= size);
+    }
+}
