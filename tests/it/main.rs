@@ -3,5 +3,6 @@
 
 mod chain;
 mod laws;
+mod refusals;
 mod reproducible;
 mod tamper;

@@ -29,10 +29,14 @@ fn plan_digest(text: &str) -> String {
 fn order_of_files_and_keys_means_nothing() {
     let scratch = Scratch::new();
     scratch.write("project/remediations/one.yaml", &remediation("one", STEPS));
-    scratch.write("project/remediations/two.yaml", &remediation("two", "  c:\n    file.directory: {path: /etc/c}\n"));
+    scratch.write(
+        "project/remediations/two.yaml",
+        &remediation("two", "  c:\n    file.directory: {path: /etc/c}\n"),
+    );
     let first = graph_digest(&scratch);
     fs::remove_file(scratch.path("project/remediations/one.yaml")).unwrap();
-    fs::rename(scratch.path("project/remediations/two.yaml"), scratch.path("project/remediations/a.yaml")).unwrap();
+    fs::rename(scratch.path("project/remediations/two.yaml"), scratch.path("project/remediations/a.yaml"))
+        .unwrap();
     scratch.write("project/remediations/z.yaml", &remediation("one", SHUFFLED));
     assert_eq!(graph_digest(&scratch), first);
 }

@@ -56,7 +56,10 @@ impl Scratch {
             &format!("apiVersion: rectify/v1\nkind: Inventory\ntargets:\n  scratch:\n    environment: dev\n    labels: {{role: bastion}}\n    connection: local\n    root: {root}\n"),
         );
         fs::create_dir_all(scratch.path("root/etc")).unwrap();
-        scratch.write("project/remediations/none.yaml", &remediation("none", "  x:\n    file.directory: {path: /etc}\n"));
+        scratch.write(
+            "project/remediations/none.yaml",
+            &remediation("none", "  x:\n    file.directory: {path: /etc}\n"),
+        );
         scratch.ok(&["-C", "project", "inventory", "adopt", "scratch"]);
         fs::remove_file(scratch.path("project/remediations/none.yaml")).unwrap();
         for name in ["author", "reviewer"] {

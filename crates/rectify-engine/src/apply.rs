@@ -132,7 +132,8 @@ fn connections(
         .keys()
         .map(|target| {
             let connection = output.connections.get(target).cloned();
-            let connection = connection.ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
+            let connection =
+                connection.ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
             Ok((target.clone(), connection))
         })
         .collect()
@@ -164,7 +165,8 @@ fn run_record(
     for name in plan.types.keys() {
         let provider = crate::observe::provider_of(engine, name)?;
         let manifest = &provider.manifest;
-        let digest = manifest.digest().map_err(|source| EngineError::Document { path: PathBuf::new(), source })?;
+        let digest =
+            manifest.digest().map_err(|source| EngineError::Document { path: PathBuf::new(), source })?;
         if plan.types.get(name).is_some_and(|facts| facts.manifest != digest) {
             return Err(EngineError::TypeUnavailable {
                 name: name.to_string(),
@@ -189,11 +191,7 @@ fn run_record(
         use_id,
         plan: artifact.digests,
         targets: plan.targets.keys().cloned().collect(),
-        admission: Admission {
-            seal: admitted.seal_envelope,
-            approvals,
-            bundle: admitted.bundle,
-        },
+        admission: Admission { seal: admitted.seal_envelope, approvals, bundle: admitted.bundle },
         providers,
         fence: 1,
         started_at_ms: (engine.now_ms)(),

@@ -137,8 +137,9 @@ pub fn write(path: &Path, parts: &Parts<'_>) -> Result<(), EngineError> {
     let directory = directory_of(path);
     if path.exists() || directory.exists() {
         let same = fs::read(path).is_ok_and(|old| old == parts.plan);
-        let attested = fs::read_dir(&directory)
-            .is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| e.file_type().is_ok_and(|t| !t.is_dir()))));
+        let attested = fs::read_dir(&directory).is_ok_and(|mut entries| {
+            entries.any(|e| e.is_ok_and(|e| e.file_type().is_ok_and(|t| !t.is_dir())))
+        });
         if attested && !same {
             return Err(EngineError::Attested { path: path.to_owned() });
         }
@@ -190,7 +191,11 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
 }
 
 fn check_name(path: &Path) -> Result<(), EngineError> {
-    if path.to_string_lossy().ends_with(ENDING) { Ok(()) } else { Err(EngineError::PlanName { path: path.to_owned() }) }
+    if path.to_string_lossy().ends_with(ENDING) {
+        Ok(())
+    } else {
+        Err(EngineError::PlanName { path: path.to_owned() })
+    }
 }
 
 fn directory_of(path: &Path) -> PathBuf {

@@ -29,8 +29,6 @@ rectify_base::codes! {
     TARGET_NOT_A_ROOT = "target-not-a-root";
     /// The inventory does not have the target.
     TARGET_UNKNOWN = "target-unknown";
-    /// The kernel gave no random bits.
-    ENTROPY_UNAVAILABLE = "entropy-unavailable";
     /// Policy denied the plan.
     POLICY_DENIED = "policy-denied";
     /// A plan without changes needs no seal.

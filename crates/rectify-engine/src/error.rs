@@ -111,7 +111,7 @@ impl EngineError {
             Self::NoRootMarker { .. } => codes::ROOT_NOT_ADOPTED,
             Self::NotARoot { .. } => codes::TARGET_NOT_A_ROOT,
             Self::UnknownTarget { .. } => codes::TARGET_UNKNOWN,
-            Self::Entropy { .. } => codes::ENTROPY_UNAVAILABLE,
+            Self::Entropy { .. } => codes::SIGNING_FAILED,
             Self::Sources { diagnostics, .. } => {
                 diagnostics.first().map_or(codes::DOCUMENT_INVALID, |diagnostic| diagnostic.code)
             }
@@ -122,7 +122,9 @@ impl EngineError {
             Self::Envelope { .. } => codes::SEAL_UNREADABLE,
             Self::NoTrust { .. } => codes::TRUST_FILE_MISSING,
             Self::TypeUnavailable { .. } => codes::TYPE_UNAVAILABLE,
-            Self::Unsound { notes } => notes.first().map_or(codes::DOCUMENT_INVALID, |note| note.invariant.code()),
+            Self::Unsound { notes } => {
+                notes.first().map_or(codes::DOCUMENT_INVALID, |note| note.invariant.code())
+            }
             Self::Refused { refusals } => {
                 refusals.first().map_or(codes::POLICY_DENIED, |refusal| refusal.code)
             }
@@ -144,9 +146,13 @@ impl EngineError {
             Self::ProjectExists { .. } => "choose another directory",
             Self::ProjectName { .. } => "name the project with `--name`",
             Self::PlanName { .. } => "call it something.plan.json",
-            Self::Attested { .. } => "write the new plan to another file, or remove the old plan and its directory",
+            Self::Attested { .. } => {
+                "write the new plan to another file, or remove the old plan and its directory"
+            }
             Self::NoRootMarker { target, .. } => {
-                return Some(format!("if this is the right directory, run `rectify inventory adopt {target}`"));
+                return Some(format!(
+                    "if this is the right directory, run `rectify inventory adopt {target}`"
+                ));
             }
             Self::NotARoot { .. } => "a machine is identified by its machine id; there is nothing to adopt",
             Self::UnknownTarget { .. } => "`rectify inventory list` shows the targets",
@@ -155,12 +161,16 @@ impl EngineError {
             Self::EmptyPlan => "there is nothing to apply",
             Self::Sealed { .. } => "make a new plan to seal it anew",
             Self::NotSealed { .. } => "seal it with `rectify seal`",
-            Self::NoTrust { .. } => "`rectify trust init --solo` makes one for working alone; see docs/trust.md",
+            Self::NoTrust { .. } => {
+                "`rectify trust init --solo` makes one for working alone; see docs/trust.md"
+            }
             Self::Store(rectify_store::StoreError::UseTaken { .. }) => {
                 "`rectify history` tells what that run did; make and seal a new plan to change more"
             }
             Self::Unsound { .. } => "do not apply this plan; if nobody edited it, report this as a bug",
-            Self::NotReproduced { .. } => "the evidence, or this version of Rectify, is not what made the plan",
+            Self::NotReproduced { .. } => {
+                "the evidence, or this version of Rectify, is not what made the plan"
+            }
             _ => return None,
         };
         Some(text.to_owned())

@@ -50,7 +50,8 @@ pub fn bundle(policies: &[String], directory: &Path) -> Result<Bundle, EngineErr
     let mut files = std::collections::BTreeMap::new();
     let single = policies.len() == 1;
     for name in policies {
-        let one = if name == STANDARD { rectify_policy::standard() } else { read_bundle(&directory.join(name))? };
+        let one =
+            if name == STANDARD { rectify_policy::standard() } else { read_bundle(&directory.join(name))? };
         for (path, text) in one.files {
             files.insert(if single { path } else { format!("{name}/{path}") }, text);
         }
@@ -71,7 +72,8 @@ fn read_bundle(directory: &Path) -> Result<Bundle, EngineError> {
                 open.push(format!("{name}/"));
             } else if name.ends_with(".rego") || name.ends_with(".json") {
                 let path = entry.path();
-                let text = fs::read_to_string(&path).map_err(|e| EngineError::file(FileVerb::Read, &path, e))?;
+                let text =
+                    fs::read_to_string(&path).map_err(|e| EngineError::file(FileVerb::Read, &path, e))?;
                 bundle.files.insert(name, text);
             }
         }

@@ -28,7 +28,11 @@ pub fn root_of(connection: &Connection, project: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// When there is no machine id, or the root directory has no marker.
-pub fn observe(target: &TargetName, connection: &Connection, project: &Path) -> Result<Identity, EngineError> {
+pub fn observe(
+    target: &TargetName,
+    connection: &Connection,
+    project: &Path,
+) -> Result<Identity, EngineError> {
     let digest = |kind: &str, id: &str| {
         Digest::derive(context::TARGET_IDENTITY, &[kind.as_bytes(), id.trim_end().as_bytes()])
     };
@@ -40,8 +44,11 @@ pub fn observe(target: &TargetName, connection: &Connection, project: &Path) -> 
         }
         Some(root) => {
             let path = root.join(ROOT_MARKER);
-            let id = fs::read_to_string(&path)
-                .map_err(|source| EngineError::NoRootMarker { target: target.clone(), root, source })?;
+            let id = fs::read_to_string(&path).map_err(|source| EngineError::NoRootMarker {
+                target: target.clone(),
+                root,
+                source,
+            })?;
             Ok(Identity::Root(digest("root", &id)))
         }
     }
@@ -52,7 +59,8 @@ pub fn observe(target: &TargetName, connection: &Connection, project: &Path) -> 
 /// # Errors
 /// When the target has no root directory, or the marker cannot be written.
 pub fn adopt(target: &TargetName, connection: &Connection, project: &Path) -> Result<PathBuf, EngineError> {
-    let root = root_of(connection, project).ok_or_else(|| EngineError::NotARoot { target: target.clone() })?;
+    let root =
+        root_of(connection, project).ok_or_else(|| EngineError::NotARoot { target: target.clone() })?;
     let path = root.join(ROOT_MARKER);
     if path.exists() {
         return Ok(path);

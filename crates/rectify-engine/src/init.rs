@@ -77,8 +77,10 @@ pub fn init(directory: &Path, name: Option<&ProjectName>) -> Result<Vec<PathBuf>
 }
 
 fn name_of(directory: &Path) -> Result<ProjectName, EngineError> {
-    let absolute = std::path::absolute(directory).map_err(|e| EngineError::file(FileVerb::Read, directory, e))?;
+    let absolute =
+        std::path::absolute(directory).map_err(|e| EngineError::file(FileVerb::Read, directory, e))?;
     let last = absolute.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let spelled: String = last.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    ProjectName::new(spelled.trim_matches('-')).map_err(|e| EngineError::ProjectName { message: e.to_string() })
+    ProjectName::new(spelled.trim_matches('-'))
+        .map_err(|e| EngineError::ProjectName { message: e.to_string() })
 }

@@ -84,7 +84,8 @@ pub async fn target(
             if !sessions.contains_key(&name)
                 && let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name)
             {
-                let session = start(engine, provider, Mode::Plan, root.as_deref(), plan_commands, None).await?;
+                let session =
+                    start(engine, provider, Mode::Plan, root.as_deref(), plan_commands, None).await?;
                 engine.events.on(&Event::ProviderStarted {
                     provider: name.clone(),
                     confinement: Some(confinement_words(session.confinement())),
@@ -122,7 +123,10 @@ fn confinement_words(confinement: &Confinement) -> String {
 ///
 /// # Errors
 /// When none at hand has it.
-pub fn provider_of<'e>(engine: &'e Engine, name: &rectify_base::TypeName) -> Result<&'e Provider, EngineError> {
+pub fn provider_of<'e>(
+    engine: &'e Engine,
+    name: &rectify_base::TypeName,
+) -> Result<&'e Provider, EngineError> {
     engine.providers.of_type(name).ok_or_else(|| EngineError::TypeUnavailable {
         name: name.to_string(),
         message: "no provider at hand has it".into(),
@@ -146,8 +150,7 @@ pub async fn start(
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .tempdir()
         .map_err(|e| EngineError::file(FileVerb::Write, std::env::temp_dir(), e))?;
-    let below =
-        |name: &str| state.map(|s| s.join(name).to_string_lossy().into_owned()).unwrap_or_default();
+    let below = |name: &str| state.map(|s| s.join(name).to_string_lossy().into_owned()).unwrap_or_default();
     let dirs = Directories {
         work: work.path().to_string_lossy().into_owned(),
         state: below("ledger"),

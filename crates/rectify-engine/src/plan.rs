@@ -51,7 +51,9 @@ pub async fn plan(
     select: Option<&BTreeSet<RemediationName>>,
 ) -> Result<PlanOutcome, EngineError> {
     let compiled = validate(engine, directory, select)?;
-    let plan_commands = gate::trust(engine)?.map(|trust| trust.data().plan_commands.iter().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let plan_commands = gate::trust(engine)?
+        .map(|trust| trust.data().plan_commands.iter().cloned().collect::<Vec<_>>())
+        .unwrap_or_default();
     let mut documents: Vec<(Observation, FileDigests)> = Vec::new();
     let mut observations = Vec::new();
     let mut confinement = Vec::new();

@@ -56,7 +56,8 @@ impl Project {
     /// Digest of the sources: derived over path and bytes of each file in order of path.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let parts: Vec<&[u8]> = self.files.iter().flat_map(|f| [f.path.as_bytes(), f.bytes.as_slice()]).collect();
+        let parts: Vec<&[u8]> =
+            self.files.iter().flat_map(|f| [f.path.as_bytes(), f.bytes.as_slice()]).collect();
         Digest::derive(context::SOURCES, &parts)
     }
 }

@@ -60,7 +60,8 @@ pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, 
     let now = (engine.now_ms)() / 1000;
     let record = DecisionRecord { evaluated_at: now, decision: decision.clone() };
     let decision_bytes = attest(artifact.digests, &record, &[request.signer])?;
-    let use_id = UseId::new(identity::random_hex()?).map_err(|e| EngineError::Entropy { message: e.to_string() })?;
+    let use_id =
+        UseId::new(identity::random_hex()?).map_err(|e| EngineError::Entropy { message: e.to_string() })?;
     let lifetime_s = request.lifetime_s.unwrap_or_else(|| trust.data().ceilings.seal_s);
     let seal = Seal {
         scope: plan.project.to_string(),

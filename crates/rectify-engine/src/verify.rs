@@ -26,7 +26,9 @@ pub fn reproduce(artifact: &Artifact, plan: &Plan) -> Result<(), EngineError> {
     let documents = artifact.observations(plan)?;
     for (observation, digests) in &documents {
         if plan.targets.get(&observation.target).is_none_or(|target| target.observation != *digests) {
-            return Err(EngineError::Evidence { what: format!("the observation of `{}`", observation.target) });
+            return Err(EngineError::Evidence {
+                what: format!("the observation of `{}`", observation.target),
+            });
         }
     }
     let (again, _) = derive(&graph, graph_digests, &documents)?;

@@ -160,8 +160,7 @@ async fn session(
 }
 
 async fn read(session: &ProviderSession, subject: &Subject, capture: bool) -> Result<ReadAnswer, Failure> {
-    let item =
-        ReadItem { type_name: subject.type_name.clone(), desired: subject.desired.clone(), capture };
+    let item = ReadItem { type_name: subject.type_name.clone(), desired: subject.desired.clone(), capture };
     match session.read(vec![item]).await {
         Ok(mut answers) => match answers.pop() {
             Some(answer) => answer.map_err(|error| item_failure(&error)),
@@ -203,9 +202,7 @@ async fn act(sessions: &mut Sessions<'_>, sender: &mpsc::UnboundedSender<Event>,
     tokio::spawn(async move {
         let answer = match session {
             // Nothing was sent: the provider could not even be started.
-            Err(error) => {
-                ActAnswer::Failed(failure(error.code().as_str(), error.to_string(), Mutated::No))
-            }
+            Err(error) => ActAnswer::Failed(failure(error.code().as_str(), error.to_string(), Mutated::No)),
             Ok(session) => {
                 let action = action.as_str().to_owned();
                 let request = Apply { op_id, type_name, action, desired, expect, result, deadline_ms, fence };
@@ -311,9 +308,7 @@ fn tell(engine: &Engine, notice: Notice, tally: &mut Tally) {
             tally.insert(node.clone(), state.clone());
             let (result, message) = match state {
                 StepState::Intent(_) => return,
-                StepState::Succeeded { how, .. } => {
-                    (crate::observe::word(&how).unwrap_or_default(), None)
-                }
+                StepState::Succeeded { how, .. } => (crate::observe::word(&how).unwrap_or_default(), None),
                 StepState::Failed(failure) => ("failed".into(), Some(failure.message)),
                 StepState::Unknown(failure) => ("unknown".into(), Some(failure.message)),
                 StepState::Stale { .. } => (
@@ -324,12 +319,9 @@ fn tell(engine: &Engine, notice: Notice, tally: &mut Tally) {
             };
             crate::Event::StepEnded { target: node.target, address: node.address, result, message }
         }
-        Notice::GatePassed { node } => crate::Event::GateEnded {
-            target: node.target,
-            address: node.address,
-            holds: true,
-            message: None,
-        },
+        Notice::GatePassed { node } => {
+            crate::Event::GateEnded { target: node.target, address: node.address, holds: true, message: None }
+        }
         Notice::GateWaits { node, attempt, message } => {
             tracing::debug!(%node, attempt, message, "a gate does not hold yet");
             return;

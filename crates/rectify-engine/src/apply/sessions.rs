@@ -38,7 +38,11 @@ impl<'e> Sessions<'e> {
     }
 
     /// The session for a type on a target.
-    pub async fn of(&mut self, target: &TargetName, type_name: &TypeName) -> Result<Arc<ProviderSession>, EngineError> {
+    pub async fn of(
+        &mut self,
+        target: &TargetName,
+        type_name: &TypeName,
+    ) -> Result<Arc<ProviderSession>, EngineError> {
         let provider = observe::provider_of(self.engine, type_name)?;
         let key = (target.clone(), provider.manifest.name.clone());
         if let Some(session) = self.open.get(&key) {
@@ -48,9 +52,7 @@ impl<'e> Sessions<'e> {
         let state = Some(self.engine.places.state.as_path());
         let session =
             Arc::new(observe::start(self.engine, provider, Mode::Apply, root.as_deref(), &[], state).await?);
-        self.engine
-            .events
-            .on(&crate::Event::ProviderStarted { provider: key.1.clone(), confinement: None });
+        self.engine.events.on(&crate::Event::ProviderStarted { provider: key.1.clone(), confinement: None });
         self.open.insert(key, Arc::clone(&session));
         Ok(session)
     }

@@ -1,0 +1,156 @@
+//! What the use cases refuse, by code: one damage each.
+
+use rectify_attest::{PrincipalName, PublicKey, SignError, Signer};
+use rectify_engine::{Engine, Helpers, Places, Providers, events::Silent, seal};
+use rectify_tests::{Scratch, remediation};
+use std::fs;
+
+fn planned() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.trust(1);
+    scratch.write(
+        "project/remediations/one.yaml",
+        &remediation("one", "  a:\n    file.content: {path: /etc/a, content: \"1\\n\"}\n"),
+    );
+    scratch.ok(&["-C", "project", "plan", "--out", "a.plan.json"]);
+    scratch
+}
+
+/// Calls `rectify`, expects the code and a page for it, and that nothing was changed.
+fn refuses(scratch: &Scratch, code: &str, arguments: &[&str]) {
+    let ran = scratch.run(arguments);
+    assert_ne!(ran.code, 0, "{arguments:?}: {ran:?}");
+    assert!(ran.stderr.contains(&format!("error[{code}]")), "{arguments:?}: expected {code}\n{}", ran.stderr);
+    assert!(!scratch.path("root/etc/a").exists());
+    assert!(scratch.ok(&["explain", code]).stdout.starts_with(&format!("# {code}\n")));
+}
+
+#[test]
+fn projects() {
+    let scratch = planned();
+    refuses(&scratch, "project-not-found", &["-C", "root", "plan"]);
+    refuses(&scratch, "project-exists", &["init", "project"]);
+    fs::create_dir(scratch.path("---")).unwrap();
+    refuses(&scratch, "project-name-unusable", &["init", "./---"]);
+    fs::File::create(scratch.path("project/remediations/big.yaml")).unwrap().set_len(17 << 20).unwrap();
+    refuses(&scratch, "file-too-large", &["-C", "project", "validate"]);
+}
+
+#[test]
+fn files() {
+    let scratch = planned();
+    refuses(&scratch, "file-unreadable", &["show", "none.plan.json"]);
+    refuses(&scratch, "file-unwritable", &["-C", "project", "plan", "--out", "keys-author/x.plan.json"]);
+    refuses(&scratch, "plan-file-name", &["show", "trust.yaml"]);
+    scratch.write("b.plan.json", "{}");
+    refuses(&scratch, "document-invalid", &["show", "b.plan.json"]);
+}
+
+#[test]
+fn targets() {
+    let scratch = planned();
+    refuses(&scratch, "target-unknown", &["-C", "project", "inventory", "adopt", "other"]);
+    fs::remove_file(scratch.path("root/.rectify-root")).unwrap();
+    refuses(&scratch, "root-not-adopted", &["-C", "project", "plan"]);
+    scratch.write(
+        "project/inventory/local.yaml",
+        "apiVersion: rectify/v1\nkind: Inventory\ntargets:\n  here: {environment: dev, connection: local}\n",
+    );
+    refuses(&scratch, "target-not-a-root", &["-C", "project", "inventory", "adopt", "here"]);
+}
+
+#[test]
+fn seals() {
+    let scratch = planned();
+    refuses(&scratch, "plan-not-sealed", &["approve", "a.plan.json", "--key", "keys-reviewer"]);
+    scratch.ok(&["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    refuses(&scratch, "plan-sealed", &["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    scratch.write(
+        "project/remediations/one.yaml",
+        &remediation("one", "  a:\n    file.content: {path: /etc/a, content: \"2\\n\"}\n"),
+    );
+    refuses(&scratch, "plan-attested", &["-C", "project", "plan", "--out", "a.plan.json"]);
+    scratch.write("a.plan.d/seal.dsse.json", "{}");
+    refuses(&scratch, "seal-unreadable", &["approve", "a.plan.json", "--key", "keys-reviewer"]);
+    fs::remove_file(scratch.path("trust.yaml")).unwrap();
+    refuses(&scratch, "trust-file-missing", &["-C", "project", "apply", "a.plan.json"]);
+}
+
+#[test]
+fn evidence() {
+    let scratch = planned();
+    let graph = scratch.read("a.plan.d/evidence/graph.json");
+    scratch.write("a.plan.d/evidence/graph.json", &graph.replace("\"parallel_steps\": 4", "\"parallel_steps\": 5"));
+    refuses(&scratch, "evidence-mismatch", &["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    scratch.write("a.plan.d/evidence/graph.json", &graph);
+    let plan = scratch.read("a.plan.json");
+    scratch.write("a.plan.json", &plan.replace("\"mode\": \"0644\"", "\"mode\": \"0666\""));
+    let ran = scratch.run(&["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    assert_ne!(ran.code, 0, "{ran:?}");
+    scratch.write("a.plan.json", &plan);
+    scratch.write("root/etc/a", "1\n");
+    fs::set_permissions(scratch.path("root/etc/a"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    scratch.ok(&["-C", "project", "plan", "--out", "b.plan.json"]);
+    let empty = scratch.run(&["-C", "project", "seal", "b.plan.json", "--key", "keys-author"]);
+    assert!(empty.stderr.contains("error[plan-empty]"), "{}", empty.stderr);
+}
+
+/// A key that is out of reach.
+struct Lost(PublicKey);
+
+impl Signer for Lost {
+    fn public_key(&self) -> PublicKey {
+        self.0
+    }
+
+    fn sign(&self, _bytes: &[u8]) -> Result<[u8; 64], SignError> {
+        Err(SignError::Signer("the agent is gone".into()))
+    }
+}
+
+#[test]
+fn a_key_that_does_not_sign_leaves_nothing_behind() {
+    let scratch = planned();
+    scratch.ok(&["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    let engine = engine(&scratch);
+    let key = PublicKey::from_openssh(scratch.read("keys-reviewer.pub").trim()).unwrap();
+    let before = fs::read_dir(scratch.path("a.plan.d")).unwrap().count();
+    let request = seal::ApproveRequest {
+        plan: &scratch.path("a.plan.json"),
+        signer: &Lost(key),
+        approver: PrincipalName::new("reviewer").unwrap(),
+        reason: None,
+        lifetime_s: None,
+    };
+    let error = seal::approve(&engine, &request).unwrap_err();
+    assert_eq!(error.code(), rectify_engine::codes::SIGNING_FAILED);
+    assert_eq!(fs::read_dir(scratch.path("a.plan.d")).unwrap().count(), before);
+}
+
+#[test]
+fn a_type_without_a_provider_is_not_run() {
+    let scratch = planned();
+    scratch.ok(&["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    scratch.ok(&["approve", "a.plan.json", "--key", "keys-reviewer"]);
+    let error = rectify_engine::observe::provider_of(
+        &engine(&scratch),
+        &rectify_base::TypeName::new("file.content").unwrap(),
+    )
+    .unwrap_err();
+    assert_eq!(error.code(), rectify_engine::codes::TYPE_UNAVAILABLE);
+}
+
+/// An engine without providers.
+fn engine(scratch: &Scratch) -> Engine {
+    Engine {
+        providers: Providers::default(),
+        helpers: Helpers {
+            policy: rectify_tests::rectify().to_owned(),
+            policy_arguments: vec!["policy-child".into()],
+            launcher: rectify_host::Launcher::default(),
+        },
+        places: Places { trust: scratch.path("trust.yaml"), state: scratch.path("state") },
+        now_ms: || 1_800_000_000_000,
+        events: Box::new(Silent),
+    }
+}
