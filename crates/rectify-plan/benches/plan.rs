@@ -1,5 +1,5 @@
 //! Planning alone: graph and observations in memory, plan bytes out, at three sizes.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rectify_base::{Digest, FileDigests, canonical};

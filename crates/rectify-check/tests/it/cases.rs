@@ -94,3 +94,15 @@ fn numbers_and_codes_are_distinct_and_every_code_has_a_page() {
         assert!(page.contains("\n## Why\n") && page.contains("\n## What to do\n"), "{code}");
     }
 }
+
+/// A graph that no compiler makes must be noted, not trip the checker.
+#[test]
+fn a_graph_with_an_address_twice_is_noted() {
+    let mut documents = valid();
+    let plan = documents.plan().unwrap().plan;
+    let mut twice = documents.graph.nodes[9].clone();
+    twice.edges.clear();
+    documents.graph.nodes.insert(10, twice);
+    let notes = check(&plan, &documents.graph, &documents.observations, documents.graph_digests);
+    assert!(notes.iter().any(|note| note.invariant == Invariant::GraphOrder), "{notes:#?}");
+}

@@ -11,7 +11,7 @@ use rectify_base::{Digest, canonical};
 use rectify_model::{Plan, grade::UndoGrade};
 
 /// Room that is kept for the notes at the end, in bytes.
-const TAIL_BYTES: usize = 600;
+const TAIL_BYTES: usize = 1_000;
 
 /// Renders a plan as Markdown of at most `options.size_max_bytes`, with the digest of its file. What
 /// does not fit is left out whole, and counted at the end.
