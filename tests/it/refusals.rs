@@ -80,7 +80,10 @@ fn seals() {
 fn evidence() {
     let scratch = planned();
     let graph = scratch.read("a.plan.d/evidence/graph.json");
-    scratch.write("a.plan.d/evidence/graph.json", &graph.replace("\"parallel_steps\": 4", "\"parallel_steps\": 5"));
+    scratch.write(
+        "a.plan.d/evidence/graph.json",
+        &graph.replace("\"parallel_steps\": 4", "\"parallel_steps\": 5"),
+    );
     refuses(&scratch, "evidence-mismatch", &["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
     scratch.write("a.plan.d/evidence/graph.json", &graph);
     let plan = scratch.read("a.plan.json");
@@ -89,7 +92,8 @@ fn evidence() {
     assert_ne!(ran.code, 0, "{ran:?}");
     scratch.write("a.plan.json", &plan);
     scratch.write("root/etc/a", "1\n");
-    fs::set_permissions(scratch.path("root/etc/a"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs::set_permissions(scratch.path("root/etc/a"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .unwrap();
     scratch.ok(&["-C", "project", "plan", "--out", "b.plan.json"]);
     let empty = scratch.run(&["-C", "project", "seal", "b.plan.json", "--key", "keys-author"]);
     assert!(empty.stderr.contains("error[plan-empty]"), "{}", empty.stderr);

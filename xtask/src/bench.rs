@@ -28,7 +28,16 @@ pub fn bench(words: &[&str]) -> Outcome {
     if let ["floor", directory] = words {
         return floor(Path::new(directory));
     }
-    run(cargo(&["build", "--locked", "--release", "--quiet", "--package", "rectify-cli", "--package", "xtask"]))?;
+    run(cargo(&[
+        "build",
+        "--locked",
+        "--release",
+        "--quiet",
+        "--package",
+        "rectify-cli",
+        "--package",
+        "xtask",
+    ]))?;
     let scratch = tempfile::Builder::new().prefix("rectify-bench-").tempdir().map_err(|e| e.to_string())?;
     let at = scratch.path();
     prepare(at)?;
@@ -99,7 +108,8 @@ fn prepare(at: &Path) -> Outcome {
         ));
         let path = at.join(format!("root/etc/many/{index:05}"));
         write(&path, &format!("{content}\n"))?;
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).map_err(|e| e.to_string())?;
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640))
+            .map_err(|e| e.to_string())?;
     }
     write(&at.join("project/remediations/files.yaml"), &text)
 }

@@ -36,9 +36,14 @@ fn generate() -> Result<Vec<(PathBuf, String)>, String> {
     let page_names: BTreeSet<&String> = pages.keys().collect();
     let declared_names: BTreeSet<&String> = declared.keys().collect();
     let mut problems: Vec<String> = Vec::new();
-    problems.extend(declared_names.difference(&page_names).map(|c| format!("code {c} has no page docs/errors/{c}.md")));
-    problems.extend(page_names.difference(&declared_names).map(|c| format!("docs/errors/{c}.md explains no code")));
-    problems.extend(declared.keys().filter(|c| !cases.contains_key(*c)).map(|c| format!("code {c} has no case")));
+    problems.extend(
+        declared_names.difference(&page_names).map(|c| format!("code {c} has no page docs/errors/{c}.md")),
+    );
+    problems.extend(
+        page_names.difference(&declared_names).map(|c| format!("docs/errors/{c}.md explains no code")),
+    );
+    problems
+        .extend(declared.keys().filter(|c| !cases.contains_key(*c)).map(|c| format!("code {c} has no case")));
     if !problems.is_empty() {
         return Err(problems.join("\n  "));
     }
@@ -77,7 +82,11 @@ fn declared() -> Result<BTreeMap<String, String>, String> {
         let relative = path.strip_prefix(root().join("crates")).unwrap_or(&path);
         let owner = relative.iter().next().unwrap_or_default().to_string_lossy().into_owned();
         for line in read(&path)?.lines() {
-            let code = line.trim().strip_suffix("\";").and_then(|rest| rest.split_once(" = \"")).map(|(_, code)| code);
+            let code = line
+                .trim()
+                .strip_suffix("\";")
+                .and_then(|rest| rest.split_once(" = \""))
+                .map(|(_, code)| code);
             if let Some(code) = code
                 && let Some(other) = codes.insert(code.to_owned(), owner.clone())
             {
@@ -105,7 +114,9 @@ fn cases() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
     let codes: Vec<String> = declared()?.into_keys().collect();
     let mut tests: Vec<PathBuf> = Vec::new();
     for directory in ["crates", "tests"] {
-        tests.extend(rust_files(&root().join(directory))?.into_iter().filter(|p| p.iter().any(|part| part == "tests")));
+        tests.extend(
+            rust_files(&root().join(directory))?.into_iter().filter(|p| p.iter().any(|part| part == "tests")),
+        );
     }
     for path in tests {
         let text = read(&path)?;
@@ -132,17 +143,15 @@ fn table(
          | code | meaning | crate | shown by |\n|---|---|---|---|\n",
     );
     for (code, owner) in declared {
-        let shown: Vec<String> = cases
-            .get(code)
-            .into_iter()
-            .flatten()
-            .take(3)
-            .map(|case| format!("`{case}`"))
-            .collect();
+        let shown: Vec<String> =
+            cases.get(code).into_iter().flatten().take(3).map(|case| format!("`{case}`")).collect();
         let more = cases.get(code).map_or(0, BTreeSet::len).saturating_sub(3);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let summary = pages.get(code).cloned().unwrap_or_default().replace('|', "\\|");
-        text.push_str(&format!("| [`{code}`]({code}.md) | {summary} | {owner} | {}{more} |\n", shown.join(", ")));
+        text.push_str(&format!(
+            "| [`{code}`]({code}.md) | {summary} | {owner} | {}{more} |\n",
+            shown.join(", ")
+        ));
     }
     text
 }

@@ -79,7 +79,8 @@ struct Demo {
 pub fn demo(words: &[&str]) -> Outcome {
     let quiet = words.contains(&"--quiet");
     run(cargo(&["build", "--locked", "--quiet", "--package", "rectify-cli"]))?;
-    let scratch = tempfile::Builder::new().prefix("rectify-demo-").tempdir().map_err(|e| e.to_string())?.keep();
+    let scratch =
+        tempfile::Builder::new().prefix("rectify-demo-").tempdir().map_err(|e| e.to_string())?.keep();
     let demo = Demo { scratch, rectify: executable("debug"), quiet };
     let result = demo.story();
     if quiet && result.is_ok() {
@@ -92,13 +93,17 @@ pub fn demo(words: &[&str]) -> Outcome {
 
 impl Demo {
     fn story(&self) -> Outcome {
-        self.say("Copies of configuration files make a scratch root; nothing else of this machine is touched.");
+        self.say(
+            "Copies of configuration files make a scratch root; nothing else of this machine is touched.",
+        );
         self.copy_files()?;
         self.say("init: a project, whose inventory we point at the scratch root");
         self.rectify(&["init", "project"], 0)?;
         self.write_project()?;
         self.rectify(&["-C", "project", "inventory", "adopt", "scratch"], 0)?;
-        self.say("Two throwaway identities: one writes and seals, the other approves. In life these are people.");
+        self.say(
+            "Two throwaway identities: one writes and seals, the other approves. In life these are people.",
+        );
         self.identities()?;
         self.say("validate, then plan");
         self.rectify(&["-C", "project", "validate"], 0)?;
@@ -138,14 +143,14 @@ impl Demo {
     }
 
     fn write_project(&self) -> Outcome {
-        let write = |name: &str, text: &str| {
-            crate::run::write(&self.scratch.join("project").join(name), text)
-        };
+        let write =
+            |name: &str, text: &str| crate::run::write(&self.scratch.join("project").join(name), text);
         write("rectify.yaml", PROJECT)?;
         let root = self.scratch.join("root");
         write("inventory/local.yaml", &INVENTORY.replace("ROOT", &root.display().to_string()))?;
         write("remediations/sshd-login-grace.yaml", REMEDIATION)?;
-        fs::remove_file(self.scratch.join("project/remediations/login-banner.yaml")).map_err(|e| e.to_string())
+        fs::remove_file(self.scratch.join("project/remediations/login-banner.yaml"))
+            .map_err(|e| e.to_string())
     }
 
     fn identities(&self) -> Outcome {
@@ -175,7 +180,9 @@ impl Demo {
     }
 
     fn stale(&self) -> Outcome {
-        self.say("Now somebody edits a file behind the back of an approved plan: refused as stale (exit code 4).");
+        self.say(
+            "Now somebody edits a file behind the back of an approved plan: refused as stale (exit code 4).",
+        );
         let file = self.scratch.join("root/etc/issue.net");
         fs::write(&file, "Welcome.\n").map_err(|e| e.to_string())?;
         self.rectify(&["-C", "project", "plan", "--out", "again.plan.json"], 0)?;
@@ -208,11 +215,8 @@ impl Demo {
         }
         command.stdin(Stdio::null());
         let output = command.output().map_err(|e| format!("cannot start rectify: {e}"))?;
-        let text = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         if !self.quiet {
             print!("{text}");
         }

@@ -13,7 +13,11 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
     ("rectify-attest", &[("rectify-base", "digests"), ("rectify-model", "plan and decision")]),
     (
         "rectify-compile",
-        &[("rectify-base", "names, diagnostics"), ("rectify-model", "graph"), ("rectify-protocol", "manifests")],
+        &[
+            ("rectify-base", "names, diagnostics"),
+            ("rectify-model", "graph"),
+            ("rectify-protocol", "manifests"),
+        ],
     ),
     (
         "rectify-plan",
@@ -23,7 +27,10 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-protocol", "the prior state of chained steps"),
         ],
     ),
-    ("rectify-check", &[("rectify-base", "fingerprints"), ("rectify-model", "what is checked; never the planner")]),
+    (
+        "rectify-check",
+        &[("rectify-base", "fingerprints"), ("rectify-model", "what is checked; never the planner")],
+    ),
     ("rectify-policy", &[("rectify-base", "digests"), ("rectify-model", "plan in, decision out")]),
     ("rectify-apply", &[("rectify-base", "names, digests"), ("rectify-model", "plan and journal")]),
     ("rectify-store", &[("rectify-base", "names, digests"), ("rectify-model", "journal records")]),
@@ -36,7 +43,10 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-policy", "what the confined child evaluates"),
         ],
     ),
-    ("rectify-keys", &[("rectify-base", "digests"), ("rectify-attest", "signers and the trust file's types")]),
+    (
+        "rectify-keys",
+        &[("rectify-base", "digests"), ("rectify-attest", "signers and the trust file's types")],
+    ),
     (
         "rectify-engine",
         &[
@@ -95,12 +105,24 @@ const PURE: &[&str] = &[
 ];
 
 /// What must not be anywhere below a pure crate.
-const IMPURE: &[&str] =
-    &["tokio", "sqlx", "nix", "rustix", "landlock", "seccompiler", "tempfile", "openssh", "kube", "axum", "jiff"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "sqlx",
+    "nix",
+    "rustix",
+    "landlock",
+    "seccompiler",
+    "tempfile",
+    "openssh",
+    "kube",
+    "axum",
+    "jiff",
+];
 
 /// Never in the graph at all: second crypto stacks, and features that change JSON for everybody.
 const BANNED: &[&str] = &["openssl-sys", "aws-lc-sys", "native-tls", "serde_yaml", "serde_yml", "chrono"];
-const BANNED_FEATURES: &[(&str, &str)] = &[("serde_json", "preserve_order"), ("serde_json", "arbitrary_precision")];
+const BANNED_FEATURES: &[(&str, &str)] =
+    &[("serde_json", "preserve_order"), ("serde_json", "arbitrary_precision")];
 
 /// Checks the table against `cargo metadata`.
 pub fn check() -> Outcome {
@@ -137,7 +159,9 @@ fn problems(graph: &Graph) -> Vec<String> {
             .collect();
         problems.extend(used.difference(allowed).map(|to| format!("{name} must not depend on {to}")));
         problems.extend(
-            allowed.difference(&used).map(|to| format!("{name} -> {to} is allowed but not used: remove it from the table")),
+            allowed
+                .difference(&used)
+                .map(|to| format!("{name} -> {to} is allowed but not used: remove it from the table")),
         );
     }
     for pure in PURE {

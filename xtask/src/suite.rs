@@ -14,7 +14,16 @@ pub fn test(install: bool) -> Outcome {
         ("layers", &crate::layers::check),
         ("dependencies", &|| dependencies(install)),
         ("clippy", &|| {
-            run(cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+            run(cargo(&[
+                "clippy",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ]))
         }),
         ("generated", &crate::codegen::check),
         ("build", &|| run(cargo(&["build", "--locked", "--workspace", "--quiet"]))),
@@ -35,7 +44,8 @@ pub fn test(install: bool) -> Outcome {
 }
 
 fn programs(install: bool) -> Outcome {
-    let missing: Vec<&str> = PROGRAMS.iter().filter(|(name, _)| !has(name)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(name, _)| !has(name)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -45,13 +55,17 @@ fn programs(install: bool) -> Outcome {
     }
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
     if !is_root || !has("apt-get") {
-        return Err(format!("missing Debian packages: {needed}; only root can install them (apt-get install {needed})"));
+        return Err(format!(
+            "missing Debian packages: {needed}; only root can install them (apt-get install {needed})"
+        ));
     }
     let mut update = Command::new("apt-get");
     update.args(["update", "-q"]);
     run(update)?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "-y", "-q", "--no-install-recommends"]).args(missing).env("DEBIAN_FRONTEND", "noninteractive");
+    apt.args(["install", "-y", "-q", "--no-install-recommends"])
+        .args(missing)
+        .env("DEBIAN_FRONTEND", "noninteractive");
     run(apt)
 }
 

@@ -24,7 +24,9 @@ pub fn providers() -> Vec<Provider> {
 pub fn child(arguments: &[OsString]) -> Option<ExitCode> {
     let words: Vec<&str> = arguments.iter().skip(1).take(3).filter_map(|word| word.to_str()).collect();
     match words.as_slice() {
-        ["provider", "serve", "command"] => Some(rectify_sdk::serve_stdio(rectify_provider_command::provider())),
+        ["provider", "serve", "command"] => {
+            Some(rectify_sdk::serve_stdio(rectify_provider_command::provider()))
+        }
         ["provider", "serve", "file"] => Some(rectify_sdk::serve_stdio(rectify_provider_file::provider())),
         ["provider", "serve", "probe"] => Some(rectify_sdk::serve_stdio(rectify_provider_probe::provider())),
         ["confine", ..] => Some(rectify_host::confine_main(arguments.iter().skip(2).cloned())),

@@ -123,6 +123,8 @@ rectify_base::codes! {
     EXPR_RESULT = "expr-result";
     /// An expression where only literal text is read.
     EXPR_NOT_HERE = "expr-not-here";
+    /// Nothing was asked for.
+    GRAPH_EMPTY = "graph-empty";
     /// A remediation selects no target.
     GRAPH_EMPTY_SELECTION = "graph-empty-selection";
     /// `after` or `on_change` names a step that does not exist.

@@ -63,6 +63,11 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
                 .help = candidate.map(|c| format!("did you mean `{c}`?"));
         }
     }
+    let asked = input.select.map_or(remediations.len(), std::collections::BTreeSet::len);
+    if asked == 0 && !report.has_errors() {
+        report.push(Diagnostic::error(codes::GRAPH_EMPTY, "there is no remediation to take")).help =
+            Some("write one in `remediations/`".into());
+    }
     let registry = Registry::new(input.manifests, &mut report);
     let source_map = source_map(&remediations, &texts);
     let connections = connections(&targets);

@@ -116,6 +116,8 @@ impl<'s> Builder<'s> {
                     return None;
                 }
                 let plain = style == ScalarStyle::Plain;
+                // The parser says `~` for nothing.
+                let text = if plain && span.range().is_empty() { Cow::Borrowed("") } else { text };
                 let span = if plain { self.trimmed(span, &text) } else { span };
                 self.attach(Node { span, content: Content::Scalar(Scalar { text, plain }) }, cx);
             }

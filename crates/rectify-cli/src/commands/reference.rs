@@ -15,12 +15,17 @@ use std::path::Path;
 pub fn explain(code: Option<&str>) -> Result<u8, Failure> {
     match code {
         None => {
-            let list: String = PAGES.iter().map(|(code, page)| format!("{code:<32}  {}\n", summary(page))).collect();
+            let list: String =
+                PAGES.iter().map(|(code, page)| format!("{code:<32}  {}\n", summary(page))).collect();
             out(list.as_bytes())?;
         }
         Some(code) => match PAGES.iter().find(|(name, _)| *name == code) {
             Some((_, page)) => out(page.as_bytes())?,
-            None => return Err(Failure::usage(format!("there is no code `{code}`; `rectify explain` lists them"))),
+            None => {
+                return Err(Failure::usage(format!(
+                    "there is no code `{code}`; `rectify explain` lists them"
+                )));
+            }
         },
     }
     Ok(exit::DONE)
@@ -34,7 +39,8 @@ fn summary(page: &str) -> String {
 pub fn inventory(engine: &Engine, directory: &Path, command: Inventory) -> Result<u8, Failure> {
     let project = rectify_engine::project::Project::read(directory)?;
     let manifests = engine.providers.manifests();
-    let input = rectify_engine::compiler::Input { files: &project.files, manifests: &manifests, select: None };
+    let input =
+        rectify_engine::compiler::Input { files: &project.files, manifests: &manifests, select: None };
     let output = rectify_engine::compiler::compile(&input);
     match command {
         Inventory::List => {
@@ -77,7 +83,8 @@ pub fn provider(engine: &Engine, command: ProviderCommand) -> Result<u8, Failure
         }
         ProviderCommand::Manifest { name } => {
             let provider = engine.providers.all().iter().find(|p| p.manifest.name == name);
-            let provider = provider.ok_or_else(|| Failure::usage(format!("there is no provider `{name}`")))?;
+            let provider =
+                provider.ok_or_else(|| Failure::usage(format!("there is no provider `{name}`")))?;
             let bytes = provider.manifest.to_bytes().map_err(|e| Failure::plain(e.to_string()))?;
             out(&bytes)?;
         }

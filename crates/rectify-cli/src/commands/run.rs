@@ -30,7 +30,10 @@ pub async fn apply(engine: &Engine, project: &Path, plan: &Path) -> Result<u8, F
     for reason in &applied.finished.reasons {
         anstream::eprintln!("{}: {} [{}]", reason.place, reason.message, reason.code);
     }
-    println!("run {short}: {}, {changed} changed, {already} already as planned", applied.finished.outcome.as_str());
+    println!(
+        "run {short}: {}, {changed} changed, {already} already as planned",
+        applied.finished.outcome.as_str()
+    );
     println!("receipt {}", applied.receipt_path.display());
     Ok(applied.finished.outcome.exit_code())
 }
@@ -85,7 +88,9 @@ pub async fn one(engine: &Engine, id: &str) -> Result<u8, Failure> {
     let mut matching = runs.iter().map(|summary| &summary.run.run).filter(|run| run.as_str().starts_with(id));
     let run: RunId = match (matching.next(), matching.next()) {
         (Some(run), None) => run.clone(),
-        (None, _) => return Err(Failure::usage(format!("there is no run `{id}`; `rectify history` lists them"))),
+        (None, _) => {
+            return Err(Failure::usage(format!("there is no run `{id}`; `rectify history` lists them")));
+        }
         (Some(_), Some(_)) => return Err(Failure::usage(format!("more than one run begins with `{id}`"))),
     };
     let loaded = engine_history::run(engine, &run).await?;

@@ -9,8 +9,9 @@ use crate::{
 use rectify_attest::{Description, PrincipalName, Signer, TrustFile};
 use rectify_base::secret::Secret;
 use rectify_engine::{
-    Engine, gate,
+    Engine,
     artifact::Artifact,
+    gate,
     seal::{self as sealing, ApproveRequest, SealRequest},
     verify as verifying,
 };
@@ -100,7 +101,8 @@ fn describe(description: &Description) -> String {
         ));
     }
     for envelope in &description.envelopes {
-        let signers: Vec<String> = envelope.signers.iter().map(|s| format!("{} ({})", s.principal, s.keyid)).collect();
+        let signers: Vec<String> =
+            envelope.signers.iter().map(|s| format!("{} ({})", s.principal, s.keyid)).collect();
         text.push_str(&format!("{}: signed by {}\n", envelope.file, signers.join(", ")));
     }
     if let Some(seal) = &description.seal {
@@ -216,10 +218,12 @@ pub fn trust(engine: &Engine, command: Trust) -> Result<u8, Failure> {
 /// Makes a key and a trust file for working alone.
 pub fn solo(engine: &Engine, key: &Path) -> Result<(), Failure> {
     if let Some(parent) = key.parent() {
-        fs::create_dir_all(parent).map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
+        fs::create_dir_all(parent)
+            .map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
     }
     let signer = if key.exists() {
-        rectify_keys::load_signer(key, &mut rectify_keys::no_passphrase).map_err(rectify_engine::EngineError::from)?
+        rectify_keys::load_signer(key, &mut rectify_keys::no_passphrase)
+            .map_err(rectify_engine::EngineError::from)?
     } else {
         let signer = new_key(key, "rectify solo", None)?;
         println!("wrote {}", key.display());
@@ -237,7 +241,8 @@ fn write_solo(engine: &Engine, name: PrincipalName, key: rectify_attest::PublicK
     })?;
     let path = &engine.places.trust;
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
+        fs::create_dir_all(parent)
+            .map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
     }
     rectify_keys::write_new_trust(path, &trust).map_err(rectify_engine::EngineError::from)?;
     println!("wrote {}", path.display());

@@ -90,9 +90,9 @@ fn target(node: &Node<'_>, span: Span, cx: &mut Cx<'_, '_>) -> Option<Target> {
     let mut variables = Map::new();
     if let Some(entry) = fields.get("variables") {
         for variable in fields::entries(&entry.value, "`variables`", cx).unwrap_or_default() {
-            if let Some(value) = value(&variable.value, cx) {
-                variables.insert(variable.key.to_string(), value);
-            }
+            // One that is wrong is there all the same, so that its uses are not reported as well.
+            let value = value(&variable.value, cx).unwrap_or_default();
+            variables.insert(variable.key.to_string(), value);
         }
     }
     if let Some(entry) = fields.get("connection")
@@ -106,14 +106,11 @@ fn target(node: &Node<'_>, span: Span, cx: &mut Cx<'_, '_>) -> Option<Target> {
         };
         cx.error(code, entry.value.span, message).help = Some("expected `local`".into());
     }
-    let root = match fields.get("root") {
-        None => None,
-        Some(entry) => Some(root(&entry.value, cx)?),
-    };
+    let root = fields.get("root").and_then(|entry| root(&entry.value, cx));
     Some(Target {
         file: cx.file.to_owned(),
         span,
-        environment: environment?,
+        environment: environment.unwrap_or_default(),
         labels,
         variables,
         connection: Connection::Local { root },

@@ -152,14 +152,14 @@ struct Check<'x> {
 }
 
 impl Check<'_> {
-    /// The place of a node, as far as the parser noted it (in characters, the last one included).
+    /// The place of a node, as far as the parser noted it (in bytes, the last one included).
     fn place(&self, id: u64) -> Option<Range<usize>> {
         let (start, stop) = self.info.offset_for(id)?;
-        let byte = |index: u32| {
-            let index = usize::try_from(index).ok()?;
-            self.source.char_indices().nth(index).map(|(offset, c)| offset..offset + c.len_utf8())
-        };
-        Some(byte(start)?.start..byte(stop)?.end)
+        let (start, mut end) = (usize::try_from(start).ok()?, usize::try_from(stop).ok()? + 1);
+        while end < self.source.len() && !self.source.is_char_boundary(end) {
+            end += 1;
+        }
+        self.source.get(start..end).map(|_| start..end)
     }
 
     fn is_free(&self, name: &str) -> bool {

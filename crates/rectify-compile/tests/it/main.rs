@@ -1,0 +1,11 @@
+//! Tests of the compiler through its public interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod cases;
+mod codes;
+mod edges;
+mod expressions;
+mod hostile;
+mod laws;
+mod properties;
+mod types;

@@ -1,0 +1,161 @@
+//! Manifests like those of the real providers, and short ways to compile.
+
+use rectify_base::Pointer;
+use rectify_compile::{Input, Output, SourceFile, compile};
+use rectify_model::{Graph, graph::Node};
+use rectify_protocol::{
+    Manifest, TypeDescriptor, VERSION,
+    manifest::{FORMAT, ProtocolRange, TouchRule},
+};
+use serde_json::{Value, json};
+
+pub const PROJECT: &str = "apiVersion: rectify/v1\nkind: Project\nmetadata: {name: demo}\n";
+pub const INVENTORY: &str = "\
+apiVersion: rectify/v1
+kind: Inventory
+targets:
+  alpha: {environment: prod, labels: {role: web}, variables: {port: 8080, hosts: [a, b]}}
+  beta: {environment: test, labels: {role: db, zone: north}, variables: {port: 5432, hosts: [c]}}
+";
+
+fn descriptor(
+    name: &str,
+    kind: &str,
+    properties: Value,
+    required: &[&str],
+    touches: &[(&str, &str)],
+) -> TypeDescriptor {
+    TypeDescriptor {
+        name: name.parse().unwrap(),
+        version: 1,
+        kind: kind.into(),
+        summary: "For tests.".into(),
+        schema: json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": false,
+            "required": required,
+            "properties": properties,
+            "$defs": {"mode": {"type": "string", "pattern": "^0[0-7]{3}$"}},
+        }),
+        volatile: vec![Pointer::from("/content/text")],
+        touches: touches
+            .iter()
+            .map(|(property, access)| TouchRule {
+                property: Pointer::from(*property),
+                kind: "path".into(),
+                access: (*access).into(),
+            })
+            .collect(),
+        prediction: "exact".into(),
+        retry: "converge".into(),
+        undo: "exact".into(),
+        compare_and_swap: true,
+        read_timeout_ms: 1000,
+        apply_timeout_ms: 1000,
+    }
+}
+
+fn manifest(name: &str, types: Vec<TypeDescriptor>) -> Manifest {
+    Manifest {
+        format: FORMAT.into(),
+        name: name.into(),
+        version: "1.0.0".into(),
+        protocol: ProtocolRange { min: VERSION, max: VERSION },
+        types,
+    }
+}
+
+pub fn manifests() -> Vec<Manifest> {
+    let text = || json!({"type": "string"});
+    let mode = || json!({"$ref": "#/$defs/mode"});
+    let owner = || json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
+    let file = vec![
+        descriptor(
+            "file.content",
+            "resource",
+            json!({"path": text(), "content": text(), "mode": mode(), "owner": owner(), "group": text()}),
+            &["path", "content"],
+            &[("/path", "write")],
+        ),
+        descriptor(
+            "file.directory",
+            "resource",
+            json!({"path": text(), "mode": {"$ref": "#/$defs/mode", "default": "0755"}}),
+            &["path"],
+            &[("/path", "write")],
+        ),
+        descriptor(
+            "file.line",
+            "resource",
+            json!({
+                "path": text(), "line": text(), "match": text(),
+                "create": {"type": "boolean", "default": false},
+                "where": {"type": "string", "enum": ["start", "end"], "default": "end"},
+                "validate": {"type": "array", "items": text()},
+            }),
+            &["path", "line"],
+            &[("/path", "write"), ("/path", "read")],
+        ),
+    ];
+    let command = vec![descriptor(
+        "command.run",
+        "action",
+        json!({
+            "argv": {"type": "array", "items": text(), "minItems": 1},
+            "creates": text(), "reads": text(),
+            "env": {"type": "object", "additionalProperties": text()},
+            "timeout_s": {"type": "integer", "minimum": 1, "maximum": 3600, "default": 60},
+        }),
+        &["argv"],
+        &[("/creates", "write"), ("/reads", "read")],
+    )];
+    let tcp = vec![descriptor(
+        "tcp.connect",
+        "probe",
+        json!({
+            "host": {"type": "string", "default": "127.0.0.1"},
+            "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+        }),
+        &["port"],
+        &[],
+    )];
+    vec![manifest("file", file), manifest("command", command), manifest("tcp", tcp)]
+}
+
+pub fn file(path: &str, text: impl Into<Vec<u8>>) -> SourceFile {
+    SourceFile { path: path.into(), bytes: text.into() }
+}
+
+pub fn compile_files(files: &[SourceFile]) -> Output {
+    compile(&Input { files, manifests: &manifests(), select: None })
+}
+
+/// Compiles remediations, given as what follows their metadata, named `r0`, `r1`, ….
+pub fn compile_bodies(bodies: &[&str]) -> Output {
+    let mut files = vec![file("rectify.yaml", PROJECT), file("inventory/hosts.yaml", INVENTORY)];
+    for (index, body) in bodies.iter().enumerate() {
+        let head = format!("apiVersion: rectify/v1\nkind: Remediation\nmetadata: {{name: r{index}}}\n");
+        files.push(file(&format!("remediations/r{index}.yaml"), head + body));
+    }
+    compile_files(&files)
+}
+
+/// The graph, which there must be.
+pub fn graph(output: Output) -> Graph {
+    assert!(output.diagnostics.is_empty(), "{:#?}", output.diagnostics);
+    output.graph.unwrap()
+}
+
+/// The steps of a remediation for one target, given as YAML.
+pub fn steps(steps: &str) -> Graph {
+    graph(compile_bodies(&[&format!("targets: {{select: 'target.name == \"alpha\"'}}\nsteps:\n{steps}")]))
+}
+
+pub fn node<'g>(graph: &'g Graph, address: &str) -> &'g Node {
+    graph.nodes.iter().find(|n| n.address.as_str() == address).unwrap()
+}
+
+pub fn order(graph: &Graph) -> Vec<&str> {
+    graph.nodes.iter().map(|n| n.address.step()).collect()
+}
