@@ -96,7 +96,8 @@ fn evidence() {
         .unwrap();
     scratch.ok(&["-C", "project", "plan", "--out", "b.plan.json"]);
     let empty = scratch.run(&["-C", "project", "seal", "b.plan.json", "--key", "keys-author"]);
-    assert!(empty.stderr.contains("error[plan-empty]"), "{}", empty.stderr);
+    let code = "plan-empty";
+    assert!(empty.stderr.contains(&format!("error[{code}]")), "{}", empty.stderr);
 }
 
 /// A key that is out of reach.

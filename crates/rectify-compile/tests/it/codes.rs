@@ -107,7 +107,7 @@ fn manifests_that_contradict_themselves_are_refused() {
     let damage: [fn(&mut Vec<rectify_protocol::Manifest>); 5] = [
         |all| all[0].types[0].kind = "thing".into(),
         |all| all[0].types[0].touches[0].access = "look".into(),
-        |all| all[0].name = "other".into(),
+        |all| all[2].types[0].undo = "perhaps".into(),
         |all| {
             let again = all[1].clone();
             all.push(again);

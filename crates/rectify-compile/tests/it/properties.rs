@@ -76,8 +76,8 @@ fn what_a_misspelling_is_told() {
         "labels": [
           {
             "file": "remediations/r0.yaml",
-            "start": 149,
-            "end": 152,
+            "start": 143,
+            "end": 146,
             "text": ""
           }
         ],
@@ -86,8 +86,8 @@ fn what_a_misspelling_is_told() {
           {
             "at": {
               "file": "remediations/r0.yaml",
-              "start": 149,
-              "end": 152,
+              "start": 143,
+              "end": 146,
               "text": ""
             },
             "replacement": "mode"
