@@ -108,3 +108,26 @@ fn problems_in_sources_are_shown_at_their_place() {
     assert!(bad.stderr.contains("contents"), "{}", bad.stderr);
     assert!(bad.stderr.contains("did you mean") || bad.stderr.contains("content"), "{}", bad.stderr);
 }
+
+#[test]
+fn a_fresh_project_works_as_it_stands_for_somebody_alone() {
+    let scratch = Scratch::new();
+    let alone = |arguments: &[&str]| {
+        let mut command = scratch.command(arguments);
+        command.env_remove("RECTIFY_TRUST").env("XDG_CONFIG_HOME", scratch.path("config"));
+        let ran = rectify_tests::ran(command);
+        assert_eq!(ran.code, 0, "{arguments:?}\n{}\n{}", ran.stdout, ran.stderr);
+        ran
+    };
+    let made = alone(&["init", "tour", "--solo"]);
+    assert!(made.stdout.contains("SOLO"), "{}", made.stdout);
+    alone(&["-C", "tour", "validate"]);
+    let root = scratch.path("root").display().to_string();
+    let inventory = scratch.read("tour/inventory/local.yaml");
+    scratch.write("tour/inventory/local.yaml", &format!("{inventory}    root: {root}\n"));
+    alone(&["-C", "tour", "plan", "--out", "a.plan.json"]);
+    alone(&["-C", "tour", "seal", "a.plan.json", "--key", "config/rectify/id_ed25519"]);
+    alone(&["-C", "tour", "verify", "a.plan.json"]);
+    alone(&["-C", "tour", "apply", "a.plan.json"]);
+    assert_eq!(scratch.read("root/etc/issue.net"), "Property of Example. Authorised users only.\n");
+}

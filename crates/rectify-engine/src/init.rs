@@ -28,7 +28,7 @@ targets:
 const REMEDIATION: &str = r#"apiVersion: rectify/v1
 kind: Remediation
 metadata: {name: login-banner}
-because: {text: Says who may log in, before anybody does}
+because: {text: "Says who may log in, before anybody does"}
 parameters:
   organisation: {type: string, default: Example}
 targets: {select: target.labels.role == "workstation"}
