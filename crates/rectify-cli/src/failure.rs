@@ -1,6 +1,6 @@
 //! The one translator from errors to what a person sees: kind, message, place, hint, exit code.
 
-use crate::{diagnostics, exit};
+use crate::{diagnostics, exit, words::count};
 use rectify_base::Code;
 use rectify_engine::EngineError;
 use rectify_plan::render::visible;
@@ -54,8 +54,7 @@ fn report(error: &EngineError) -> u8 {
         EngineError::Sources { diagnostics, files } => {
             diagnostics::print(diagnostics, files);
             let errors = diagnostics.iter().filter(|d| d.severity == rectify_base::Severity::Error).count();
-            let plural = if errors == 1 { "problem" } else { "problems" };
-            anstream::eprintln!("{errors} {plural}; `rectify explain CODE` tells more");
+            anstream::eprintln!("{}; `rectify explain CODE` tells more", count(errors as u64, "problem"));
         }
         EngineError::Refused { refusals } => {
             head(error.code(), &error.to_string());

@@ -13,6 +13,7 @@ mod exit;
 mod failure;
 mod listen;
 mod pages;
+mod words;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use crate::{
     arguments::{DataFormat, PlanFormat},
     context, diagnostics, exit,
     failure::Failure,
+    words::count,
 };
 use rectify_base::{ProjectName, RemediationName};
 use rectify_engine::{Engine, artifact::Artifact, gate::Verdict, plan as planning, validate as compiling};
@@ -48,10 +49,10 @@ pub fn validate(engine: &Engine, directory: &Path, format: DataFormat) -> Result
         Ok(compiled) => {
             diagnostics::print(compiled.warnings(), &compiled.project.files);
             println!(
-                "valid: {} steps and {} gates on {} targets",
-                compiled.graph.nodes.len(),
-                compiled.graph.gates.len(),
-                compiled.graph.targets.len()
+                "valid: {} and {} on {}",
+                count(compiled.graph.nodes.len() as u64, "step"),
+                count(compiled.graph.gates.len() as u64, "gate"),
+                count(compiled.graph.targets.len() as u64, "target")
             );
         }
         Err(rectify_engine::EngineError::Sources { diagnostics, .. }) if format == DataFormat::Json => {

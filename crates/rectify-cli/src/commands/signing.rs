@@ -5,6 +5,7 @@ use crate::{
     arguments::{DataFormat, Key, Keys, Trust},
     exit,
     failure::Failure,
+    words::count,
 };
 use rectify_attest::{Description, PrincipalName, Signer, TrustFile};
 use rectify_base::secret::Secret;
@@ -93,9 +94,9 @@ fn describe(description: &Description) -> String {
     if let Some(plan) = &description.plan {
         let list = |names: Vec<String>| names.join(", ");
         text.push_str(&format!(
-            "project {}, {} changes on {} ({})\n",
+            "project {}, {} on {} ({})\n",
             plan.project,
-            plan.counts.changes(),
+            count(plan.counts.changes(), "change"),
             list(plan.targets.iter().map(ToString::to_string).collect()),
             list(plan.environments.iter().cloned().collect()),
         ));
