@@ -122,6 +122,30 @@ fn a_cycle_is_shown_as_the_path_that_closes() {
 }
 
 #[test]
+fn each_group_of_waiting_steps_is_shown_once_and_short() {
+    let mut body = String::from("targets: {select: 'true'}\nsteps:\n");
+    // A ring of 300 steps with a shortcut that closes after three, and a pair beside it.
+    for index in 0..300 {
+        let before = (index + 299) % 300;
+        let also = if index == 0 { ", s002" } else { "" };
+        body.push_str(&format!(
+            "  s{index:03}:\n    command.run: {{argv: [a]}}\n    after: [s{before:03}{also}]\n"
+        ));
+    }
+    body.push_str("  x:\n    command.run: {argv: [a]}\n    after: [y]\n");
+    body.push_str("  y:\n    command.run: {argv: [a]}\n    after: [x]\n");
+    let output = compile_bodies(&[&body]);
+    let messages: Vec<_> = output.diagnostics.iter().map(|d| d.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "steps wait for each other: `r0/s000` before `r0/s001` before `r0/s002` before `r0/s000`",
+            "steps wait for each other: `r0/x` before `r0/y` before `r0/x`",
+        ]
+    );
+}
+
+#[test]
 fn a_conflict_names_both_places() {
     let output = compile_bodies(&[
         "targets: {select: 'true'}\nsteps:\n  a:\n    file.content: {path: /x, content: a}\n",
