@@ -64,6 +64,11 @@ macro_rules! digest_type {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(
+            feature = "schema",
+            derive(schemars::JsonSchema),
+            schemars(with = "String", extend("pattern" = concat!("^", $prefix, ":[0-9a-f]{64}$")))
+        )]
         pub struct $name([u8; 32]);
 
         impl $name {
@@ -163,6 +168,7 @@ impl Sha256Digest {
 
 /// Both digests of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FileDigests {
     /// BLAKE3 of the bytes.

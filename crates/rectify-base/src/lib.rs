@@ -11,6 +11,8 @@ pub mod fingerprint;
 pub mod limits;
 pub mod names;
 pub mod pointer;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod secret;
 
 pub use code::Code;

@@ -32,10 +32,22 @@ fn is_name(text: &str) -> bool {
         && bytes.last().is_some_and(alphanumeric)
 }
 
+/// What [`is_name`] accepts, as a regular expression for the schemas.
+macro_rules! name_pattern {
+    () => {
+        "[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
+    };
+}
+
 macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:expr, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $pattern:expr, $rule:expr, $valid:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(
+            feature = "schema",
+            derive(schemars::JsonSchema),
+            schemars(extend("pattern" = concat!("^", $pattern, "$")))
+        )]
         pub struct $name(String);
 
         impl $name {
@@ -89,24 +101,25 @@ macro_rules! text_type {
 
 text_type!(
     /// Name of a project.
-    ProjectName, "project name", NAME_RULE, is_name
+    ProjectName, "project name", name_pattern!(), NAME_RULE, is_name
 );
 text_type!(
     /// Name of a remediation, unique in its project.
-    RemediationName, "remediation name", NAME_RULE, is_name
+    RemediationName, "remediation name", name_pattern!(), NAME_RULE, is_name
 );
 text_type!(
     /// Name of a step, unique in its remediation.
-    StepName, "step name", NAME_RULE, is_name
+    StepName, "step name", name_pattern!(), NAME_RULE, is_name
 );
 text_type!(
     /// Name of a target, unique in the inventory.
-    TargetName, "target name", NAME_RULE, is_name
+    TargetName, "target name", name_pattern!(), NAME_RULE, is_name
 );
 text_type!(
     /// Name of a resource, action or probe type: `family.kind`, such as `file.content`.
     TypeName,
     "type name",
+    "[a-z][a-z0-9_]{0,62}\\.[a-z][a-z0-9_]{0,62}",
     "expected `provider.kind`, each of a-z, 0-9 and `_`, beginning with a letter",
     |text| {
         let word = |w: &str| {
@@ -122,6 +135,7 @@ text_type!(
     /// gate. Together with a target it names one node of the graph.
     Address,
     "address",
+    concat!(name_pattern!(), "/(", name_pattern!(), "|verify:[0-9]{1,6})"),
     "expected `remediation/step` or `remediation/verify:<index>`",
     |text| {
         text.split_once('/').is_some_and(|(remediation, step)| {
@@ -175,6 +189,7 @@ impl Address {
 
 /// A node of the graph: a target and an address; ordered by target, then address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NodeKey {
     /// Where.

@@ -7,6 +7,11 @@ use serde_json::Value;
 
 /// A JSON Pointer in its text form: empty for the whole value, else `/`-separated tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^(/([^/~]|~[01])*)*$"))
+)]
 #[serde(transparent)]
 pub struct Pointer(String);
 

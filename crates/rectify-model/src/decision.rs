@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The outcome of evaluating the accepted policy bundles over one plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     /// Digest of the policy bundle, derived over its files.
@@ -30,6 +31,7 @@ impl Decision {
 
 /// One remark of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// The rule's name.
@@ -40,6 +42,7 @@ pub struct Finding {
 
 /// A rule's demand for people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalDemand {
     /// The rule's name.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How sure the plan is of what a step will do. Ordered from least to most sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Prediction {
     /// An unguarded command: what it changes cannot be known.
@@ -16,6 +17,7 @@ pub enum Prediction {
 
 /// What may be done when the outcome of an operation is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Retry {
     /// Safe to repeat after looking again.
@@ -28,6 +30,7 @@ pub enum Retry {
 
 /// Whether a step can be taken back. Ordered from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UndoGrade {
     /// It cannot be taken back.
@@ -40,6 +43,7 @@ pub enum UndoGrade {
 
 /// What a step interrupts. Ordered from least to most disruptive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Disruption {
     /// A service reads its configuration again.
@@ -52,6 +56,7 @@ pub enum Disruption {
 
 /// What kind of thing a type describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TypeKind {
     /// Has a state that can be read and brought about.

@@ -15,9 +15,11 @@ pub const FORMAT: &str = "rectify.graph/v1";
 
 /// A compiled project, or the selected remediations of one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Graph {
-    /// [`FORMAT`].
+    /// Name and version of the format: [`FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = FORMAT)))]
     pub format: String,
     /// The project.
     pub project: ProjectName,
@@ -37,6 +39,7 @@ pub struct Graph {
 
 /// Bounds of a run, from the project file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RunLimits {
     /// Most steps in flight at once on one target.
@@ -47,6 +50,7 @@ pub struct RunLimits {
 
 /// What is said of a whole remediation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RemediationInfo {
     /// Why it exists.
@@ -61,6 +65,7 @@ pub struct RemediationInfo {
 
 /// The reason that an author gives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Because {
     /// A reference, such as a CVE number or a ticket.
@@ -73,6 +78,7 @@ pub struct Because {
 
 /// What happens to finished steps when a later step or a gate fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UndoMode {
     /// Steps with a signed inverse are taken back.
@@ -84,6 +90,7 @@ pub enum UndoMode {
 
 /// A target as the inventory describes it. Connection details are not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TargetInfo {
     /// Such as `prod`; policy may demand more for one than for another.
@@ -95,6 +102,7 @@ pub struct TargetInfo {
 
 /// What planning needs to know of a type; copied from the manifest that `manifest` names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TypeFacts {
     /// Schema version of the type.
@@ -116,6 +124,7 @@ pub struct TypeFacts {
 
 /// One step on one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Node {
     /// Where it happens.
@@ -137,6 +146,7 @@ pub struct Node {
 
 /// A reason to wait for another step on the same target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Edge {
     /// The step that comes first.
@@ -150,6 +160,7 @@ pub struct Edge {
 
 /// Where an edge comes from. Of several between two nodes the first in this order is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeKind {
     /// `on_change`: comes later, and acts only if the source changes.
@@ -162,6 +173,7 @@ pub enum EdgeKind {
 
 /// A thing that a step reads or writes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Touch {
     /// `<kind>:<name>`, such as `path:/etc/hosts`.
@@ -172,6 +184,7 @@ pub struct Touch {
 
 /// How a thing is touched. Two writers of one thing must be ordered; a reader comes after a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Looks only.
@@ -182,6 +195,7 @@ pub enum Access {
 
 /// A check that must hold after the steps of its remediation on a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
     /// Where.

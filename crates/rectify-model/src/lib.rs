@@ -11,6 +11,8 @@ pub mod graph;
 pub mod journal;
 pub mod observation;
 pub mod plan;
+#[cfg(feature = "schema")]
+pub mod schema;
 
 pub use decision::Decision;
 pub use graph::Graph;

@@ -12,9 +12,11 @@ pub const FORMAT: &str = "rectify.observation/v1";
 
 /// What was seen on one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Observation {
-    /// [`FORMAT`].
+    /// Name and version of the format: [`FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = FORMAT)))]
     pub format: String,
     /// The target.
     pub target: TargetName,
@@ -28,6 +30,7 @@ pub struct Observation {
 
 /// What a target proves about itself; a name alone never decides where a change lands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Identity {
     /// A whole machine: derived digest of its machine id.
@@ -38,6 +41,7 @@ pub enum Identity {
 
 /// What was seen of one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Observed {
     /// The node.
@@ -48,7 +52,8 @@ pub struct Observed {
 
 /// A provider's answer to `resource.plan`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
     /// The state is as desired. For an action: there is nothing to do.
     Unchanged {
@@ -69,6 +74,7 @@ pub enum Answer {
 
 /// What a provider would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
     /// The state now (or, after an earlier step on the same thing, as predicted); absent if there
@@ -89,6 +95,7 @@ pub struct Proposal {
 
 /// How a provider would take a step back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProposedUndo {
     /// How well.

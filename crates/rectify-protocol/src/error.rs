@@ -28,6 +28,7 @@ pub mod rpc {
 
 /// Stable code of an item's failure. The engine's recovery depends on it and on [`Mutated`] only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     /// The properties break the schema or a rule of the type. Never retried.
@@ -66,6 +67,7 @@ pub enum ErrorCode {
 
 /// What is known of the effect of a failed operation. This decides whether it may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mutated {
     /// Nothing was changed.
@@ -78,6 +80,7 @@ pub enum Mutated {
 
 /// The failure of one item of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[error("{message}")]
 pub struct ItemError {
     /// Stable code.

@@ -29,6 +29,7 @@ pub struct Frame {
 
 /// Failure of a request as a whole; nothing was done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[error("{message} ({code})")]
 pub struct RpcError {
     /// One of [`crate::error::rpc`].

@@ -13,9 +13,11 @@ pub const FORMAT: &str = "rectify.manifest/v1";
 
 /// What `provider manifest` prints, as a canonical JSON file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// Name and version of the format: [`FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = FORMAT)))]
     pub format: String,
     /// Name of the provider. Its types need not begin with it: the provider `probe` has
     /// `tcp.connect`. Which provider has a type is found through the manifests.
@@ -30,6 +32,7 @@ pub struct Manifest {
 
 /// A range of protocol versions, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProtocolRange {
     /// Oldest.
@@ -40,6 +43,7 @@ pub struct ProtocolRange {
 
 /// One type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TypeDescriptor {
     /// Its name.
@@ -75,6 +79,7 @@ pub struct TypeDescriptor {
 
 /// What a property says about things that a step touches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TouchRule {
     /// Place of the property; its value (a string) is the thing's name. Absent property: no touch.

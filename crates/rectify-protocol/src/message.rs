@@ -48,6 +48,11 @@ pub mod method {
 
 /// `MAJOR.MINOR`, written as a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(with = "String", extend("pattern" = "^[0-9]+\\.[0-9]+$"))
+)]
 pub struct ProtocolVersion {
     /// Raised when old peers could misunderstand.
     pub major: u32,
@@ -79,6 +84,7 @@ impl<'de> Deserialize<'de> for ProtocolVersion {
 
 /// What a session may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Look only.
@@ -91,6 +97,7 @@ pub enum Mode {
 
 /// Parameters of [`method::INITIALIZE`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Initialize {
     /// Versions that the engine speaks.
     pub protocol: crate::manifest::ProtocolRange,
@@ -106,6 +113,7 @@ pub struct Initialize {
 
 /// Private directories of a provider session. They exist, with mode 0700.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Directories {
     /// For scratch; emptied afterwards. Writable in every mode.
     pub work: String,
@@ -117,6 +125,7 @@ pub struct Directories {
 
 /// Result of [`method::INITIALIZE`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Initialized {
     /// The version that is spoken from now on: the highest common one.
     pub protocol: ProtocolVersion,
@@ -132,6 +141,7 @@ pub struct Initialized {
 
 /// Parameters of [`method::CONFIGURE`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Configure {
     /// Directory that stands for `/`. All paths of resources lie beneath it. Absent: `/` itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,6 +154,7 @@ pub struct Configure {
 
 /// One item of [`method::VALIDATE`] and [`method::NORMALIZE`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DesiredItem {
     /// The type.
     #[serde(rename = "type")]
@@ -154,6 +165,7 @@ pub struct DesiredItem {
 
 /// One item of [`method::READ`]. What the properties say about the desired state must not matter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReadItem {
     /// The type.
     #[serde(rename = "type")]
@@ -172,6 +184,7 @@ fn is_false(value: &bool) -> bool {
 
 /// Answer to a [`ReadItem`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReadAnswer {
     /// The state; absent if it does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,6 +196,7 @@ pub struct ReadAnswer {
 
 /// One item of [`method::PLAN`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanItem {
     /// The type.
     #[serde(rename = "type")]
@@ -197,6 +211,7 @@ pub struct PlanItem {
 
 /// The predicted state of a thing after an earlier step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Predicted {
     /// The state; absent if it will not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,6 +220,7 @@ pub struct Predicted {
 
 /// Answer to a [`PlanItem`]: an [`Answer`](https://docs.rs) of the model in wire form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PlanAnswer {
     /// Nothing to do.
@@ -237,6 +253,7 @@ pub enum PlanAnswer {
 /// Parameters of [`method::APPLY`]: one operation. The provider looks again; acts only if the
 /// fingerprint of what it finds is `expect`; answers `already` if it is `result`; else `STALE`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Apply {
     /// 256-bit id of the operation in hexadecimal; a retry has the same.
     pub op_id: String,
@@ -265,6 +282,7 @@ pub const RESTORE: &str = "$restore";
 
 /// What an inverse brings back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Restore {
     /// The state as the provider answered it before the step; absent if there was none. Content
     /// that it names by digest comes from the blob directory, where the before-image was kept.
@@ -274,6 +292,7 @@ pub struct Restore {
 
 /// What an operation came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ApplyStatus {
     /// Done by this operation.
@@ -284,6 +303,7 @@ pub enum ApplyStatus {
 
 /// Answer to [`Apply`], sent as `ItemResult<Applied>`, as the one item that it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Applied {
     /// What it came to.
     pub status: ApplyStatus,
@@ -297,6 +317,7 @@ pub struct Applied {
 
 /// Bounded output of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Output {
     /// Exit code; absent if it was ended by a signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -311,6 +332,7 @@ pub struct Output {
 
 /// Parameters of methods that take a batch. Results are independent and in the same order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Batch<T> {
     /// At most 128 items and 256 KiB, by the engine's own rule.
     pub items: Vec<T>,
@@ -318,6 +340,7 @@ pub struct Batch<T> {
 
 /// Results of a batch, one per item, in order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BatchResult<T> {
     /// The results.
     pub items: Vec<ItemResult<T>>,
@@ -325,6 +348,7 @@ pub struct BatchResult<T> {
 
 /// Result of one item: `{"ok": …}` or `{"error": …}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ItemResult<T> {
     /// It worked.
@@ -357,6 +381,7 @@ impl<T> ItemResult<T> {
 
 /// Parameters of [`method::OP_STATUS`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpStatusQuery {
     /// The operation.
     pub op_id: String,
@@ -364,6 +389,7 @@ pub struct OpStatusQuery {
 
 /// What became of an operation, as the ledger knows it. Any process of the provider can answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OpStatus {
     /// The ledger has no claim of it.
@@ -376,6 +402,7 @@ pub enum OpStatus {
 
 /// Parameters of [`method::CANCEL`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cancel {
     /// The request. It is still answered exactly once.
     pub id: u64,
@@ -383,6 +410,7 @@ pub struct Cancel {
 
 /// Parameters of [`method::PROGRESS`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progress {
     /// The request.
     pub id: u64,
@@ -392,6 +420,7 @@ pub struct Progress {
 
 /// Parameters of [`method::LOG`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Log {
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: String,
@@ -401,6 +430,7 @@ pub struct Log {
 
 /// Parameters of [`method::BLOB_PUT`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlobPut {
     /// Digest of the whole blob.
     pub digest: Digest,
@@ -415,6 +445,7 @@ pub struct BlobPut {
 /// Result of [`method::BLOB_PUT`], sent as `ItemResult<BlobReceived>`. Chunks of one blob are sent
 /// in order, each after the answer to the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlobReceived {
     /// How many bytes from the beginning are there; go on from here.
     pub received: u64,
@@ -424,6 +455,7 @@ pub struct BlobReceived {
 
 /// Parameters of [`method::BLOB_GET`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlobGet {
     /// Digest of the whole blob.
     pub digest: Digest,
@@ -435,6 +467,7 @@ pub struct BlobGet {
 
 /// Result of [`method::BLOB_GET`], sent as `ItemResult<BlobChunk>`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlobChunk {
     /// Size of the whole blob, in bytes.
     pub size: u64,
@@ -444,6 +477,7 @@ pub struct BlobChunk {
 
 /// Result of [`method::PING`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pong {
     /// Requests under way.
     pub in_flight: u32,

@@ -18,6 +18,11 @@ macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $digits:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(
+            feature = "schema",
+            derive(schemars::JsonSchema),
+            schemars(extend("pattern" = concat!("^[0-9a-f]{", $digits, "}$")))
+        )]
         pub struct $name(String);
 
         impl $name {

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 /// The beginning of a run: what was admitted, and what carries it out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
-    /// [`super::FORMAT`].
+    /// Name and version of the format: [`super::FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = super::FORMAT)))]
     pub format: String,
     /// The run.
     pub run: RunId,
@@ -35,6 +37,7 @@ pub struct RunRecord {
 
 /// What the executor verified before the run began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Admission {
     /// Digest of the seal's envelope.
@@ -47,6 +50,7 @@ pub struct Admission {
 
 /// What acted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProviderRecord {
     /// Its version.
@@ -59,6 +63,7 @@ pub struct ProviderRecord {
 
 /// A record with its place in the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Place in the run: 1, 2, 3, … without gaps. Order is this, never time.
@@ -71,6 +76,7 @@ pub struct Entry {
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
     /// A target proved, or failed to prove, what it is.
@@ -83,6 +89,7 @@ pub enum Record {
 
 /// What a target proved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TargetRecord {
     /// The target.
@@ -93,6 +100,7 @@ pub struct TargetRecord {
 
 /// What came of verifying a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TargetState {
     /// It is what the plan says.
@@ -103,6 +111,7 @@ pub enum TargetState {
 
 /// A step entered a state. Before its first record a step is pending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepRecord {
     /// The step.
@@ -113,7 +122,8 @@ pub struct StepRecord {
 
 /// States of a step that are written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StepState {
     /// It may act from now on.
     Intent(Intent),
@@ -148,6 +158,7 @@ pub enum StepState {
 
 /// Why a step was not tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Because {
     /// A step that it waits for did not succeed.
@@ -158,6 +169,7 @@ pub enum Because {
 
 /// Everything that must be known before an effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
     /// 1 for the first attempt. Each attempt has an intent of its own.
@@ -179,6 +191,7 @@ pub struct Intent {
 
 /// How a step came to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum How {
     /// The provider did it.
@@ -199,6 +212,7 @@ impl How {
 
 /// What is known of the effect of something that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mutated {
     /// Nothing was changed.
@@ -211,6 +225,7 @@ pub enum Mutated {
 
 /// A failure, as told or as concluded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     /// Stable code: ours, or the provider's (in capitals).
@@ -223,6 +238,7 @@ pub struct Failure {
 
 /// A gate was answered for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GateRecord {
     /// The gate.
@@ -235,6 +251,7 @@ pub struct GateRecord {
 
 /// Answer of a gate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GateState {
     /// It holds.

@@ -1,35 +1,14 @@
-//! `codegen`: files that are derived from others, committed, and checked for drift.
-//!
-//! - `docs/errors/README.md`: every error code and the cases that show it
-//! - `crates/rectify-cli/src/pages.rs`: the pages that `rectify explain` prints
+//! The codes: each has a page and a case.
 
-use crate::run::{self, Outcome, read, root};
+use super::{Generated, files};
+use crate::run::{read, root};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Path, PathBuf},
 };
 
-/// `codegen`: writes all generated files.
-pub fn write() -> Outcome {
-    generate()?.iter().try_for_each(|(path, text)| run::write(path, text))
-}
-
-/// `codegen --check`: says which files would change.
-pub fn check() -> Outcome {
-    let stale: Vec<String> = generate()?
-        .into_iter()
-        .filter(|(path, text)| fs::read_to_string(path).ok().as_ref() != Some(text))
-        .map(|(path, _)| path.display().to_string())
-        .collect();
-    if stale.is_empty() {
-        println!("generated files: up to date");
-        return Ok(());
-    }
-    Err(format!("stale, run `cargo xtask codegen`: {}", stale.join(", ")))
-}
-
-fn generate() -> Result<Vec<(PathBuf, String)>, String> {
+/// Both files, unless codes, pages and cases contradict each other.
+pub(super) fn generate() -> Generated {
     let pages = pages()?;
     let declared = declared()?;
     let cases = cases()?;
@@ -170,23 +149,4 @@ fn embedded(pages: &BTreeMap<String, String>) -> String {
 
 fn rust_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     files(directory, "rs")
-}
-
-/// All files with an ending below a directory, sorted.
-fn files(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, String> {
-    let mut found = Vec::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(here) = open.pop() {
-        let Ok(entries) = fs::read_dir(&here) else { continue };
-        for entry in entries {
-            let path = entry.map_err(|e| format!("{}: {e}", here.display()))?.path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|e| e == ending) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }

@@ -1,0 +1,32 @@
+//! JSON Schemas of the documents in this crate, see [`rectify_base::schema`].
+
+use crate::{
+    Graph, Observation, Plan,
+    journal::{Entry, RunOutcome, RunRecord},
+};
+use alloc::{vec, vec::Vec};
+use rectify_base::schema::{Named, Null, assemble, document};
+use schemars::json_schema;
+
+/// All of them.
+#[must_use]
+pub fn schemas() -> Vec<Named> {
+    vec![
+        ("graph", document::<Graph>("Rectify graph", Null::Refused)),
+        ("observation", document::<Observation>("Rectify observation", Null::Refused)),
+        ("plan", document::<Plan>("Rectify plan", Null::Refused)),
+        (
+            "journal",
+            assemble("Rectify journal", Null::Refused, |generator| {
+                json_schema!({
+                    "description": "One value of the journal: the beginning of a run, a record of it, or how it ended.",
+                    "anyOf": [
+                        generator.subschema_for::<RunRecord>(),
+                        generator.subschema_for::<Entry>(),
+                        generator.subschema_for::<RunOutcome>(),
+                    ]
+                })
+            }),
+        ),
+    ]
+}
