@@ -80,3 +80,51 @@ fn a_missing_doubled_or_moved_attestation_is_refused() {
     }
     scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
 }
+
+#[test]
+fn a_receipt_proves_a_run_only_by_its_executor() {
+    let scratch = sealed();
+    let verify = |more: &[&str]| {
+        let mut words = vec!["-C", "project", "verify", "a.plan.json"];
+        words.extend(more);
+        scratch.ok(&words).stdout
+    };
+    assert!(!verify(&[]).contains("receipt"));
+    scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
+    let said = verify(&[]);
+    assert!(said.contains(": succeeded, 1 change applied, at "), "{said}");
+    let own = "state/executor_ed25519.pub";
+    assert!(verify(&["--executor", own]).contains("1 change applied"));
+    let said = verify(&["--executor", "keys-reviewer.pub"]);
+    assert!(said.contains("proves nothing") && said.contains("[trust-key-unknown]"), "{said}");
+    assert!(verify(&["--executor", "keys-reviewer.pub", "--executor", own]).contains("1 change applied"));
+
+    let directory = scratch.path("a.plan.d/receipts");
+    let file = fs::read_dir(&directory).unwrap().next().unwrap().unwrap().path();
+    let good = fs::read(&file).unwrap();
+    for at in (0..good.len()).step_by(good.len() / 12 + 1) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&file, &bad).unwrap();
+        assert!(verify(&[]).contains("proves nothing"), "byte {at}");
+    }
+    fs::write(&file, &good).unwrap();
+
+    // Beside another plan it is about something else.
+    let other = sealed();
+    fs::create_dir(other.path("a.plan.d/receipts")).unwrap();
+    fs::copy(&file, other.path("a.plan.d/receipts/stolen.dsse.json")).unwrap();
+    let key = scratch.path(own).display().to_string();
+    // Equal bytes are an equal plan, so the other one must differ.
+    other.write(
+        "project/remediations/one.yaml",
+        &remediation("one", "  a:\n    file.content: {path: /etc/a, content: \"2\\n\"}\n"),
+    );
+    other.ok(&["-C", "project", "plan", "--out", "b.plan.json"]);
+    fs::create_dir(other.path("b.plan.d/receipts")).unwrap();
+    fs::copy(&file, other.path("b.plan.d/receipts/stolen.dsse.json")).unwrap();
+    let said = other.run(&["-C", "project", "verify", "b.plan.json", "--executor", &key]).stdout;
+    assert!(said.contains("stolen.dsse.json proves nothing"), "{said}");
+    let said = other.run(&["-C", "project", "verify", "b.plan.json"]).stdout;
+    assert!(said.contains("[receipt-executor]"), "{said}");
+}

@@ -33,4 +33,4 @@ pub use refusal::Refusal;
 pub use signer::{SignError, Signer, attest, countersign};
 pub use statement::{Kind, Predicate};
 pub use trust::{Ceilings, KeyRecord, Principal, Revocation, Thresholds, TrustData, TrustFile, TrustProblem};
-pub use verify::{Signed, SignedBy, verify};
+pub use verify::{Signed, SignedBy, verify, verify_by};

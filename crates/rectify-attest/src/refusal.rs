@@ -22,7 +22,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(code: Code, place: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A reason with its place.
+    #[must_use]
+    pub fn new(code: Code, place: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), place: place.into() }
     }
 }

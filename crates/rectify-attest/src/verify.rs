@@ -4,6 +4,7 @@ use crate::{
     codes,
     envelope::Envelope,
     principal::{PrincipalKind, PrincipalName},
+    public_key::PublicKey,
     refusal::Refusal,
     statement::{self, Predicate},
     trust::TrustFile,
@@ -48,6 +49,33 @@ pub fn verify<T: Predicate>(
 ) -> Result<Signed<T>, Refusal> {
     let (envelope, signers) = verify_signatures(place, bytes, trust)?;
     typed(place, bytes, &envelope, signers, plan)
+}
+
+/// Verifies an envelope file that one known key alone must have signed, such as a receipt by its
+/// executor's.
+///
+/// # Errors
+/// The first [`Refusal`]; one that `place` names.
+pub fn verify_by<T: Predicate>(
+    place: &str,
+    bytes: &[u8],
+    plan: FileDigests,
+    key: &PublicKey,
+) -> Result<T, Refusal> {
+    let envelope = Envelope::read(bytes).map_err(|e| Refusal::new(e.code(), place, e.to_string()))?;
+    let message = envelope.signed_bytes();
+    for signature in envelope.signatures() {
+        let shown: String = signature.keyid.chars().take(60).collect();
+        if signature.keyid != key.fingerprint() {
+            let message = format!("signed with the key {shown}, which is not the expected one");
+            return Err(Refusal::new(codes::TRUST_KEY_UNKNOWN, place, message));
+        }
+        if !key.verifies(&message, &signature.signature) {
+            let message = format!("the signature with the key {shown} does not verify");
+            return Err(Refusal::new(codes::ENVELOPE_SIGNATURE, place, message));
+        }
+    }
+    statement::decode(plan, envelope.payload()).map_err(|e| Refusal::new(e.code(), place, e.to_string()))
 }
 
 pub(crate) fn typed<T: Predicate>(

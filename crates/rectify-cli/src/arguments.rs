@@ -128,6 +128,9 @@ pub enum Command {
         /// With --reproduce: compile this project too, and compare the graph
         #[arg(long, value_name = "DIR", requires = "reproduce")]
         source: Option<PathBuf>,
+        /// Public keys of the executors whose receipts count [default: this machine's]
+        #[arg(long, value_name = "FILE")]
+        executor: Vec<PathBuf>,
         /// How the answer is written
         #[arg(long, value_enum, default_value_t = DataFormat::Text)]
         format: DataFormat,

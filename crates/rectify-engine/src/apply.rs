@@ -5,6 +5,8 @@ mod driver;
 mod receipt;
 mod sessions;
 
+pub use receipt::EXECUTOR_KEY;
+
 use crate::{
     Engine, EngineError, Event, artifact::Artifact, error::FileVerb, gate, identity, project::Project,
     seal::project_bundle,

@@ -9,7 +9,7 @@ use rectify_model::{Graph, Observation, Plan};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs,
-    io::Write,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -58,22 +58,21 @@ impl Artifact {
     /// # Errors
     /// When one cannot be read or is too large.
     pub fn attestations(&self) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
-        let directory = self.directory();
-        let mut found = Vec::new();
-        if !directory.is_dir() {
-            return Ok(found);
-        }
-        let error = |e| EngineError::file(FileVerb::Read, &directory, e);
-        for entry in fs::read_dir(&directory).map_err(error)? {
-            let entry = entry.map_err(error)?;
-            if entry.file_type().map_err(error)?.is_dir() {
-                continue;
-            }
-            let name = entry.file_name().to_string_lossy().into_owned();
-            found.push((name, read_bounded(&entry.path(), limits::ENVELOPE_MAX_BYTES)?));
-        }
-        found.sort();
-        Ok(found)
+        files_in(&self.directory())
+    }
+
+    /// Where receipts lie, apart from what vouches for the plan.
+    #[must_use]
+    pub fn receipts_directory(&self) -> PathBuf {
+        self.directory().join("receipts")
+    }
+
+    /// The receipts, by file name.
+    ///
+    /// # Errors
+    /// When one cannot be read or is too large.
+    pub fn receipts(&self) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
+        files_in(&self.receipts_directory())
     }
 
     /// The attestations as admission takes them.
@@ -167,7 +166,7 @@ pub fn document<T: Serialize>(value: &T) -> Result<Vec<u8>, EngineError> {
     canonical::file_bytes(value).map_err(|source| EngineError::Document { path: PathBuf::new(), source })
 }
 
-/// Replaces a file: temporary file beside it, sync, rename.
+/// Replaces a file: temporary file beside it, sync, rename, sync of the directory.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -176,18 +175,25 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(parent).map_err(error)?;
     file.write_all(bytes).map_err(error)?;
-    file.as_file().sync_all().map_err(error)?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     file.as_file().set_permissions(mode).map_err(error)?;
+    file.as_file().sync_all().map_err(error)?;
     file.persist(path).map_err(|e| error(e.error))?;
-    Ok(())
+    sync_directory_of(path)
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     let error = |e| EngineError::file(FileVerb::Write, path, e);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(error)?;
     file.write_all(bytes).map_err(error)?;
-    file.sync_all().map_err(error)
+    file.sync_all().map_err(error)?;
+    sync_directory_of(path)
+}
+
+fn sync_directory_of(path: &Path) -> Result<(), EngineError> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = fs::File::open(parent).and_then(|directory| directory.sync_all());
+    synced.map_err(|e| EngineError::file(FileVerb::Write, path, e))
 }
 
 fn check_name(path: &Path) -> Result<(), EngineError> {
@@ -203,13 +209,40 @@ fn directory_of(path: &Path) -> PathBuf {
     PathBuf::from(format!("{}.plan.d", text.strip_suffix(ENDING).unwrap_or(&text)))
 }
 
+/// Every file directly in a directory, by name; nothing where there is no directory.
+fn files_in(directory: &Path) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
+    let mut found = Vec::new();
+    if !directory.is_dir() {
+        return Ok(found);
+    }
+    let error = |e| EngineError::file(FileVerb::Read, directory, e);
+    for entry in fs::read_dir(directory).map_err(error)? {
+        let entry = entry.map_err(error)?;
+        if entry.file_type().map_err(error)?.is_dir() {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        found.push((name, read_bounded(&entry.path(), limits::ENVELOPE_MAX_BYTES)?));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Reads a regular file; one byte more than the limit is enough to refuse it, whatever its size is
+/// said to be.
 fn read_bounded(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, EngineError> {
     let error = |e| EngineError::file(FileVerb::Read, path, e);
-    let size = fs::metadata(path).map_err(error)?.len();
-    if size > limit_bytes as u64 {
+    // Looked at before it is opened: opening a FIFO would wait for its writer.
+    if !fs::metadata(path).map_err(error)?.is_file() {
+        return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(error)?;
+    file.take(limit_bytes as u64 + 1).read_to_end(&mut bytes).map_err(error)?;
+    if bytes.len() > limit_bytes {
         return Err(EngineError::TooLarge { path: path.to_owned(), limit_bytes });
     }
-    fs::read(path).map_err(error)
+    Ok(bytes)
 }
 
 fn read_document<T: DeserializeOwned>(path: &Path) -> Result<(T, FileDigests), EngineError> {

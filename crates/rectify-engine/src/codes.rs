@@ -43,6 +43,8 @@ rectify_base::codes! {
     TRUST_FILE_MISSING = "trust-file-missing";
     /// A key did not sign.
     SIGNING_FAILED = "signing-failed";
+    /// A receipt is there, and no executor's key to verify it with.
+    RECEIPT_EXECUTOR = "receipt-executor";
     /// No provider at hand has a type, or its manifest is another one.
     TYPE_UNAVAILABLE = "type-unavailable";
 }

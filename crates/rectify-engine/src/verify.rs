@@ -1,8 +1,11 @@
 //! `verify`: offline, what a plan is, who vouches for it, and whether it may be applied.
 
-use crate::{Engine, EngineError, artifact::Artifact, gate, plan::derive, validate};
-use rectify_attest::{Description, TrustFile};
+use crate::{
+    Engine, EngineError, apply::EXECUTOR_KEY, artifact::Artifact, codes, gate, plan::derive, validate,
+};
+use rectify_attest::{Description, PublicKey, Receipt, Refusal, TrustFile};
 use rectify_model::{Decision, Plan};
+use serde::Serialize;
 use std::path::Path;
 
 /// What `verify` found.
@@ -61,6 +64,59 @@ pub async fn verify(engine: &Engine, project: &Path, plan: &Path) -> Result<Veri
     let decision = decide_now(engine, project, &artifact).await;
     let description = describe(engine, &artifact, &trust, decision.as_ref().ok())?;
     Ok(Verified { description, decision })
+}
+
+/// A receipt beside a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReceiptFile {
+    /// Its file name.
+    pub file: String,
+    /// What it says, if it is about this plan and a known executor signed it; else why not.
+    #[serde(flatten)]
+    pub receipt: ReceiptState,
+}
+
+/// Whether a receipt can be relied on.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptState {
+    /// It verifies.
+    Verified(Receipt),
+    /// It does not, or by no key that is known here.
+    Refused(Refusal),
+}
+
+/// Verifies the receipts beside a plan with the executors' public keys; without any, with that of
+/// this machine.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn receipts(
+    engine: &Engine,
+    artifact: &Artifact,
+    executors: &[PublicKey],
+) -> Result<Vec<ReceiptFile>, EngineError> {
+    let own = engine.places.state.join(EXECUTOR_KEY).with_extension("pub");
+    let keys = match executors {
+        [] if own.exists() => vec![rectify_keys::read_public_key(&own)?],
+        keys => keys.to_vec(),
+    };
+    let mut seen = Vec::new();
+    for (file, bytes) in artifact.receipts()? {
+        let unknown = Refusal::new(codes::RECEIPT_EXECUTOR, file.as_str(), "no executor's key is known here");
+        let mut state = ReceiptState::Refused(unknown);
+        for key in &keys {
+            match rectify_attest::verify_by::<Receipt>(&file, &bytes, artifact.digests, key) {
+                Ok(receipt) => {
+                    state = ReceiptState::Verified(receipt);
+                    break;
+                }
+                Err(refusal) => state = ReceiptState::Refused(refusal),
+            }
+        }
+        seen.push(ReceiptFile { file, receipt: state });
+    }
+    Ok(seen)
 }
 
 async fn decide_now(engine: &Engine, project: &Path, artifact: &Artifact) -> Result<Decision, EngineError> {

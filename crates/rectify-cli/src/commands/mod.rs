@@ -41,8 +41,9 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Approve { plan, key, reason, expires_in } => {
                 signing::approve(&engine, &plan, &key, reason, expires_in)
             }
-            Command::Verify { plan, reproduce, source, format } => {
-                signing::verify(&engine, &at, &plan, reproduce, source.as_deref(), format).await
+            Command::Verify { plan, reproduce, source, executor, format } => {
+                let source = source.as_deref();
+                signing::verify(&engine, &at, &plan, reproduce, source, &executor, format).await
             }
             Command::Apply { plan } => run::apply(&engine, &at, &plan).await,
             Command::History { run: None, limit } => run::history(&engine, limit).await,

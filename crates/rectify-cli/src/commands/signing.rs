@@ -14,10 +14,15 @@ use rectify_engine::{
     artifact::Artifact,
     gate,
     seal::{self as sealing, ApproveRequest, SealRequest},
-    verify as verifying,
+    verify::{self as verifying, ReceiptFile, ReceiptState},
 };
 use rectify_keys::LocalSigner;
-use std::{collections::BTreeSet, fs, io::IsTerminal, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
 
 /// `seal`.
 pub async fn seal(
@@ -65,10 +70,11 @@ pub async fn verify(
     plan: &Path,
     reproduce: bool,
     source: Option<&Path>,
+    executors: &[PathBuf],
     format: DataFormat,
 ) -> Result<u8, Failure> {
+    let artifact = Artifact::read(plan)?;
     if reproduce {
-        let artifact = Artifact::read(plan)?;
         let document = artifact.plan()?;
         verifying::reproduce(&artifact, &document)?;
         println!("reproduced: graph and observations give exactly this plan");
@@ -82,11 +88,50 @@ pub async fn verify(
     if let Err(error) = &verified.decision {
         anstream::eprintln!("policy: cannot decide, which counts as denied: {error} [{}]", error.code());
     }
+    let executors = executors.iter().map(|path| rectify_keys::read_public_key(path));
+    let executors: Vec<_> = executors.collect::<Result<_, _>>().map_err(rectify_engine::EngineError::from)?;
+    let receipts = verifying::receipts(engine, &artifact, &executors)?;
     match format {
-        DataFormat::Json => out(&json(&verified.description))?,
-        DataFormat::Text => out(describe(&verified.description).as_bytes())?,
+        DataFormat::Json => out(&json(&Answer { description: &verified.description, receipts: &receipts }))?,
+        DataFormat::Text => {
+            out(describe(&verified.description).as_bytes())?;
+            out(describe_receipts(&receipts).as_bytes())?;
+        }
     }
     Ok(if verified.description.may_be_applied { exit::DONE } else { exit::DENIED })
+}
+
+/// What `verify` answers as data.
+#[derive(serde::Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    description: &'a Description,
+    receipts: &'a [ReceiptFile],
+}
+
+fn describe_receipts(receipts: &[ReceiptFile]) -> String {
+    let mut text = String::new();
+    for ReceiptFile { file, receipt } in receipts {
+        match receipt {
+            ReceiptState::Verified(receipt) => {
+                let short: String = receipt.run.as_str().chars().take(16).collect();
+                let changed = receipt.targets.values().map(|t| t.changed).sum();
+                text.push_str(&format!(
+                    "receipt of run {short}: {}, {} applied, at {}\n",
+                    receipt.result.as_str(),
+                    count(changed, "change"),
+                    moment(receipt.ended_at)
+                ));
+            }
+            ReceiptState::Refused(refusal) => {
+                text.push_str(&format!(
+                    "receipt {file} proves nothing: {} [{}]\n",
+                    refusal.message, refusal.code
+                ));
+            }
+        }
+    }
+    text
 }
 
 fn describe(description: &Description) -> String {

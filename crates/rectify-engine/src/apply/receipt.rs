@@ -88,7 +88,7 @@ pub fn sign(engine: &Engine, artifact: &Artifact, receipt: &Receipt) -> Result<V
 /// # Errors
 /// When it cannot be written.
 pub fn write(artifact: &Artifact, run: &RunId, bytes: &[u8]) -> Result<PathBuf, EngineError> {
-    let directory = artifact.directory().join("receipts");
+    let directory = artifact.receipts_directory();
     fs::create_dir_all(&directory).map_err(|e| EngineError::file(FileVerb::Write, &directory, e))?;
     let short: String = run.as_str().chars().take(16).collect();
     let path = directory.join(format!("{short}.dsse.json"));
