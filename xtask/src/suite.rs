@@ -19,6 +19,8 @@ pub fn test(install: bool) -> Outcome {
                 "--locked",
                 "--workspace",
                 "--all-targets",
+                "--features",
+                "xtask/schemas",
                 "--quiet",
                 "--",
                 "-D",

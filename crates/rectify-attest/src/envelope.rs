@@ -65,19 +65,32 @@ pub struct Envelope {
     signatures: Vec<EnvelopeSignature>,
 }
 
+/// A DSSE v1 envelope: an in-toto statement about a plan, and who signed it.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Wire {
+pub(crate) struct Wire {
+    /// The statement's bytes, in standard padded base64.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base64_text::PATTERN)))]
     payload: String,
+    /// What the payload is.
     #[serde(rename = "payloadType")]
+    #[cfg_attr(feature = "schema", schemars(extend("const" = PAYLOAD_TYPE)))]
     payload_type: String,
+    /// The signatures, sorted by key id, one per key.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = ENVELOPE_SIGNATURES_MAX)))]
     signatures: Vec<WireSignature>,
 }
 
+/// One signature.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct WireSignature {
+    /// OpenSSH's fingerprint of the key; only a hint.
     keyid: String,
+    /// Raw Ed25519 signature over the pre-authentication encoding, in standard padded base64.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[A-Za-z0-9+/]{86}==$")))]
     sig: String,
 }
 

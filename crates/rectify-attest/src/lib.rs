@@ -16,6 +16,8 @@ pub mod predicate;
 pub mod principal;
 pub mod public_key;
 pub mod refusal;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod signer;
 pub mod statement;
 pub mod trust;

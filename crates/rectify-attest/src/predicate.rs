@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 /// Permission to run one plan once, in a window of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
     /// Within what generations are counted: the plan's project, or `<project>/<anything>`.
@@ -56,6 +57,7 @@ impl Seal {
 
 /// What an approver says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Consent.
@@ -66,6 +68,7 @@ pub enum Verdict {
 
 /// A person's consent to one permission for one plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     /// The seal's permission.
@@ -91,6 +94,7 @@ impl Predicate for Approval {
 
 /// What policy said when the plan was sealed: advice to readers, the executor asks again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRecord {
     /// When it was evaluated.
@@ -105,6 +109,7 @@ impl Predicate for DecisionRecord {
 
 /// Proof of what one run did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// The run.
@@ -130,6 +135,7 @@ impl Predicate for Receipt {
 
 /// What happened on one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TargetResult {
     /// How it ended there.

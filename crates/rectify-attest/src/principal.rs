@@ -18,6 +18,11 @@ pub struct PrincipalNameError {
 /// Name of a person or machine that holds keys, such as `alice@example.org`. One spelling only, so
 /// that nobody is two principals by capital letters or spaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^[a-z0-9]([a-z0-9._@+-]{0,126}[a-z0-9])?$"))
+)]
 pub struct PrincipalName(String);
 
 impl PrincipalName {

@@ -97,29 +97,47 @@ impl StatementError {
     }
 }
 
+/// An in-toto Statement v1 about one plan.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Statement<T> {
+pub(crate) struct Statement<T> {
+    /// The statement type.
     #[serde(rename = "_type")]
+    #[cfg_attr(feature = "schema", schemars(extend("const" = STATEMENT_TYPE)))]
     statement_type: String,
+    /// What is said of the plan.
     predicate: T,
+    /// Tells the kinds of predicates apart.
     #[serde(rename = "predicateType")]
     predicate_type: String,
+    /// The plan.
+    #[cfg_attr(feature = "schema", schemars(length(equal = 1)))]
     subject: Vec<Subject>,
 }
 
+/// The plan that a statement is about.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Subject {
+    /// Digests of the plan file.
     digest: SubjectDigest,
+    /// Always the same word.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = SUBJECT_NAME)))]
     name: String,
 }
 
 /// in-toto writes digests as bare hexadecimal digits by algorithm.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct SubjectDigest {
+    /// BLAKE3 of the bytes.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[0-9a-f]{64}$")))]
     blake3: String,
+    /// SHA-256 of the bytes.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[0-9a-f]{64}$")))]
     sha256: String,
 }
 

@@ -33,6 +33,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// What [`is_name`] accepts, as a regular expression for the schemas.
+#[cfg(feature = "schema")]
 macro_rules! name_pattern {
     () => {
         "[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"

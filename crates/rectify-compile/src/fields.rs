@@ -35,6 +35,21 @@ impl Known {
     }
 }
 
+#[cfg(feature = "schema")]
+impl Known {
+    /// The mapping as a schema. `member` says what each of the known fields holds.
+    pub fn schema(&self, required: &[&str], member: impl Fn(&str) -> serde_json::Value) -> serde_json::Value {
+        let members: serde_json::Map<_, _> =
+            self.fields.iter().map(|field| ((*field).to_owned(), member(field))).collect();
+        serde_json::json!({
+            "type": "object",
+            "properties": members,
+            "required": required,
+            "additionalProperties": false,
+        })
+    }
+}
+
 /// The members of a mapping, if it is one.
 pub(crate) fn entries<'t, 's>(
     node: &'t Node<'s>,

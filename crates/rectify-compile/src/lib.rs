@@ -13,6 +13,8 @@ mod assemble;
 pub mod codes;
 mod compile;
 mod document;
+#[cfg(feature = "schema")]
+pub mod editor;
 mod expression;
 mod fields;
 mod graph;

@@ -9,9 +9,11 @@ pub const FORMAT: &str = "rectify.source-map/v1";
 
 /// Maps the address of each step and gate to its place in the sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SourceMap {
-    /// [`FORMAT`].
+    /// Name and version of the format: [`FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = FORMAT)))]
     pub format: String,
     /// The places, by address.
     pub places: BTreeMap<Address, Place>,
@@ -31,8 +33,17 @@ impl SourceMap {
     }
 }
 
+/// Its schema, see [`rectify_base::schema`].
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn schema() -> rectify_base::schema::Named {
+    use rectify_base::schema::{Null, document};
+    ("source-map", document::<SourceMap>("Rectify source map", Null::Refused))
+}
+
 /// A range of bytes in a source file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// Path relative to the project.

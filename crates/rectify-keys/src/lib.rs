@@ -9,6 +9,8 @@ pub mod error;
 pub mod generate;
 pub mod load;
 pub mod public;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod signer;
 pub mod trust;
 

@@ -17,6 +17,8 @@ mod outcome;
 mod planner;
 pub mod render;
 mod report;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod step;
 mod walk;
 mod waves;

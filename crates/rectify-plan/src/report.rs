@@ -11,9 +11,11 @@ pub const FORMAT: &str = "rectify.report/v1";
 
 /// Why the plan is as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// [`FORMAT`].
+    /// Name and version of the format: [`FORMAT`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = FORMAT)))]
     pub format: String,
     /// Reasons, in the graph's order of targets and nodes; several of one node stand together.
     /// Those of gates come after the nodes.
@@ -24,6 +26,7 @@ pub struct Report {
 
 /// One reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Where.
@@ -36,6 +39,7 @@ pub struct Entry {
 
 /// Why something is in the plan as it is, or is not in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reason {
     /// No-op: the state is as desired, or the action has nothing to do.
@@ -125,6 +129,7 @@ pub enum Reason {
 
 /// What lowered a prediction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Cause {
     /// The type never predicts better, or an action's result is not known.
@@ -148,6 +153,7 @@ pub enum Cause {
 
 /// One wave, and why it is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WaveEntry {
     /// The targets.
@@ -158,6 +164,7 @@ pub struct WaveEntry {
 
 /// Why targets are in a wave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WaveReason {
     /// There is only one target.

@@ -6,6 +6,8 @@ pub mod error;
 pub mod frame;
 pub mod manifest;
 pub mod message;
+#[cfg(feature = "schema")]
+pub mod schema;
 
 pub use error::{ErrorCode, ItemError, Mutated};
 pub use frame::{Frame, FrameError};

@@ -1,11 +1,23 @@
 //! Prints the JSON Schema of every format as one object by name. `cargo xtask codegen` runs it and
 //! writes `schemas/<name>.schema.json`.
 
-use rectify_base::schema::Named;
+use rectify_sdk::Provider as _;
 use serde_json::{Map, Value};
 
 fn main() {
-    let all: [Vec<Named>; 1] = [rectify_model::schema::schemas()];
+    let manifests = [
+        rectify_provider_command::provider().manifest(),
+        rectify_provider_file::provider().manifest(),
+        rectify_provider_probe::provider().manifest(),
+    ];
+    let all = [
+        rectify_model::schema::schemas(),
+        rectify_protocol::schema::schemas(),
+        rectify_attest::schema::schemas(),
+        rectify_keys::schema::schemas(),
+        rectify_plan::schema::schemas(),
+        rectify_compile::editor::schemas(&manifests),
+    ];
     let object: Map<String, Value> =
         all.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect();
     println!("{}", Value::Object(object));

@@ -18,7 +18,7 @@ type Generated = Result<Vec<(PathBuf, String)>, String>;
 
 /// `codegen`: writes all generated files. One group that cannot be generated leaves the others be.
 pub fn write() -> Outcome {
-    each(|path, text| run::write(path, text))
+    each(run::write)
 }
 
 /// `codegen --check`: says which files would change.

@@ -169,3 +169,32 @@ pub(crate) fn value(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<Value> {
         }
     }
 }
+
+/// What [`read`] takes, for editors.
+#[cfg(feature = "schema")]
+pub(crate) fn schema() -> serde_json::Value {
+    use crate::editor::{described, labels, mapping, name, spelt, text};
+    use serde_json::json;
+
+    let target = TARGET.schema(&["environment"], |field| match field {
+        "environment" => described(text(), "Such as `prod`."),
+        "labels" => labels(),
+        "variables" => {
+            described(json!({"type": "object"}), "Values that expressions see as `target.variables`.")
+        }
+        "connection" => described(json!({"const": "local", "default": "local"}), "How it is reached."),
+        _ => described(
+            spelt("^/?(?!\\.{1,2}(/|$))[^/]+(/(?!\\.{1,2}(/|$))[^/]+)*$"),
+            "Directory that stands for `/`, relative to the project or absolute; left out, the machine itself.",
+        ),
+    });
+    let metadata = METADATA.schema(&[], |field| match field {
+        "name" => described(text(), "Name of the inventory."),
+        _ => labels(),
+    });
+    INVENTORY.schema(&["apiVersion", "kind", "targets"], |field| match field {
+        "metadata" => described(metadata.clone(), "What the inventory is called."),
+        "targets" => described(mapping(&name::<TargetName>(), target.clone()), "The targets, by name."),
+        header => super::header_schema(header, Kind::Inventory),
+    })
+}

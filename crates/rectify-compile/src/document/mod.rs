@@ -129,3 +129,13 @@ pub(crate) fn header(root: &Node<'_>, expected: Kind, cx: &mut Cx<'_, '_>) -> bo
 }
 
 const METADATA: Known = Known::new("`metadata`", &["name", "labels"]);
+
+/// The first two fields of each document.
+#[cfg(feature = "schema")]
+fn header_schema(field: &str, kind: Kind) -> serde_json::Value {
+    let (value, description) = match field {
+        "apiVersion" => (API_VERSION, "Version of the language."),
+        _ => (kind.name(), "What the file holds."),
+    };
+    crate::editor::described(serde_json::json!({"const": value}), description)
+}

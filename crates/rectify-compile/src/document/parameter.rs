@@ -198,3 +198,47 @@ fn typed(node: &Node<'_>, kind: Type, cx: &mut Cx<'_, '_>) -> Option<Value> {
         }
     }
 }
+
+/// What [`read`] takes, for editors.
+#[cfg(feature = "schema")]
+pub(crate) fn schema() -> Value {
+    use crate::editor::{described, mapping, text};
+    use serde_json::json;
+
+    let integer = json!({"type": "integer"});
+    let parameter = |kind: Type, word: &str, value: Value| {
+        let known = |field: &str| match field {
+            "minimum" | "maximum" => kind == Type::Integer,
+            "pattern" => kind == Type::String,
+            "enum" => matches!(kind, Type::String | Type::Integer),
+            _ => true,
+        };
+        let mut schema = PARAMETER.schema(&["type", "default"], |field| match field {
+            "type" => described(json!({"const": word}), "Type of the value."),
+            "default" => described(value.clone(), "The value."),
+            "minimum" => described(integer.clone(), "Least value."),
+            "maximum" => described(integer.clone(), "Greatest value."),
+            "enum" => described(json!({"type": "array", "items": value}), "The only values."),
+            "pattern" => described(text(), "Regular expression that the value matches."),
+            _ => described(text(), "For readers."),
+        });
+        if let Some(members) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            members.retain(|field, _| known(field));
+        }
+        schema
+    };
+    let choices: Vec<Value> = TYPES
+        .iter()
+        .map(|(word, kind)| {
+            let value = match kind {
+                Type::String => text(),
+                Type::Integer => integer.clone(),
+                Type::Boolean => json!({"type": "boolean"}),
+                Type::List => json!({"type": "array", "items": text()}),
+            };
+            parameter(*kind, word, value)
+        })
+        .collect();
+    let key = json!({"pattern": "^[A-Za-z][A-Za-z0-9_]{0,62}$"});
+    described(mapping(&key, json!({"oneOf": choices})), "Values that expressions see as `params`, by name.")
+}

@@ -75,3 +75,37 @@ fn bundle(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<String> {
 fn is_below_project(path: &str) -> bool {
     !path.is_empty() && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
+
+/// What [`read`] takes, for editors.
+#[cfg(feature = "schema")]
+pub(crate) fn schema() -> serde_json::Value {
+    use crate::editor::{described, labels, name, spelt};
+    use serde_json::json;
+
+    let metadata = METADATA.schema(&["name"], |field| match field {
+        "name" => described(name::<rectify_base::ProjectName>(), "Name of the project."),
+        _ => labels(),
+    });
+    let limits = LIMITS.schema(&[], |field| {
+        let (description, default, max) = match field {
+            "parallel_steps" => (
+                "Most steps in flight at once on one target.",
+                DEFAULT_LIMITS.parallel_steps,
+                PARALLEL_STEPS_MAX,
+            ),
+            _ => ("Most changes that one plan may hold.", DEFAULT_LIMITS.changes_max, CHANGES_MAX),
+        };
+        let bounds = json!({"type": "integer", "minimum": 1, "maximum": max, "default": default});
+        described(bounds, description)
+    });
+    let bundle = spelt("^(?!\\.{1,2}(/|$))[^/]+(/(?!\\.{1,2}(/|$))[^/]+)*$");
+    PROJECT.schema(&["apiVersion", "kind", "metadata"], |field| match field {
+        "metadata" => described(metadata.clone(), "What the project is called."),
+        "limits" => described(limits.clone(), "Bounds of a run."),
+        "policies" => described(
+            json!({"type": "array", "items": bundle, "minItems": 1, "default": [STANDARD]}),
+            "Policy bundles: `standard`, or directories relative to the project.",
+        ),
+        header => super::header_schema(header, Kind::Project),
+    })
+}

@@ -229,3 +229,58 @@ fn within(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<u32> {
 fn count(digits: &str) -> Option<u32> {
     crate::scalar::integer(digits).and_then(|n| u32::try_from(n).ok())
 }
+
+/// What [`read`] takes, for editors, with the properties of these types.
+#[cfg(feature = "schema")]
+pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
+    use crate::editor::{call, described, labels, mapping, name, properties, spelt, text, with};
+    use serde_json::json;
+
+    let metadata = METADATA.schema(&["name"], |field| match field {
+        "name" => described(name::<RemediationName>(), "Name of the remediation, unique in its project."),
+        _ => labels(),
+    });
+    let because = BECAUSE.schema(&[], |field| match field {
+        "id" => described(text(), "A reference, such as a CVE number or a ticket."),
+        _ => described(text(), "One sentence."),
+    });
+    let targets = TARGETS.schema(&["select"], |_| {
+        let select = json!({"type": ["string", "boolean"], "minLength": 1});
+        described(select, "Expression over `target`, such as `target.labels.role == \"web\"`.")
+    });
+    let step = STEP.schema(&[], |field| {
+        let description = match field {
+            "after" => "Steps that come before this one.",
+            _ => "Steps that come before this one; it acts only if one of them changes something.",
+        };
+        described(json!({"type": "array", "items": text()}), description)
+    });
+    let gate = GATE.schema(&[], |_| {
+        described(spelt("^(0|[1-9][0-9]*)[sm]$"), "How long it is retried, such as `30s`; at most an hour.")
+    });
+    let step = call(step, types, |kind| kind != "probe");
+    let gate = call(gate, types, |kind| kind == "probe");
+    let root =
+        REMEDIATION.schema(&["apiVersion", "kind", "metadata", "targets", "steps"], |field| match field {
+            "metadata" => described(metadata.clone(), "What the remediation is called."),
+            "because" => described(because.clone(), "Why it exists."),
+            "parameters" => parameter::schema(),
+            "targets" => described(targets.clone(), "Where it applies."),
+            "steps" => {
+                let steps = mapping(&name::<StepName>(), step.clone());
+                described(
+                    with(steps, "minProperties", 1.into()),
+                    "What is done, by name. Order in the file means nothing.",
+                )
+            }
+            "verify" => {
+                described(json!({"type": "array", "items": gate}), "Probes that must hold after the steps.")
+            }
+            "undo" => described(
+                json!({"enum": ["auto", "manual"], "default": "manual"}),
+                "What happens to finished steps when a later step or a gate fails.",
+            ),
+            header => super::header_schema(header, Kind::Remediation),
+        });
+    with(root, "$defs", Value::Object(properties(types)))
+}

@@ -2,7 +2,7 @@
 
 mod read;
 mod times;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 pub use read::{parse_trust, read_trust};

@@ -1,0 +1,175 @@
+//! JSON Schemas of the YAML documents, for editors. They are built from the tables that the readers
+//! in [`crate::document`] use; a test of the workspace holds both together over all cases.
+//!
+//! An editor reads YAML with its own idea of what a plain scalar is, and knows nothing of
+//! expressions. So where the compiler takes a text as written, any scalar is allowed, and a property
+//! may always be a text with an expression in it. What needs more than one document, or a value, is
+//! the compiler's to say.
+
+use crate::document::{inventory, project, remediation};
+use rectify_base::schema::{Named, Null, assemble};
+use rectify_protocol::{Manifest, TypeDescriptor};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+/// What the compiler reads as an expression.
+const TEMPLATE: &str = "\\$\\{\\{";
+/// A text without an expression.
+const LITERAL: &str = "^(?![\\s\\S]*\\$\\{\\{)";
+/// A key that names a type.
+pub(crate) const TYPE_NAME: &str = "^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$";
+
+/// The schemas of all kinds of documents, and of the source map. The types of these manifests are described; others are
+/// allowed, and their properties not looked at.
+#[must_use]
+pub fn schemas(manifests: &[Manifest]) -> Vec<Named> {
+    let types: Vec<&TypeDescriptor> = manifests.iter().flat_map(|m| &m.types).collect();
+    vec![
+        named("project", "Rectify project", project::schema()),
+        named("inventory", "Rectify inventory", inventory::schema()),
+        named("remediation", "Rectify remediation", remediation::schema(&types)),
+        crate::source_map::schema(),
+    ]
+}
+
+fn named(name: &'static str, title: &str, root: Value) -> Named {
+    (name, assemble(title, Null::Allowed, |_| Schema::try_from(root).unwrap_or_default()))
+}
+
+/// Adds what a value means.
+pub(crate) fn described(schema: Value, description: &str) -> Value {
+    with(schema, "description", description.into())
+}
+
+/// Adds a keyword.
+pub(crate) fn with(mut schema: Value, keyword: &str, value: Value) -> Value {
+    if let Value::Object(members) = &mut schema {
+        members.insert(keyword.into(), value);
+    }
+    schema
+}
+
+/// A text that is taken as written.
+pub(crate) fn text() -> Value {
+    json!({"type": SCALARS, "pattern": LITERAL})
+}
+
+/// A text with a spelling; the pattern is anchored.
+pub(crate) fn spelt(pattern: &str) -> Value {
+    json!({"type": SCALARS, "pattern": pattern})
+}
+
+/// The spelling of a name.
+pub(crate) fn name<T: JsonSchema>() -> Value {
+    let schema = T::json_schema(&mut SchemaGenerator::default());
+    spelt(schema.get("pattern").and_then(Value::as_str).unwrap_or(LITERAL))
+}
+
+/// A mapping from names of a spelling to values.
+pub(crate) fn mapping(key: &Value, value: Value) -> Value {
+    json!({"type": "object", "propertyNames": {"pattern": key.get("pattern")}, "additionalProperties": value})
+}
+
+/// A mapping of names to texts.
+pub(crate) fn labels() -> Value {
+    described(json!({"type": "object", "additionalProperties": text()}), "For selection and policy.")
+}
+
+/// What YAML readers make of a plain scalar that we take as text.
+const SCALARS: [&str; 3] = ["string", "number", "boolean"];
+
+/// A step or gate: its own fields, and one type with its properties. `fits` says which of the known
+/// types can stand here.
+pub(crate) fn call(fields: Value, types: &[&TypeDescriptor], fits: impl Fn(&str) -> bool) -> Value {
+    let mut schema = fields;
+    let mut own: Vec<String> = Vec::new();
+    if let Some(members) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        own.extend(members.keys().cloned());
+        for ty in types {
+            let properties = if fits(&ty.kind) {
+                described(json!({"$ref": format!("#/$defs/{}", ty.name)}), &ty.summary)
+            } else {
+                Value::Bool(false)
+            };
+            members.insert(ty.name.to_string(), properties);
+        }
+    }
+    let schema = with(schema, "patternProperties", json!({TYPE_NAME: {"type": ["object", "string"]}}));
+    // There is a key beside its own fields: the type.
+    with(schema, "not", json!({"propertyNames": {"enum": own}}))
+}
+
+/// The properties of each type, by name, as an editor sees them.
+pub(crate) fn properties(types: &[&TypeDescriptor]) -> Map<String, Value> {
+    types
+        .iter()
+        .map(|ty| {
+            let mut schema = loosened(&ty.schema, ty.name.as_str());
+            if let Value::Object(members) = &mut schema {
+                members.remove("$schema");
+            }
+            (ty.name.to_string(), described(schema, &ty.summary))
+        })
+        .collect()
+}
+
+/// The schema of a property: what its type says, or an expression.
+fn or_expression(schema: &Value, ty: &str) -> Value {
+    let mut schema = loosened(schema, ty);
+    let mut outer = Map::new();
+    if let Value::Object(members) = &mut schema {
+        for annotation in ["description", "default", "title"] {
+            outer.extend(members.remove_entry(annotation));
+        }
+    }
+    outer.insert("anyOf".into(), json!([schema, {"type": "string", "pattern": TEMPLATE}]));
+    Value::Object(outer)
+}
+
+/// A provider's schema over what an editor's YAML reader makes of the source.
+fn loosened(schema: &Value, ty: &str) -> Value {
+    let Value::Object(members) = schema else { return schema.clone() };
+    let each = |value: &Value, f: &dyn Fn(&Value) -> Value| match value {
+        Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), f(v))).collect(),
+        Value::Array(list) => list.iter().map(f).collect(),
+        other => other.clone(),
+    };
+    let mut out = Map::new();
+    for (keyword, value) in members {
+        let value = match keyword.as_str() {
+            "type" => types(value),
+            "properties" | "patternProperties" | "prefixItems" => each(value, &|v| or_expression(v, ty)),
+            "items" | "additionalProperties" => match value {
+                Value::Object(_) => or_expression(value, ty),
+                other => other.clone(),
+            },
+            "$defs" | "allOf" | "anyOf" | "oneOf" => each(value, &|v| loosened(v, ty)),
+            "not" | "if" | "then" | "else" => loosened(value, ty),
+            "$ref" => match value.as_str().and_then(|r| r.strip_prefix('#')) {
+                Some(place) => format!("#/$defs/{ty}{place}").into(),
+                None => value.clone(),
+            },
+            _ => value.clone(),
+        };
+        out.insert(keyword.clone(), value);
+    }
+    Value::Object(out)
+}
+
+/// Where a text may stand, any scalar may.
+fn types(value: &Value) -> Value {
+    let mut names: Vec<&str> = match value {
+        Value::String(one) => vec![one],
+        other => other.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
+    };
+    if names.contains(&"string") {
+        names.retain(|name| *name != "integer");
+        names.extend(SCALARS);
+        names.sort_unstable();
+        names.dedup();
+    }
+    match names.as_slice() {
+        [one] => (*one).into(),
+        several => several.into(),
+    }
+}
