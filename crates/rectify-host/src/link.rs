@@ -35,7 +35,6 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     epoch: Instant,
     heard_us: AtomicU64,
-    answered_us: AtomicU64,
     pub(crate) greeted: AtomicBool,
     /// The provider closed its output.
     pub(crate) hung_up: AtomicBool,
@@ -57,11 +56,47 @@ struct State {
     closing: bool,
     outgoing: Option<mpsc::UnboundedSender<Vec<u8>>>,
     operations: BTreeMap<u64, String>,
+    /// When a request was answered last; questions for a sign of life do not count.
+    answered: Instant,
 }
 
 struct Pending {
     method: &'static str,
     reply: oneshot::Sender<Reply>,
+    /// When there was progress: it was sent, or the provider told of some.
+    progress: Instant,
+    /// Longest time for it alone.
+    longest: Duration,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Without any progress.
+    pub(crate) budget: Duration,
+    /// In all, whatever progress there is.
+    pub(crate) longest: Duration,
+}
+
+impl Patience {
+    /// Progress does not extend it.
+    pub(crate) const fn fixed(budget: Duration) -> Self {
+        Self { budget, longest: budget }
+    }
+
+    /// Progress extends it, up to a maximum.
+    pub(crate) fn up_to(budget: Duration, longest: Duration) -> Self {
+        Self { budget: budget.min(longest), longest }
+    }
+}
+
+/// A request that was opened.
+pub(crate) struct Ticket {
+    pub(crate) id: u64,
+    receiver: oneshot::Receiver<Reply>,
+    budget: Duration,
+    /// The end of patience, whatever happens.
+    last: Instant,
 }
 
 /// One line from a provider. The parts are not parsed further here.
@@ -96,7 +131,6 @@ impl Shared {
             name,
             epoch,
             heard_us: AtomicU64::new(0),
-            answered_us: AtomicU64::new(0),
             greeted: AtomicBool::new(false),
             hung_up: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -106,6 +140,7 @@ impl Shared {
                 closing: false,
                 outgoing: Some(outgoing),
                 operations: BTreeMap::new(),
+                answered: epoch,
             }),
             stop: Notify::new(),
             gone: watch::Sender::new(false),
@@ -130,10 +165,6 @@ impl Shared {
     /// When there was a sign of life, in microseconds since the start.
     pub(crate) fn heard_us(&self) -> u64 {
         self.heard_us.load(Ordering::Relaxed)
-    }
-
-    fn answered(&self) -> Instant {
-        self.epoch + Duration::from_micros(self.answered_us.load(Ordering::Relaxed))
     }
 
     // Standard error and the log.
@@ -231,17 +262,21 @@ impl Shared {
         lock(&self.state).outgoing = None;
     }
 
-    /// Opens a request; `None` if the session has a fault.
-    pub(crate) fn open(&self, method: &'static str) -> Option<(u64, oneshot::Receiver<Reply>)> {
+    /// Opens a request, to be sent at once; `None` if the session has a fault.
+    pub(crate) fn open(&self, method: &'static str, patience: Patience) -> Option<Ticket> {
         let mut state = lock(&self.state);
         if state.fault.is_some() || *self.gone.borrow() {
             return None;
         }
         let id = state.next;
         state.next += 1;
+        let now = Instant::now();
+        // A provider may do one after the other, so each one before it may take its time.
+        let before: Duration = state.pending.values().map(|p| p.longest).sum();
         let (reply, receiver) = oneshot::channel();
-        state.pending.insert(id, Pending { method, reply });
-        Some((id, receiver))
+        let longest = patience.longest;
+        state.pending.insert(id, Pending { method, reply, progress: now, longest });
+        Some(Ticket { id, receiver, budget: patience.budget, last: now + before + longest })
     }
 
     /// Forgets a request that was not sent after all.
@@ -270,32 +305,38 @@ impl Shared {
         lock(&self.state).operations.iter().find(|(_, op)| *op == op_id).map(|(id, _)| *id)
     }
 
-    /// Waits for the answer to a request. The time counts from when it was sent, or from the last
-    /// answer to another request, since a provider may answer one after the other.
+    /// Waits for the answer to a request. The time counts from its last progress, or from the last
+    /// answer to another request, since a provider may answer one after the other; but not beyond
+    /// the longest time for it and for those that were sent before it. That the provider answers
+    /// questions for a sign of life says nothing of the request.
     pub(crate) async fn reply(
         &self,
         method: &'static str,
-        mut receiver: oneshot::Receiver<Reply>,
-        budget: Duration,
+        mut ticket: Ticket,
     ) -> Result<Box<RawValue>, HostError> {
-        let sent = Instant::now();
         loop {
-            let deadline = sent.max(self.answered()) + budget;
+            let deadline = self.deadline(&ticket);
             tokio::select! {
                 biased;
-                reply = &mut receiver => return match reply {
+                reply = &mut ticket.receiver => return match reply {
                     Ok(Ok(result)) => Ok(result),
                     Ok(Err(refusal)) => Err(self.error(method, Fault::Refused(refusal))),
                     Err(_) => Err(self.fault().await),
                 },
                 () = sleep_until(deadline) => {
-                    if sent.max(self.answered()) + budget <= Instant::now() {
-                        self.fail(Some(method), Fault::Deadline { ms: budget.as_millis() });
+                    if self.deadline(&ticket) <= Instant::now() {
+                        self.fail(Some(method), Fault::Deadline { ms: ticket.budget.as_millis() });
                         return Err(self.fault().await);
                     }
                 }
             }
         }
+    }
+
+    fn deadline(&self, ticket: &Ticket) -> Instant {
+        let state = lock(&self.state);
+        let progress = state.pending.get(&ticket.id).map_or(state.answered, |p| p.progress);
+        (progress.max(state.answered) + ticket.budget).min(ticket.last)
     }
 
     /// Takes one line from the provider.
@@ -321,10 +362,12 @@ impl Shared {
     }
 
     fn answer(&self, id: u64, reply: Reply) -> Result<(), Fault> {
-        self.answered_us.store(self.now_us(), Ordering::Relaxed);
         let mut state = lock(&self.state);
         match state.pending.remove(&id) {
             Some(pending) => {
+                if pending.method != method::PING {
+                    state.answered = Instant::now();
+                }
                 drop(state);
                 // Whoever asked may have lost interest.
                 let _ = pending.reply.send(reply);
@@ -341,7 +384,12 @@ impl Shared {
         let notice = match name {
             method::PROGRESS => {
                 let Progress { id, message } = serde_json::from_str(body).map_err(shape)?;
-                let op_id = lock(&self.state).operations.get(&id).cloned();
+                let mut state = lock(&self.state);
+                if let Some(pending) = state.pending.get_mut(&id) {
+                    pending.progress = Instant::now();
+                }
+                let op_id = state.operations.get(&id).cloned();
+                drop(state);
                 Notice::Progress { op_id, message }
             }
             method::LOG => {

@@ -1,6 +1,10 @@
 //! Watching over one process: signs of life, the end, and what must not be left behind.
 
-use crate::{error::Fault, link::Shared, spec::Timings};
+use crate::{
+    error::Fault,
+    link::{Patience, Shared},
+    spec::Timings,
+};
 use rectify_protocol::{Frame, message::method};
 use rustix::process::Signal;
 use std::{
@@ -94,9 +98,9 @@ impl Pings {
             return interval;
         }
         // Nobody waits for this answer: any line is a sign of life.
-        if let Some((id, _)) = shared.open(method::PING)
+        if let Some(ticket) = shared.open(method::PING, Patience::fixed(Duration::ZERO))
             && let Ok(line) =
-                Frame::request(id, method::PING, &serde_json::json!({})).and_then(|f| f.to_line())
+                Frame::request(ticket.id, method::PING, &serde_json::json!({})).and_then(|f| f.to_line())
         {
             self.missed += 1;
             self.asked_us = now;

@@ -6,7 +6,7 @@ use crate::{
     error::{Fault, HostError},
     handshake::Handshake,
     launch,
-    link::Shared,
+    link::{Patience, Shared},
     review::Review,
     spec::{SessionSpec, Timings},
     strict, tasks,
@@ -159,9 +159,12 @@ impl Session {
         let Some(descriptor) = self.manifest.descriptor(&op.type_name) else {
             return Err(self.unknown_type(method::APPLY, &op.type_name));
         };
-        let Some((id, receiver)) = self.shared.open(method::APPLY) else {
+        let deadline = Duration::from_millis(op.deadline_ms);
+        let patience = Patience::fixed(deadline + self.timings.apply_grace);
+        let Some(ticket) = self.shared.open(method::APPLY, patience) else {
             return Err(self.over(method::APPLY).await);
         };
+        let id = ticket.id;
         let line = match self.line(id, method::APPLY, &op) {
             Ok(line) => line,
             Err(error) => {
@@ -171,8 +174,7 @@ impl Session {
         };
         self.shared.begin_operation(id, &op.op_id);
         self.shared.send(line);
-        let deadline = Duration::from_millis(op.deadline_ms);
-        let answer = self.shared.reply(method::APPLY, receiver, deadline + self.timings.apply_grace);
+        let answer = self.shared.reply(method::APPLY, ticket);
         tokio::pin!(answer);
         let reply = tokio::select! {
             biased;
@@ -265,17 +267,17 @@ impl Session {
         params: &T,
         budget: Duration,
     ) -> Result<Box<RawValue>, HostError> {
-        let Some((id, receiver)) = self.shared.open(method) else {
+        let Some(ticket) = self.shared.open(method, Patience::fixed(budget)) else {
             return Err(self.over(method).await);
         };
-        match self.line(id, method, params) {
+        match self.line(ticket.id, method, params) {
             Ok(line) => self.shared.send(line),
             Err(error) => {
-                self.shared.withdraw(id);
+                self.shared.withdraw(ticket.id);
                 return Err(error);
             }
         }
-        self.shared.reply(method, receiver, budget).await
+        self.shared.reply(method, ticket).await
     }
 
     fn line<T: Serialize>(&self, id: u64, method: &'static str, params: &T) -> Result<Vec<u8>, HostError> {
@@ -310,25 +312,21 @@ impl Session {
         let mut first = 0;
         while first < items.len() || !window.is_empty() {
             while first < items.len() && window.len() < batch::WINDOW {
-                let Some((id, receiver)) = self.shared.open(method) else {
+                let (body, count) =
+                    batch::cut(items, first).map_err(|fault| self.shared.error(method, fault))?;
+                let asked = descriptors.get(first..first + count).unwrap_or_default();
+                let budget = asked.iter().map(|d| Duration::from_millis(d.read_timeout_ms)).sum();
+                let patience = Patience::up_to(budget, self.timings.batch_max);
+                let Some(ticket) = self.shared.open(method, patience) else {
                     return Err(self.over(method).await);
                 };
-                match batch::request(id, method, items, first) {
-                    Ok((line, count)) => {
-                        self.shared.send(line);
-                        window.push_back((first, count, receiver));
-                        first += count;
-                    }
-                    Err(fault) => {
-                        self.shared.withdraw(id);
-                        return Err(self.shared.error(method, fault));
-                    }
-                }
+                self.shared.send(batch::line(ticket.id, method, &body));
+                window.push_back((asked, ticket));
+                first += count;
             }
-            let Some((start, count, receiver)) = window.pop_front() else { break };
-            let asked = descriptors.get(start..start + count).unwrap_or_default();
-            let budget: Duration = asked.iter().map(|d| Duration::from_millis(d.read_timeout_ms)).sum();
-            let body = self.shared.reply(method, receiver, budget.min(self.timings.batch_max)).await?;
+            let Some((asked, ticket)) = window.pop_front() else { break };
+            let count = asked.len();
+            let body = self.shared.reply(method, ticket).await?;
             let results: BatchResult<T> = match decode(&body) {
                 Ok(results) => results,
                 Err(fault) => return Err(self.fatal(method, fault).await),

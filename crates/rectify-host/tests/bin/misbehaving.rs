@@ -207,6 +207,19 @@ impl Provider {
             }
             // Still answers questions for a sign of life.
             "never-answers" => return,
+            // It reports progress for ever; each report is no answer.
+            "never-answers-but-progress" => loop {
+                let progress = json!({"id": id, "message": "still at it"});
+                self.send(&Frame::notification(method::PROGRESS, &progress).unwrap());
+                sleep(Duration::from_millis(50));
+            },
+            "slow-but-progress" => {
+                for _ in 0..40 {
+                    let progress = json!({"id": id, "message": "getting there"});
+                    self.send(&Frame::notification(method::PROGRESS, &progress).unwrap());
+                    sleep(Duration::from_millis(50));
+                }
+            }
             "frozen" => forever(),
             "ignores-term" => {
                 let _ = forbid_term();

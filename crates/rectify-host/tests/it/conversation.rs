@@ -184,6 +184,15 @@ async fn batches_that_wait_for_each_other_do_not_run_into_a_deadline() {
 }
 
 #[tokio::test]
+async fn progress_extends_the_time_of_a_batch() {
+    let dirs = Dirs::new();
+    // Two seconds for one item, which has one and a half.
+    let session = Session::start(spec(&dirs, Mode::Plan, "slow-but-progress")).await.unwrap();
+    assert_eq!(session.plan(numbered(1, 1)).await.unwrap().len(), 1);
+    session.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_error_shows_what_the_provider_said_last() {
     let (_dirs, session) = start(Mode::Plan, "dies-mid-answer", false).await;
     let error = session.plan(numbered(1, 1)).await.unwrap_err();
