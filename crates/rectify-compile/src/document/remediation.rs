@@ -233,7 +233,7 @@ fn count(digits: &str) -> Option<u32> {
 /// What [`read`] takes, for editors, with the properties of these types.
 #[cfg(feature = "schema")]
 pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
-    use crate::editor::{call, described, labels, mapping, name, properties, spelt, text, with};
+    use crate::editor::{LITERAL, call, described, labels, mapping, name, properties, text, with};
     use serde_json::json;
 
     let metadata = METADATA.schema(&["name"], |field| match field {
@@ -245,7 +245,7 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
         _ => described(text(), "One sentence."),
     });
     let targets = TARGETS.schema(&["select"], |_| {
-        let select = json!({"type": ["string", "boolean"], "minLength": 1});
+        let select = json!({"type": ["string", "boolean"], "minLength": 1, "pattern": LITERAL});
         described(select, "Expression over `target`, such as `target.labels.role == \"web\"`.")
     });
     let step = STEP.schema(&[], |field| {
@@ -256,7 +256,11 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
         described(json!({"type": "array", "items": text()}), description)
     });
     let gate = GATE.schema(&[], |_| {
-        described(spelt("^(0|[1-9][0-9]*)[sm]$"), "How long it is retried, such as `30s`; at most an hour.")
+        let pattern = "^(0|[1-9][0-9]*)[sm]$";
+        described(
+            json!({"type": "string", "pattern": pattern}),
+            "How long it is retried, such as `30s`; at most an hour.",
+        )
     });
     let step = call(step, types, |kind| kind != "probe");
     let gate = call(gate, types, |kind| kind == "probe");
