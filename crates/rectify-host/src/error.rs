@@ -19,6 +19,16 @@ pub struct HostError {
     pub stderr: String,
 }
 
+/// What a [`HostError`] says of the effect of what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing was done: the request was not sent, or it only looks, or the provider refused it as a
+    /// whole ([`Fault::Refused`]) before it began.
+    Nothing,
+    /// It may have been done, in whole or in part ([`Fault::UnknownOutcome`]).
+    Unknown,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -241,6 +251,12 @@ impl HostError {
     #[must_use]
     pub const fn code(&self) -> Code {
         self.fault.code()
+    }
+
+    /// What is known of the effect. Only an operation whose answer was lost may have had one.
+    #[must_use]
+    pub const fn effect(&self) -> Effect {
+        if self.is_unknown_outcome() { Effect::Unknown } else { Effect::Nothing }
     }
 
     /// Whether an operation was under way whose effect is not known.

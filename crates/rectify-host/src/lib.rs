@@ -26,7 +26,7 @@ mod strict;
 mod tasks;
 
 pub use confine::{Confinement, Protection, confine_main};
-pub use error::{Fault, HostError};
+pub use error::{Effect, Fault, HostError};
 pub use executable::Executable;
 pub use launch::Launcher;
 pub use session::{Ended, Session};

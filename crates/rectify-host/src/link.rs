@@ -309,18 +309,15 @@ impl Shared {
     /// answer to another request, since a provider may answer one after the other; but not beyond
     /// the longest time for it and for those that were sent before it. That the provider answers
     /// questions for a sign of life says nothing of the request.
-    pub(crate) async fn reply(
-        &self,
-        method: &'static str,
-        mut ticket: Ticket,
-    ) -> Result<Box<RawValue>, HostError> {
+    ///
+    /// The outer error is the session's: the answer is lost. The inner one is the answer.
+    pub(crate) async fn reply(&self, method: &'static str, mut ticket: Ticket) -> Result<Reply, HostError> {
         loop {
             let deadline = self.deadline(&ticket);
             tokio::select! {
                 biased;
                 reply = &mut ticket.receiver => return match reply {
-                    Ok(Ok(result)) => Ok(result),
-                    Ok(Err(refusal)) => Err(self.error(method, Fault::Refused(refusal))),
+                    Ok(reply) => Ok(reply),
                     Err(_) => Err(self.fault().await),
                 },
                 () = sleep_until(deadline) => {

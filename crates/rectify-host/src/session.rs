@@ -6,7 +6,7 @@ use crate::{
     error::{Fault, HostError},
     handshake::Handshake,
     launch,
-    link::{Patience, Shared},
+    link::{Patience, Shared, Ticket},
     review::Review,
     spec::{SessionSpec, Timings},
     strict, tasks,
@@ -14,6 +14,7 @@ use crate::{
 use rectify_base::{TypeName, limits::FRAME_MAX_BYTES};
 use rectify_protocol::{
     Frame, ItemError, Manifest, Mutated,
+    error::rpc,
     message::{
         Applied, Apply, BatchResult, Cancel, Configure, DesiredItem, ItemResult, Mode, OpStatus,
         OpStatusQuery, PlanAnswer, PlanItem, ReadAnswer, ReadItem, method,
@@ -149,9 +150,15 @@ impl Session {
     /// provider is given up.
     ///
     /// # Errors
-    /// [`Fault::UnknownOutcome`] wherever the answer was lost after the request may have been
-    /// sent: whether the change was made is not known then. Any other [`HostError`] means that
-    /// nothing was done. The inner error is the provider's own; its `mutated` says what is known.
+    /// Three kinds, told apart by [`HostError::effect`]:
+    /// - [`Effect::Unknown`](crate::Effect::Unknown), always a [`Fault::UnknownOutcome`]: the answer
+    ///   was lost after the request may have been sent, or says nothing of the effect. The cause in
+    ///   it may be a refusal too, with a number that does not promise that nothing was done.
+    /// - [`Effect::Nothing`](crate::Effect::Nothing) with [`Fault::Refused`]: the provider refused
+    ///   the request as a whole and promises that nothing was done; the session goes on.
+    /// - [`Effect::Nothing`](crate::Effect::Nothing) with anything else: it was not sent.
+    ///
+    /// The inner error is the provider's own; its `mutated` says what is known.
     pub async fn apply(&self, op: Apply) -> Result<Result<Applied, ItemError>, HostError> {
         if self.mode != Mode::Apply {
             return Err(self.forbidden(method::APPLY));
@@ -191,14 +198,17 @@ impl Session {
             ..cause
         };
         let result = match reply {
-            Ok(body) => decode::<ItemResult<Applied>>(&body).and_then(|result| {
+            Ok(Ok(body)) => decode::<ItemResult<Applied>>(&body).and_then(|result| {
                 if let ItemResult::Ok(applied) = &result {
                     applied.review(descriptor)?;
                 }
                 Ok(result.into_result())
             }),
-            // A refusal of the request as a whole: nothing was done.
-            Err(error) if matches!(*error.fault, Fault::Refused(_)) => return Err(error),
+            Ok(Err(refusal)) => {
+                let nothing = rpc::nothing_was_done(refusal.code);
+                let error = self.shared.error(method::APPLY, Fault::Refused(refusal));
+                return Err(if nothing { error } else { unknown(error) });
+            }
             Err(error) => return Err(unknown(error)),
         };
         match result {
@@ -277,7 +287,13 @@ impl Session {
                 return Err(error);
             }
         }
-        self.shared.reply(method, ticket).await
+        self.answer(method, ticket).await
+    }
+
+    /// Waits for the answer to a request that only looks.
+    async fn answer(&self, method: &'static str, ticket: Ticket) -> Result<Box<RawValue>, HostError> {
+        let reply = self.shared.reply(method, ticket).await?;
+        reply.map_err(|refusal| self.shared.error(method, Fault::Refused(refusal)))
     }
 
     fn line<T: Serialize>(&self, id: u64, method: &'static str, params: &T) -> Result<Vec<u8>, HostError> {
@@ -326,7 +342,7 @@ impl Session {
             }
             let Some((asked, ticket)) = window.pop_front() else { break };
             let count = asked.len();
-            let body = self.shared.reply(method, ticket).await?;
+            let body = self.answer(method, ticket).await?;
             let results: BatchResult<T> = match decode(&body) {
                 Ok(results) => results,
                 Err(fault) => return Err(self.fatal(method, fault).await),
@@ -419,7 +435,7 @@ fn configuration(spec: &SessionSpec) -> Result<Configure, Fault> {
         })
     });
     let plan_commands = if spec.mode == Mode::Plan { spec.plan_commands.clone() } else { Vec::new() };
-    Ok(Configure { root: root.transpose()?, plan_commands })
+    Ok(Configure { root: root.transpose()?, plan_commands, digest_key: None })
 }
 
 /// 128 random bits in hexadecimal.

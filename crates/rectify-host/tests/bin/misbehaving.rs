@@ -296,6 +296,8 @@ impl Provider {
             "frozen" => forever(),
             "cancellable" | "never-answers" => return,
             "refuses" => return self.refuse(Some(id), rpc::INVALID_PARAMS, "no"),
+            "fails" => return self.refuse(Some(id), rpc::INTERNAL, "something broke"),
+            "complains" => return self.refuse(None, rpc::INVALID_REQUEST, "what was that?"),
             "bad-digest" => return self.answer(id, &json!({"ok": {"status": "perhaps"}})),
             "two-answers" => self.answer(id, &json!({"ok": {"status": "already"}})),
             "leaves-children" => {
