@@ -1,6 +1,7 @@
 //! Canonical JSON: keys sorted by their UTF-8 bytes, no floats, integers within ±(2^53−1), no
-//! duplicate keys, depth at most 64. Files are indented by two spaces and end in one newline;
-//! values in memory are compact. So each value has exactly one byte form of each kind.
+//! duplicate keys, at most 64 lists and objects in each other. Files are indented by two spaces and
+//! end in one newline; values in memory are compact. So each value has exactly one byte form of each
+//! kind.
 //!
 //! Escapes are those of RFC 8785 section 3.2.2.2, which are also those of `serde_json`.
 
@@ -66,7 +67,8 @@ pub fn check(value: &Value) -> Result<(), CanonicalError> {
     fn walk(value: &Value, path: &mut Vec<String>) -> Result<(), CanonicalError> {
         let pointer =
             |path: &[String]| crate::Pointer::from_tokens(path.iter().map(String::as_str)).to_string();
-        if path.len() > JSON_DEPTH_MAX {
+        // Lists and objects count, also empty ones, as they do when bytes are read.
+        if path.len() >= JSON_DEPTH_MAX && (value.is_array() || value.is_object()) {
             return Err(CanonicalError::Depth);
         }
         match value {

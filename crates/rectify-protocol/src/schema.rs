@@ -12,7 +12,7 @@ use crate::{
         Pong, Progress, ReadAnswer, ReadItem, method,
     },
 };
-use rectify_base::schema::{Named, Form, assemble, document};
+use rectify_base::schema::{Form, Named, assemble, document};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
