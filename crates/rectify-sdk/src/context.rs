@@ -1,7 +1,7 @@
 //! What a provider is told about the session and the request that it works for.
 
 use crate::{blobs, ledger, output::Notifier, session::Settings};
-use rectify_base::{Digest, TypeName, fingerprint};
+use rectify_base::{Digest, DigestKey, TypeName, fingerprint};
 use rectify_protocol::{
     ErrorCode, ItemError, Manifest,
     message::{self, Applied, Apply, Directories, Mode, OpStatus, method},
@@ -55,6 +55,12 @@ impl Context {
     #[must_use]
     pub fn may_execute(&self, argv: &[String]) -> bool {
         self.mode() == Mode::Apply || self.plan_commands().iter().any(|allowed| allowed == argv)
+    }
+
+    /// Key for the digests of what others may not read; `None` where the engine gave none.
+    #[must_use]
+    pub fn digest_key(&self) -> Option<&DigestKey> {
+        self.settings.digest_key.as_ref()
     }
 
     /// Private directories of the session; a member is empty where the session has no such one.

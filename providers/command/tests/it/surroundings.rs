@@ -53,7 +53,7 @@ fn a_root_moves_what_is_looked_at_but_confines_nothing() {
     fs::create_dir_all(world.path("root/srv/app")).unwrap();
     fs::write(world.path("root/srv/here"), "").unwrap();
     let root = world.path("root");
-    let configure = Configure { root: Some(root.clone()), plan_commands: Vec::new() };
+    let configure = Configure { root: Some(root.clone()), ..Configure::default() };
     let mut session = world.configured(Mode::Apply, &configure);
     let state = session.read(&json!({"argv": ["x"], "creates": "/srv/here"}));
     assert_eq!(state["creates"]["exists"], true);
@@ -75,7 +75,7 @@ fn another_user_is_taken_on_with_all_groups() {
     fs::create_dir_all(world.path("root/etc")).unwrap();
     fs::write(world.path("root/etc/passwd"), "deploy:x:4321:4322::/:/bin/sh\n").unwrap();
     fs::write(world.path("root/etc/group"), "a:x:4330:deploy\nb:x:4331:x,deploy\nc:x:4332:x\n").unwrap();
-    let configure = Configure { root: Some(world.path("root")), plan_commands: Vec::new() };
+    let configure = Configure { root: Some(world.path("root")), ..Configure::default() };
     let mut session = world.configured(Mode::Apply, &configure);
     let error = session.run("a", &json!({"argv": ["id"], "user": "nobody"})).unwrap_err();
     assert_eq!((error.mutated, error.path.as_deref()), (Mutated::No, Some("/user")));
