@@ -72,6 +72,7 @@ pub(crate) fn check(
         .args(arguments.iter().map(|argument| fill(argument, candidate)))
         .env_clear()
         .envs(ENVIRONMENT)
+        .envs(cx.mark())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(writer)

@@ -98,6 +98,32 @@ fn owners_are_those_of_the_target() {
     assert_eq!((error.code, error.path.as_deref()), (ErrorCode::Failed, Some("/group")));
 }
 
+/// Whoever plans: a plan made by one user holds for another.
+#[test]
+fn what_is_new_belongs_to_the_owner_of_the_root_directory() {
+    use std::os::unix::fs::MetadataExt;
+    let mut world = World::new();
+    let mut names = ("me", "us");
+    if is_superuser() {
+        std::os::unix::fs::chown(world.at("/"), Some(7001), Some(7002)).unwrap();
+        names = ("web", "www");
+    }
+    for (name, desired) in [
+        ("file.content", json!({"path": "/a", "content": "x"})),
+        ("file.line", json!({"path": "/b", "line": "x", "create": true})),
+        ("file.block", json!({"path": "/c", "block": "x", "create": true})),
+        ("file.directory", json!({"path": "/d"})),
+        ("file.link", json!({"path": "/e", "target": "a"})),
+    ] {
+        let planned = world.converge(name, &desired).planned.unwrap();
+        assert_eq!((&planned["owner"], &planned["group"]), (&json!(names.0), &json!(names.1)), "{name}");
+        let path = world.at(desired["path"].as_str().unwrap());
+        let root = fs::metadata(world.at("/")).unwrap();
+        let made = fs::symlink_metadata(path).unwrap();
+        assert_eq!((made.uid(), made.gid()), (root.uid(), root.gid()));
+    }
+}
+
 #[test]
 fn a_line_is_added_replaced_removed() {
     let mut world = World::new();

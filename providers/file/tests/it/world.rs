@@ -107,7 +107,12 @@ impl World {
         desired: &Value,
         prior: Option<Predicted>,
     ) -> Result<Option<Planned>, ItemError> {
-        let item = PlanItem { type_name: type_name(name), desired: object(desired.clone()), prior, directories: None };
+        let item = PlanItem {
+            type_name: type_name(name),
+            desired: object(desired.clone()),
+            prior,
+            directories: None,
+        };
         match self.client.plan(item).map_err(|e| e.item().expect("an item error"))? {
             PlanAnswer::Unchanged { .. } => Ok(None),
             PlanAnswer::Changed { prior, planned, prediction, undo, undo_note, .. } => {
