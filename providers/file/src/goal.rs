@@ -139,12 +139,12 @@ impl Goals<'_> {
     ) -> Result<Access, ItemError> {
         // A name is brought into the one form that states use: two names may mean one id.
         let owner = match (&want.owner, found) {
-            (Some(name), _) => self.names.users.name(self.names.user(name)?),
+            (Some(name), _) => self.names.users.name(self.names.wanted_user(name)?),
             (None, Some(found)) => found.owner.clone(),
             (None, None) => self.names.users.name(self.owner.uid),
         };
         let group = match (&want.group, found) {
-            (Some(name), _) => self.names.groups.name(self.names.group(name)?),
+            (Some(name), _) => self.names.groups.name(self.names.wanted_group(name)?),
             (None, Some(found)) => found.group.clone(),
             (None, None) => self.names.groups.name(self.owner.gid),
         };

@@ -98,6 +98,26 @@ fn owners_are_those_of_the_target() {
     assert_eq!((error.code, error.path.as_deref()), (ErrorCode::Failed, Some("/group")));
 }
 
+#[test]
+fn a_user_whose_name_is_a_number_changes_nobodys_files() {
+    use std::os::unix::fs::MetadataExt;
+    let mut world = World::new();
+    if !is_superuser() {
+        return;
+    }
+    // One is called by the number of the other; and one name is there twice.
+    world.write("/etc/passwd", "33:x:7033:7033\nweb:x:34:34\nweb:x:35:35\n", 0o644);
+    for uid in [33, 35] {
+        world.write("/a", "x", 0o644);
+        std::os::unix::fs::chown(world.at("/a"), Some(uid), None).unwrap();
+        let planned = world.converge("file.content", &json!({"path": "/a", "content": "y"}));
+        assert_eq!(planned.planned.unwrap()["owner"], json!(uid.to_string()));
+        assert_eq!(fs::metadata(world.at("/a")).unwrap().uid(), uid);
+    }
+    let error = refused(&mut world, "file.content", &json!({"path": "/a", "content": "y", "owner": "33"}));
+    assert_eq!((error.code, error.path.as_deref()), (ErrorCode::Failed, Some("/owner")));
+}
+
 /// Whoever plans: a plan made by one user holds for another.
 #[test]
 fn what_is_new_belongs_to_the_owner_of_the_root_directory() {
