@@ -15,6 +15,7 @@ mod compile;
 mod document;
 #[cfg(feature = "schema")]
 pub mod editor;
+mod explain;
 mod expression;
 mod fields;
 mod graph;

@@ -9,3 +9,4 @@ mod hostile;
 mod laws;
 mod properties;
 mod types;
+mod words;
