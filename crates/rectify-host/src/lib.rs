@@ -13,6 +13,7 @@ pub mod error;
 pub mod executable;
 mod handshake;
 mod launch;
+mod leftovers;
 mod limiter;
 mod lines;
 mod link;

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Fault, HostError},
+    leftovers::Leftovers,
     limiter::{Limiter, Verdict},
     spec::{Notice, Observer},
     stderr::Tail,
@@ -14,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     process::Child,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     /// Something ended the session: a fault, or the end of its output.
     pub(crate) stop: Notify,
     gone: watch::Sender<bool>,
+    /// No patience is left for the process to end by itself.
+    hurry: watch::Sender<bool>,
     /// The process group, until its leader is collected.
     group: Mutex<Option<Pid>>,
     tail: Mutex<Tail>,
@@ -55,7 +58,10 @@ struct State {
     fault: Option<HostError>,
     closing: bool,
     outgoing: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Operations under way, by the request that carries them.
     operations: BTreeMap<u64, String>,
+    /// Operations that were answered.
+    ended: BTreeSet<String>,
     /// When a request was answered last; questions for a sign of life do not count.
     answered: Instant,
 }
@@ -140,10 +146,12 @@ impl Shared {
                 closing: false,
                 outgoing: Some(outgoing),
                 operations: BTreeMap::new(),
+                ended: BTreeSet::new(),
                 answered: epoch,
             }),
             stop: Notify::new(),
             gone: watch::Sender::new(false),
+            hurry: watch::Sender::new(false),
             group: Mutex::new(Some(group)),
             tail: Mutex::new(Tail::default()),
             limiter: Mutex::new(Limiter::new(epoch)),
@@ -215,7 +223,48 @@ impl Shared {
         let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
+    /// Whether the session has ended, or is about to.
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.state).fault.is_some() || self.is_gone()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        *self.gone.borrow()
+    }
+
     // The process.
+
+    /// Whatever is being ended is ended at once from now on.
+    pub(crate) fn hurry(&self) {
+        self.hurry.send_replace(true);
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        *self.hurry.borrow()
+    }
+
+    pub(crate) async fn hurried(&self) {
+        // The sender is in `self`, so waiting cannot fail.
+        let _ = self.hurry.subscribe().wait_for(|hurry| *hurry).await;
+    }
+
+    /// The operations of which nothing may be left running, and those that are over.
+    pub(crate) fn leftovers(&self) -> Leftovers {
+        let state = lock(&self.state);
+        let operations: BTreeSet<String> = state.operations.values().cloned().collect();
+        let spared = state.ended.difference(&operations).cloned().collect();
+        Leftovers::new(operations, spared)
+    }
+
+    /// What descends from the process now, unless it has been collected.
+    pub(crate) fn descendants(&self) -> Leftovers {
+        let mut leftovers = self.leftovers();
+        // Held, so that the number cannot go to another process meanwhile.
+        if let Some(provider) = *lock(&self.group) {
+            leftovers.note_descendants(provider);
+        }
+        leftovers
+    }
 
     /// Sends a signal to the whole group, unless its leader has been collected.
     pub(crate) fn signal(&self, signal: Signal) {
@@ -234,8 +283,9 @@ impl Shared {
         child.wait().map_or_else(|e| e.to_string(), |status| status.to_string())
     }
 
-    /// The process is gone: whoever waits for an answer gets the fault.
-    pub(crate) fn finish(&self, status: String) {
+    /// The process is gone: whoever waits for an answer gets the fault, and hears which processes
+    /// could not be ended.
+    pub(crate) fn finish(&self, status: String, left: Vec<u32>) {
         let mut state = lock(&self.state);
         if state.fault.is_none() {
             let fault = if state.closing { Fault::SessionOver } else { Fault::Exited(status) };
@@ -243,6 +293,9 @@ impl Shared {
             let mut error = self.error(place, fault);
             error.stderr = self.with_tail(|tail| tail.excerpt());
             state.fault = Some(error);
+        }
+        if let Some(error) = &mut state.fault {
+            *error.fault = std::mem::replace(&mut *error.fault, Fault::SessionOver).still_runs(left);
         }
         state.pending.clear();
         state.outgoing = None;
@@ -291,13 +344,11 @@ impl Shared {
         }
     }
 
-    /// Notes which operation a request carries.
+    /// Notes which operation a request carries, until it is answered.
     pub(crate) fn begin_operation(&self, id: u64, op_id: &str) {
-        lock(&self.state).operations.insert(id, op_id.to_owned());
-    }
-
-    pub(crate) fn end_operation(&self, id: u64) {
-        lock(&self.state).operations.remove(&id);
+        let mut state = lock(&self.state);
+        state.ended.remove(op_id);
+        state.operations.insert(id, op_id.to_owned());
     }
 
     /// The request that carries an operation now.
@@ -362,6 +413,9 @@ impl Shared {
         let mut state = lock(&self.state);
         match state.pending.remove(&id) {
             Some(pending) => {
+                if let Some(op_id) = state.operations.remove(&id) {
+                    state.ended.insert(op_id);
+                }
                 if pending.method != method::PING {
                     state.answered = Instant::now();
                 }

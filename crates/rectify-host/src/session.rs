@@ -6,14 +6,16 @@ use crate::{
     error::{Fault, HostError},
     handshake::Handshake,
     launch,
+    leftovers::Leftovers,
     link::{Patience, Shared, Ticket},
+    process,
     review::Review,
     spec::{SessionSpec, Timings},
     strict, tasks,
 };
 use rectify_base::{TypeName, limits::FRAME_MAX_BYTES};
 use rectify_protocol::{
-    Frame, ItemError, Manifest, Mutated,
+    ErrorCode, Frame, ItemError, Manifest, Mutated,
     error::rpc,
     message::{
         Applied, Apply, BatchResult, Cancel, Configure, DesiredItem, ItemResult, Mode, OpStatus,
@@ -23,10 +25,19 @@ use rectify_protocol::{
 use rustix::process::Signal;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{sleep, timeout};
 
-/// A provider process that has greeted and is configured. Dropping it kills its process group.
+/// A provider process that has greeted and is configured. Dropping it kills its process group, and
+/// what runs of operations that were not answered; [`Session::kill`] does so without blocking.
+///
+/// When an operation is reported as lost, nothing of it runs any more, but for what
+/// [`HostError::still_running`] names: a provider marks what it runs for an operation
+/// ([`OPERATION_VARIABLE`](rectify_protocol::OPERATION_VARIABLE)), and by that it is found.
 ///
 /// All methods take `&self`: requests of several callers share the pipe.
 #[derive(Debug)]
@@ -191,11 +202,16 @@ impl Session {
                 answer.await
             }
         };
-        self.shared.end_operation(id);
         let unknown = |cause: HostError| HostError {
             fault: Box::new(Fault::UnknownOutcome { op_id: op.op_id.clone(), cause: cause.fault }),
             place: method::APPLY.into(),
             ..cause
+        };
+        // An answer that does not say how it ended does not say that nothing of it runs either.
+        let ended = async |mut cause: HostError| {
+            let left = self.end_operation(&op.op_id).await;
+            *cause.fault = std::mem::replace(&mut *cause.fault, Fault::SessionOver).still_runs(left);
+            unknown(cause)
         };
         let result = match reply {
             Ok(Ok(body)) => decode::<ItemResult<Applied>>(&body).and_then(|result| {
@@ -207,15 +223,19 @@ impl Session {
             Ok(Err(refusal)) => {
                 let nothing = rpc::nothing_was_done(refusal.code);
                 let error = self.shared.error(method::APPLY, Fault::Refused(refusal));
-                return Err(if nothing { error } else { unknown(error) });
+                return Err(if nothing { error } else { ended(error).await });
             }
             Err(error) => return Err(unknown(error)),
         };
         match result {
+            Ok(Err(error)) if broken_off(&error) => {
+                self.end_operation(&op.op_id).await;
+                Ok(Err(error))
+            }
             Ok(result) => Ok(result),
             Err(fault) => {
                 self.shared.fail(Some(method::APPLY), fault);
-                Err(unknown(self.shared.fault().await))
+                Err(ended(self.shared.fault().await).await)
             }
         }
     }
@@ -260,6 +280,31 @@ impl Session {
             Fault::SessionOver => Ok(Ended { stderr: self.stderr() }),
             _ => Err(error),
         }
+    }
+
+    /// Ends the session at once, whatever is under way, and waits until no process of it is left:
+    /// the provider's process group, and the commands of operations that were not answered. Those
+    /// requests fail with [`Fault::Killed`]; an operation among them has an unknown outcome. May be
+    /// called while others use the session, and more than once.
+    pub async fn kill(&self) {
+        self.shared.hurry();
+        self.shared.fail(None, Fault::Killed);
+        self.shared.wait_gone().await;
+    }
+
+    /// Whether the session has ended or is being ended: any new request fails.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.shared.is_over()
+    }
+
+    /// Ends every process on this machine that carries the mark of an operation, politely first, and
+    /// returns those that could not be ended. For an operation of which nobody knows how it ended,
+    /// such as one that was under way when the engine itself died; never for one that succeeded,
+    /// which may have started something on purpose.
+    pub async fn end_operation(&self, op_id: &str) -> Vec<u32> {
+        let operations = [op_id.to_owned()].into_iter().filter(|id| !id.is_empty()).collect();
+        process::sweep(&self.shared, Leftovers::new(operations, BTreeSet::new()), self.timings.kill).await
     }
 
     /// The end of what the provider wrote to standard error so far, at most 64 KiB.
@@ -382,10 +427,9 @@ impl Session {
     /// The session had ended before the request: nothing was sent.
     async fn over(&self, method: &'static str) -> HostError {
         let first = self.shared.fault().await;
-        if matches!(*first.fault, Fault::SessionOver) {
-            self.shared.error(method, Fault::SessionOver)
-        } else {
-            first
+        match *first.fault {
+            Fault::SessionOver | Fault::Killed => self.shared.error(method, *first.fault),
+            _ => first,
         }
     }
 
@@ -404,10 +448,24 @@ impl Session {
 }
 
 impl Drop for Session {
+    /// The supervising task does the same, but the runtime may end before it comes to that.
     fn drop(&mut self) {
+        self.shared.hurry();
         self.shared.fail(None, Fault::SessionOver);
-        self.shared.signal(Signal::KILL);
+        if !self.shared.is_gone() {
+            let mut leftovers = self.shared.descendants();
+            self.shared.signal(Signal::KILL);
+            if !leftovers.is_empty() {
+                leftovers.end(Duration::ZERO, || true);
+            }
+        }
     }
+}
+
+/// Whether an operation that failed was ended before its time, or nobody knows how it ended.
+fn broken_off(error: &ItemError) -> bool {
+    let ended = matches!(error.code, ErrorCode::Timeout | ErrorCode::Cancelled | ErrorCode::UnknownOutcome);
+    ended && error.mutated != Mutated::No
 }
 
 /// Reads an answer under the rules for what a provider sends.

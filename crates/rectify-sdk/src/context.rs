@@ -3,7 +3,7 @@
 use crate::{blobs, ledger, output::Notifier, session::Settings};
 use rectify_base::{Digest, DigestKey, TypeName, fingerprint};
 use rectify_protocol::{
-    ErrorCode, ItemError, Manifest,
+    ErrorCode, ItemError, Manifest, OPERATION_VARIABLE,
     message::{self, Applied, Apply, Directories, Mode, OpStatus, method},
 };
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) notifier: Notifier,
     pub(crate) request: u64,
+    pub(crate) operation: Option<String>,
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 
@@ -80,6 +81,20 @@ impl Context {
     #[must_use]
     pub fn request(&self) -> u64 {
         self.request
+    }
+
+    /// The id of the operation that this request carries out; `None` where it only looks.
+    #[must_use]
+    pub fn operation(&self) -> Option<&str> {
+        self.operation.as_deref()
+    }
+
+    /// Name and value of the environment variable that marks what runs for the operation. Every
+    /// command that a provider starts without [`Context::run`] needs it, or it may outlive a
+    /// provider that is killed.
+    #[must_use]
+    pub fn mark(&self) -> Option<(&'static str, &str)> {
+        self.operation().map(|op_id| (OPERATION_VARIABLE, op_id))
     }
 
     /// Whether the request was cancelled, or the engine is gone. Finish the atomic step at hand,

@@ -121,6 +121,13 @@ async fn run(case: &Case) -> Result<(), HostError> {
             session.shutdown().await?;
             session.plan(items).await.map(drop)
         }
+        "plan-killed" => {
+            let kill = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                session.kill().await;
+            };
+            tokio::join!(session.plan(items), kill).0.map(drop)
+        }
         "start" => Ok(()),
         other => panic!("unknown request {other}"),
     }
@@ -182,7 +189,7 @@ async fn every_case_has_its_code_and_place() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/cases/providers");
     let mut paths: Vec<PathBuf> = fs::read_dir(&directory).unwrap().map(|e| e.unwrap().path()).collect();
     paths.sort();
-    assert!(paths.len() >= 72, "only {} cases found", paths.len());
+    assert!(paths.len() >= 73, "only {} cases found", paths.len());
     let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
     for path in &paths {

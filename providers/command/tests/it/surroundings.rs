@@ -12,9 +12,13 @@ use std::{collections::BTreeSet, fs};
 fn the_environment_is_made_and_not_inherited() {
     let world = World::new();
     let mut session = world.session(Mode::Apply);
-    let output = session.output("a", &json!({"argv": ["env"], "environment": {"GREETING": "hi there"}}));
+    // Nobody can pass for another operation.
+    let environment = json!({"GREETING": "hi there", "RECTIFY_OPERATION": "another"});
+    let op = session.operation("a", &json!({"argv": ["env"], "environment": environment}));
+    let output = session.apply(&op).unwrap().output.unwrap().stdout;
     let variables: BTreeSet<&str> = output.lines().collect();
-    let expected = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "GREETING=hi there"];
+    let mark = format!("RECTIFY_OPERATION={}", op.op_id);
+    let expected = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "GREETING=hi there", &mark];
     assert_eq!(variables, BTreeSet::from(expected));
     assert_eq!(session.output("b", &json!({"argv": ["pwd"]})), "/\n");
 }
