@@ -2,7 +2,7 @@
 
 use crate::durable;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rectify_base::{Digest, limits::FILE_CONTENT_MAX_BYTES};
+use rectify_base::{ContentHasher, Digest, DigestKey, limits::FILE_CONTENT_MAX_BYTES};
 use rectify_protocol::{
     ErrorCode, ItemError,
     message::{BlobChunk, BlobGet, BlobPut, BlobReceived, Directories},
@@ -50,9 +50,29 @@ pub(crate) fn read(dir: PathBuf, digest: &Digest) -> Result<Vec<u8>, ItemError> 
         .map_err(failed("the blob cannot be read"))?
         .ok_or_else(|| missing(digest))?;
     if Digest::of_bytes(&bytes) != *digest {
-        return Err(ItemError::new(ErrorCode::Failed, format!("the blob {digest} is damaged")));
+        return Err(damaged(digest));
     }
     Ok(bytes)
+}
+
+fn damaged(digest: &Digest) -> ItemError {
+    ItemError::new(ErrorCode::Failed, format!("the blob {digest} is damaged"))
+}
+
+/// Whether a file has the content that the digest names.
+fn is_whole(file: &mut File, digest: &Digest, key: Option<&DigestKey>) -> io::Result<bool> {
+    let mut hasher = ContentHasher::new(key);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => hasher.update(buffer.get(..count).unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let (plain, keyed) = hasher.digests();
+    Ok(plain == *digest || keyed == Some(*digest))
 }
 
 fn missing(digest: &Digest) -> ItemError {
@@ -127,7 +147,9 @@ pub(crate) fn put(dir: &Path, request: &BlobPut) -> Result<BlobReceived, ItemErr
     Ok(BlobReceived { received: there, complete: true })
 }
 
-pub(crate) fn get(dir: &Path, request: &BlobGet) -> Result<BlobChunk, ItemError> {
+/// Gives out one chunk. With the first one the whole blob is checked, under the digest or the keyed
+/// digest that names it: a damaged one is not sent at all.
+pub(crate) fn get(dir: &Path, request: &BlobGet, key: Option<&DigestKey>) -> Result<BlobChunk, ItemError> {
     let error = failed("the blob cannot be read");
     let mut file = match File::open(dir.join(request.digest.hex())) {
         Ok(file) => file,
@@ -135,6 +157,9 @@ pub(crate) fn get(dir: &Path, request: &BlobGet) -> Result<BlobChunk, ItemError>
         Err(e) => return Err(error(e)),
     };
     let size = file.metadata().map_err(&error)?.len();
+    if request.offset == 0 && !is_whole(&mut file, &request.digest, key).map_err(&error)? {
+        return Err(damaged(&request.digest));
+    }
     let mut chunk = Vec::new();
     if request.offset < size {
         file.seek(SeekFrom::Start(request.offset)).map_err(&error)?;
