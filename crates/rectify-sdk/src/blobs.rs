@@ -1,4 +1,6 @@
-//! Content-addressed blobs: `<blake3 hex>` in the session's blob directory, mode 0600.
+//! Content-addressed blobs: `<blake3 hex>` in the session's blob directory, mode 0600. The name of
+//! what others may not read is its keyed digest, so that nothing that names a blob gives away more
+//! than a state does.
 
 use crate::durable;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -14,6 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How much of a before-image is in memory at a time.
+const PIECE_BYTES: usize = 128 * 1024;
 /// Longest chunk of a transfer.
 const CHUNK_MAX_BYTES: u64 = 512 * 1024;
 
@@ -45,11 +49,50 @@ pub(crate) fn keep(dir: PathBuf, bytes: &[u8]) -> Result<Digest, ItemError> {
     Ok(digest)
 }
 
-pub(crate) fn read(dir: PathBuf, digest: &Digest) -> Result<Vec<u8>, ItemError> {
+/// Keeps what a reader gives, piece by piece; under its keyed digest if there is a key.
+pub(crate) fn keep_from(
+    dir: &Path,
+    reader: &mut dyn Read,
+    key: Option<&DigestKey>,
+) -> Result<Digest, ItemError> {
+    let error = failed("the before-image cannot be kept");
+    let mut hasher = ContentHasher::new(key);
+    let mut file = durable::unfinished(dir, &[]).map_err(&error)?;
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut length = 0_u64;
+    loop {
+        let piece = match reader.read(&mut buffer) {
+            Ok(count) => buffer.get(..count).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(error(e)),
+        };
+        if piece.is_empty() {
+            break;
+        }
+        length += piece.len() as u64;
+        if length > FILE_CONTENT_MAX_BYTES {
+            return Err(ItemError::new(
+                ErrorCode::Unsupported,
+                format!("a before-image is at most {FILE_CONTENT_MAX_BYTES} bytes long"),
+            ));
+        }
+        hasher.update(piece);
+        file.write_all(piece).map_err(&error)?;
+    }
+    let (plain, keyed) = hasher.digests();
+    let digest = keyed.unwrap_or(plain);
+    file.as_file().sync_all().map_err(&error)?;
+    file.persist(dir.join(digest.hex())).map_err(|e| error(e.error))?;
+    durable::sync_directory(dir).map_err(&error)?;
+    Ok(digest)
+}
+
+pub(crate) fn read(dir: PathBuf, digest: &Digest, key: Option<&DigestKey>) -> Result<Vec<u8>, ItemError> {
     let bytes = durable::read_if_exists(&dir.join(digest.hex()))
         .map_err(failed("the blob cannot be read"))?
         .ok_or_else(|| missing(digest))?;
-    if Digest::of_bytes(&bytes) != *digest {
+    let found = key.map_or_else(|| Digest::of_bytes(&bytes), |key| key.digest(&bytes));
+    if found != *digest {
         return Err(damaged(digest));
     }
     Ok(bytes)
@@ -98,7 +141,7 @@ pub(crate) fn put(dir: &Path, request: &BlobPut) -> Result<BlobReceived, ItemErr
             "/chunk",
         );
     }
-    if read(dir.to_path_buf(), &request.digest).is_ok() {
+    if read(dir.to_path_buf(), &request.digest, None).is_ok() {
         return Ok(BlobReceived { received: request.size, complete: true });
     }
     let part = dir.join(format!("{}part-{}", durable::UNFINISHED, request.digest.hex()));
