@@ -104,6 +104,9 @@ pub enum Command {
         /// For how long, such as `72h` [default: the trust file's ceiling]
         #[arg(long, value_name = "DURATION", value_parser = duration_s)]
         expires_in: Option<u64>,
+        /// Replace a seal that can still be used; the old one and its approvals are kept aside
+        #[arg(long)]
+        again: bool,
     },
     /// Consent to a sealed plan
     Approve {

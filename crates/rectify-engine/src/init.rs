@@ -1,6 +1,6 @@
 //! `init`: a project that works as it stands.
 
-use crate::{EngineError, artifact, error::FileVerb, project::PROJECT_FILE};
+use crate::{EngineError, error::FileVerb, project::PROJECT_FILE};
 use rectify_base::ProjectName;
 use std::{
     fs,
@@ -70,7 +70,7 @@ pub fn init(directory: &Path, name: Option<&ProjectName>) -> Result<Vec<PathBuf>
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|e| EngineError::file(FileVerb::Write, parent, e))?;
         }
-        artifact::replace(&path, text.as_bytes())?;
+        crate::files::replace(&path, text.as_bytes())?;
         written.push(path);
     }
     Ok(written)

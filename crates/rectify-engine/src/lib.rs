@@ -9,15 +9,18 @@ pub mod artifact;
 pub mod codes;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod gate;
 pub mod history;
 pub mod identity;
 pub mod init;
+pub mod lock;
 pub mod observe;
 pub mod plan;
 pub mod project;
 pub mod providers;
 pub mod seal;
+pub mod show;
 pub mod validate;
 pub mod verify;
 
@@ -61,4 +64,10 @@ pub struct Places {
     pub trust: PathBuf,
     /// Journal, ledgers and before-images.
     pub state: PathBuf,
+}
+
+/// Whether this process may do everything.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
