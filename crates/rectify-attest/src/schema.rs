@@ -5,7 +5,7 @@ use crate::{
     predicate::{Approval, DecisionRecord, Receipt, Seal},
     statement::{Predicate, Statement},
 };
-use rectify_base::schema::{Named, Null, assemble, document};
+use rectify_base::schema::{Named, Form, assemble, document};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 #[must_use]
 pub fn schemas() -> Vec<Named> {
     vec![
-        ("envelope", document::<Wire>("DSSE envelope of Rectify", Null::Refused)),
+        ("envelope", document::<Wire>("DSSE envelope of Rectify", Form::Canonical)),
         (
             "statement",
-            assemble("in-toto statement of Rectify", Null::Refused, |generator| {
+            assemble("in-toto statement of Rectify", Form::Canonical, |generator| {
                 json_schema!({
                     "description": "The payload of an envelope, told apart by `predicateType`.",
                     "oneOf": [
@@ -28,10 +28,10 @@ pub fn schemas() -> Vec<Named> {
                 })
             }),
         ),
-        ("decision", document::<DecisionRecord>("Rectify decision", Null::Refused)),
-        ("seal", document::<Seal>("Rectify seal", Null::Refused)),
-        ("approval", document::<Approval>("Rectify approval", Null::Refused)),
-        ("receipt", document::<Receipt>("Rectify receipt", Null::Refused)),
+        ("decision", document::<DecisionRecord>("Rectify decision", Form::Canonical)),
+        ("seal", document::<Seal>("Rectify seal", Form::Canonical)),
+        ("approval", document::<Approval>("Rectify approval", Form::Canonical)),
+        ("receipt", document::<Receipt>("Rectify receipt", Form::Canonical)),
     ]
 }
 

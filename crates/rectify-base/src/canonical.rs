@@ -1,19 +1,23 @@
 //! Canonical JSON: keys sorted by their UTF-8 bytes, no floats, integers within ±(2^53−1), no
-//! duplicate keys, depth at most 64. Files are indented by two spaces and end in one newline;
-//! values in memory are compact. So each value has exactly one byte form of each kind.
+//! duplicate keys, at most 64 lists and objects in each other. Files are indented by two spaces and
+//! end in one newline; values in memory are compact. So each value has exactly one byte form of each
+//! kind.
 //!
 //! Escapes are those of RFC 8785 section 3.2.2.2, which are also those of `serde_json`.
 
-use crate::limits::{JSON_DEPTH_MAX, JSON_INTEGER_MAX};
+use crate::{
+    Pointer,
+    limits::{JSON_DEPTH_MAX, JSON_INTEGER_MAX},
+};
 use alloc::{
-    collections::BTreeSet,
     string::{String, ToString},
     vec::Vec,
 };
 use core::fmt;
 use serde::{
-    Serialize,
+    Serialize, Serializer,
     de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+    ser::SerializeMap,
 };
 use serde_json::{Map, Value};
 
@@ -58,51 +62,73 @@ pub enum CanonicalError {
     Serialize(String),
 }
 
-/// Checks the number and depth profile of a value.
+/// Checks the number and depth profile of a value. Allocates only to say what is wrong.
 ///
 /// # Errors
 /// [`CanonicalError::Float`], [`CanonicalError::IntegerRange`] or [`CanonicalError::Depth`].
 pub fn check(value: &Value) -> Result<(), CanonicalError> {
-    fn walk(value: &Value, path: &mut Vec<String>) -> Result<(), CanonicalError> {
-        let pointer =
-            |path: &[String]| crate::Pointer::from_tokens(path.iter().map(String::as_str)).to_string();
-        if path.len() > JSON_DEPTH_MAX {
-            return Err(CanonicalError::Depth);
-        }
-        match value {
-            Value::Number(number) => {
-                let integer =
-                    number.as_i64().or_else(|| number.as_u64().map(|n| i64::try_from(n).unwrap_or(i64::MAX)));
-                match integer {
-                    None => Err(CanonicalError::Float { pointer: pointer(path) }),
-                    Some(n) if n.unsigned_abs() > JSON_INTEGER_MAX => {
-                        Err(CanonicalError::IntegerRange { pointer: pointer(path) })
-                    }
-                    Some(_) => Ok(()),
-                }
-            }
-            Value::Array(items) => items.iter().enumerate().try_for_each(|(index, item)| {
-                if item.is_string() {
-                    return Ok(());
-                }
-                path.push(index.to_string());
-                walk(item, path)?;
-                path.pop();
-                Ok(())
-            }),
-            Value::Object(map) => map.iter().try_for_each(|(key, item)| {
-                if item.is_string() {
-                    return Ok(());
-                }
-                path.push(key.clone());
-                walk(item, path)?;
-                path.pop();
-                Ok(())
-            }),
-            Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
-        }
+    walk(value, &Place { depth: 0, above: None })
+}
+
+/// Where a walk is: a chain of frames on the stack, so that a path is written only for an error.
+struct Place<'a> {
+    depth: usize,
+    above: Option<(&'a Place<'a>, Token<'a>)>,
+}
+
+#[derive(Clone, Copy)]
+enum Token<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> Place<'a> {
+    const fn below(&'a self, token: Token<'a>) -> Self {
+        Self { depth: self.depth + 1, above: Some((self, token)) }
     }
-    walk(value, &mut Vec::new())
+
+    fn pointer(&self) -> String {
+        let mut tokens = Vec::new();
+        let mut here = self;
+        while let Some((above, token)) = here.above {
+            tokens.push(match token {
+                Token::Key(key) => key.to_string(),
+                Token::Index(index) => index.to_string(),
+            });
+            here = above;
+        }
+        Pointer::from_tokens(tokens.iter().rev().map(String::as_str)).to_string()
+    }
+}
+
+fn walk(value: &Value, place: &Place<'_>) -> Result<(), CanonicalError> {
+    if place.depth > JSON_DEPTH_MAX {
+        return Err(CanonicalError::Depth);
+    }
+    match value {
+        Value::Number(number) => {
+            let integer =
+                number.as_i64().or_else(|| number.as_u64().map(|n| i64::try_from(n).unwrap_or(i64::MAX)));
+            match integer {
+                None => Err(CanonicalError::Float { pointer: place.pointer() }),
+                Some(n) if n.unsigned_abs() > JSON_INTEGER_MAX => {
+                    Err(CanonicalError::IntegerRange { pointer: place.pointer() })
+                }
+                Some(_) => Ok(()),
+            }
+        }
+        // Strings may lie one level deeper than anything else; that is how files were always read.
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| !item.is_string())
+            .try_for_each(|(index, item)| walk(item, &place.below(Token::Index(index)))),
+        Value::Object(map) => map
+            .iter()
+            .filter(|(_, item)| !item.is_string())
+            .try_for_each(|(key, item)| walk(item, &place.below(Token::Key(key)))),
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
 }
 
 fn to_checked_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, CanonicalError> {
@@ -112,12 +138,60 @@ fn to_checked_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, Canonical
 }
 
 /// The compact canonical bytes of a value in memory, to be hashed with [`crate::Digest::derive`].
+/// For what is a [`Value`] already, [`compact_value`] copies nothing.
 ///
 /// # Errors
 /// When the value breaks the profile.
 pub fn compact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    let value = to_checked_value(value)?;
-    serde_json::to_vec(&value).map_err(|e| CanonicalError::Serialize(e.to_string()))
+    compact_value(&to_checked_value(value)?)
+}
+
+/// [`compact`] of a JSON value, by reference: objects keep their members sorted.
+///
+/// # Errors
+/// When the value breaks the profile.
+pub fn compact_value(value: &Value) -> Result<Vec<u8>, CanonicalError> {
+    check(value)?;
+    serde_json::to_vec(value).map_err(|e| CanonicalError::Serialize(e.to_string()))
+}
+
+/// [`compact_value`] of a value that was checked, as if some members of its objects were not there.
+pub(crate) fn compact_without(checked: &Value, volatile: &[Pointer]) -> Result<Vec<u8>, CanonicalError> {
+    let rest = volatile.iter().filter_map(|pointer| pointer.as_str().strip_prefix('/')).collect();
+    serde_json::to_vec(&Without { value: checked, rest })
+        .map_err(|e| CanonicalError::Serialize(e.to_string()))
+}
+
+/// A value without the members that are named by pointers, of which the beginnings are cut off.
+struct Without<'a> {
+    value: &'a Value,
+    rest: Vec<&'a str>,
+}
+
+impl Serialize for Without<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Value::Object(map) = self.value else { return self.value.serialize(serializer) };
+        let mut out = serializer.serialize_map(None)?;
+        for (key, value) in map {
+            let mut rest = Vec::new();
+            let mut gone = false;
+            for pointer in &self.rest {
+                let (token, below) = pointer.split_once('/').map_or((*pointer, None), |(t, b)| (t, Some(b)));
+                if key == token
+                    || (token.contains('~') && *key == token.replace("~1", "/").replace("~0", "~"))
+                {
+                    gone |= below.is_none();
+                    rest.extend(below);
+                }
+            }
+            match (gone, rest.is_empty()) {
+                (true, _) => {}
+                (false, true) => out.serialize_entry(key, value)?,
+                (false, false) => out.serialize_entry(key, &Without { value, rest })?,
+            }
+        }
+        out.end()
+    }
 }
 
 /// The canonical bytes of a file: indented by two spaces, with a final newline.
@@ -125,9 +199,12 @@ pub fn compact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalErr
 /// # Errors
 /// When the value breaks the profile.
 pub fn file_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    let value = to_checked_value(value)?;
+    pretty(&to_checked_value(value)?)
+}
+
+fn pretty(checked: &Value) -> Result<Vec<u8>, CanonicalError> {
     let mut bytes =
-        serde_json::to_vec_pretty(&value).map_err(|e| CanonicalError::Serialize(e.to_string()))?;
+        serde_json::to_vec_pretty(checked).map_err(|e| CanonicalError::Serialize(e.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -139,7 +216,7 @@ pub fn file_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Canonical
 /// See [`CanonicalError`].
 pub fn read_file<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
     let value = parse_strict(bytes)?;
-    let again = file_bytes(&value)?;
+    let again = pretty(&value)?;
     typed_if_equal(value, &again, bytes)
 }
 
@@ -149,7 +226,7 @@ pub fn read_file<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError>
 /// See [`CanonicalError`].
 pub fn read_compact<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
     let value = parse_strict(bytes)?;
-    let again = compact(&value)?;
+    let again = compact_value(&value)?;
     typed_if_equal(value, &again, bytes)
 }
 
@@ -246,9 +323,8 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
         let mut map = Map::new();
-        let mut seen = BTreeSet::new();
         while let Some(key) = access.next_key::<String>()? {
-            if !seen.insert(key.clone()) {
+            if map.contains_key(&key) {
                 return Err(serde::de::Error::custom(alloc::format!("duplicate key `{key}`")));
             }
             let value = access.next_value_seed(inner)?;

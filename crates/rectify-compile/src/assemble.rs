@@ -6,7 +6,7 @@ use crate::{
         inventory,
         remediation::{Reference, Remediation, Step},
     },
-    expression::{self, Engine, Scope},
+    expression::{self, Engine, Missing, Scope},
     fields,
     graph::{self, Item, Link, Links, Prepared, touch},
     limits::FILE_PROBLEMS_MAX,
@@ -14,7 +14,7 @@ use crate::{
     report::{Cx, Report},
     schema::{Registry, Type},
     suggest::closest,
-    tree::{Content, Entry},
+    tree::{Content, Entry, Span},
 };
 use rectify_base::{Address, RemediationName, TargetName, TypeName};
 use rectify_model::{
@@ -33,11 +33,20 @@ pub(crate) struct Sources<'a, 't, 's, 'm> {
     pub settings: &'a ProjectSettings,
     pub remediations: &'a BTreeMap<RemediationName, Remediation<'t, 's>>,
     pub targets: &'a BTreeMap<TargetName, inventory::Target>,
+    /// Whether all remediations and all targets could be read: only then can one be missing.
+    pub complete: Complete,
     pub registry: &'a Registry<'m>,
     /// Source texts by path.
     pub texts: &'a BTreeMap<&'a str, &'a str>,
     /// The remediations to take; all if absent.
     pub select: Option<&'a BTreeSet<RemediationName>>,
+}
+
+/// What could be read without an error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Complete {
+    pub remediations: bool,
+    pub targets: bool,
 }
 
 /// What is gathered for one target, over all remediations.
@@ -194,7 +203,11 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
                 }
             };
             let steps = home.map(|r| r.steps.as_slice()).unwrap_or_default();
-            if steps.iter().any(|s| s.name.as_str() == name) {
+            let is_broken = match home {
+                Some(home) => home.broken_steps.contains(&name),
+                None => !self.sources.complete.remediations,
+            };
+            if is_broken || steps.iter().any(|s| s.name.as_str() == name) {
                 continue;
             }
             let help = match home {
@@ -252,8 +265,8 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         }
     }
 
-    /// The targets of a remediation. A target that lacks a label or variable which others have is
-    /// not selected; one that nobody has is misspelt.
+    /// The targets of a remediation. A label or variable that a target lacks decides nothing: to leave
+    /// the target out without a word could leave out the very machine that was meant.
     fn selected(&mut self, remediation: &Remediation<'_, '_>, cx: &mut Cx<'_, '_>) -> Selected<'a> {
         let Some(node) = remediation.select else { return Vec::new() };
         let Content::Scalar(scalar) = &node.content else { return Vec::new() };
@@ -265,6 +278,8 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         }
         let source = self.sources.texts.get(remediation.file).copied().unwrap_or("");
         let mut selected = Vec::new();
+        let mut undecided: BTreeMap<String, Undecided<'a>> = BTreeMap::new();
+        let mut known = false;
         for (name, target) in self.sources.targets {
             let engine = &self.engine;
             let scope = self.selecting.entry(name).or_insert_with(|| engine.scope(seen(name, target), None));
@@ -276,15 +291,30 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
                         Some("such as `target.labels.role == \"web\"`".into());
                     return Vec::new();
                 }
-                Err(problem) if problem.missing().is_some_and(|k| self.is_known_elsewhere(k)) => {}
+                Err(problem) if problem.is_known() => known = true,
                 Err(problem) => {
                     let at = property::place(&problem, node, text, text, 0, source);
-                    problem.report(at, cx);
-                    return Vec::new();
+                    let Some(missing) = problem.missing().filter(|m| self.is_known_elsewhere(&m.key)) else {
+                        problem.report(at, cx);
+                        return Vec::new();
+                    };
+                    let first = || Undecided { at, missing: missing.clone(), first: (name, target), more: 0 };
+                    undecided
+                        .entry(missing.key.clone())
+                        .and_modify(|known| known.more += 1)
+                        .or_insert_with(first);
                 }
             }
         }
-        if selected.is_empty() && !self.sources.targets.is_empty() {
+        for problem in undecided.values() {
+            problem.report(cx);
+        }
+        if selected.is_empty()
+            && undecided.is_empty()
+            && !known
+            && self.sources.complete.targets
+            && !self.sources.targets.is_empty()
+        {
             cx.error(
                 codes::GRAPH_EMPTY_SELECTION,
                 node.span,
@@ -296,7 +326,8 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     }
 
     fn is_known_elsewhere(&self, key: &str) -> bool {
-        self.sources.targets.values().any(|t| t.labels.contains_key(key) || t.variables.contains_key(key))
+        let has = |t: &inventory::Target| t.labels.contains_key(key) || t.variables.contains_key(key);
+        self.sources.targets.values().any(has)
     }
 
     /// The properties of a step or gate on each target: read once if they are literal, else until
@@ -333,6 +364,41 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     }
 }
 
+/// Targets that a selection cannot decide about, because they lack a key that others have.
+struct Undecided<'a> {
+    at: Span,
+    missing: Missing,
+    first: (&'a TargetName, &'a inventory::Target),
+    /// How many more there are.
+    more: usize,
+}
+
+impl Undecided<'_> {
+    fn report(&self, cx: &mut Cx<'_, '_>) {
+        let Missing { key, question } = &self.missing;
+        let (name, target) = self.first;
+        let who = match self.more {
+            0 => format!("`{name}` is selected cannot be decided: it has"),
+            1 => format!("`{name}` and one more target are selected cannot be decided: they have"),
+            more => format!("`{name}` and {more} more targets are selected cannot be decided: they have"),
+        };
+        let diagnostic =
+            cx.error(codes::GRAPH_UNDECIDED_SELECTION, self.at, format!("whether {who} no `{key}`"));
+        let at = target.span.range();
+        diagnostic.labels.push(rectify_base::Label {
+            file: target.file.clone(),
+            start: at.start,
+            end: at.end,
+            text: format!("has no `{key}`"),
+        });
+        let not = if question.ends_with(')') { format!("!{question}") } else { format!("!({question})") };
+        diagnostic.help = Some(format!(
+            "ask first: `{question} && …` leaves such targets out, `{not} || …` takes them; or give the label \
+             or variable to each target"
+        ));
+    }
+}
+
 /// Where a type stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -359,5 +425,6 @@ fn seen<'t>(name: &'t TargetName, target: &'t inventory::Target) -> expression::
         environment: &target.environment,
         labels: &target.labels,
         variables: &target.variables,
+        broken: &target.broken,
     }
 }

@@ -127,6 +127,8 @@ rectify_base::codes! {
     GRAPH_EMPTY = "graph-empty";
     /// A remediation selects no target.
     GRAPH_EMPTY_SELECTION = "graph-empty-selection";
+    /// A selection asks for a label or variable that only some targets have.
+    GRAPH_UNDECIDED_SELECTION = "graph-undecided-selection";
     /// `after` or `on_change` names a step that does not exist.
     GRAPH_UNKNOWN_STEP = "graph-unknown-step";
     /// Steps wait for each other.

@@ -30,16 +30,24 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
         .iter()
         .find(|p| p.kind == Kind::Project)
         .and_then(|p| document::project::read(&p.root, &mut Cx::new(p.path, &mut report)));
+    let before = report.len();
     let mut targets = BTreeMap::new();
     for file in parsed.iter().filter(|p| p.kind == Kind::Inventory) {
         inventory::read(&file.root, file.path, &mut targets, &mut report);
     }
+    let mut complete = assemble::Complete {
+        targets: report.len() == before && all_parsed(input, &parsed, "inventory/"),
+        remediations: all_parsed(input, &parsed, "remediations/"),
+    };
     let mut remediations: BTreeMap<RemediationName, _> = BTreeMap::new();
     let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
     for file in parsed.iter().filter(|p| p.kind == Kind::Remediation) {
         texts.insert(file.path, file.text);
         let cx = &mut Cx::new(file.path, &mut report);
-        let Some(remediation) = document::remediation::read(&file.root, file.path, cx) else { continue };
+        let Some(remediation) = document::remediation::read(&file.root, file.path, cx) else {
+            complete.remediations = false;
+            continue;
+        };
         match remediations.get(&remediation.name) {
             None => {
                 remediations.insert(remediation.name.clone(), remediation);
@@ -76,6 +84,7 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
             settings,
             remediations: &remediations,
             targets: &targets,
+            complete,
             registry: &registry,
             texts: &texts,
             select: input.select,
@@ -124,6 +133,12 @@ fn parse<'s>(input: &Input<'s>, report: &mut Report) -> Vec<Parsed<'s>> {
             Some("make a project with `rectify init`, or name its directory with `-C`".into());
     }
     parsed
+}
+
+/// Whether all files of a directory are there as trees.
+fn all_parsed(input: &Input<'_>, parsed: &[Parsed<'_>], directory: &str) -> bool {
+    let given = input.files.iter().filter(|f| f.path.starts_with(directory) && f.path.ends_with(".yaml"));
+    given.count() == parsed.iter().filter(|p| p.path.starts_with(directory)).count()
 }
 
 type Remediations<'t, 's> = BTreeMap<RemediationName, document::remediation::Remediation<'t, 's>>;

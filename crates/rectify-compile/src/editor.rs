@@ -7,7 +7,7 @@
 //! the compiler's to say.
 
 use crate::document::{inventory, project, remediation};
-use rectify_base::schema::{Named, Null, assemble};
+use rectify_base::schema::{Form, Named, assemble};
 use rectify_protocol::{Manifest, TypeDescriptor};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 /// What the compiler reads as an expression.
 const TEMPLATE: &str = "\\$\\{\\{";
 /// A text without an expression.
-const LITERAL: &str = "^(?![\\s\\S]*\\$\\{\\{)";
+pub(crate) const LITERAL: &str = "^(?![\\s\\S]*\\$\\{\\{)";
 /// A key that names a type.
 pub(crate) const TYPE_NAME: &str = "^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$";
 
@@ -33,7 +33,7 @@ pub fn schemas(manifests: &[Manifest]) -> Vec<Named> {
 }
 
 fn named(name: &'static str, title: &str, root: Value) -> Named {
-    (name, assemble(title, Null::Allowed, |_| Schema::try_from(root).unwrap_or_default()))
+    (name, assemble(title, Form::Written, |_| Schema::try_from(root).unwrap_or_default()))
 }
 
 /// Adds what a value means.

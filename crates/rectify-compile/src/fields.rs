@@ -16,6 +16,7 @@ pub(crate) struct Fields<'t, 's> {
     /// Where to point when a field is missing.
     span: Span,
     what: &'static str,
+    known: &'static [&'static str],
 }
 
 /// What may stand in a mapping.
@@ -88,7 +89,7 @@ impl<'t, 's> Fields<'t, 's> {
         for entry in entries {
             unknown(entry, known, &[], cx);
         }
-        Some(Self { entries, span, what: known.what })
+        Some(Self { entries, span, what: known.what, known: known.fields })
     }
 
     /// The field, if it is there.
@@ -96,10 +97,14 @@ impl<'t, 's> Fields<'t, 's> {
         self.entries.iter().find(|e| e.key == name)
     }
 
-    /// The field, or an error.
+    /// The field, or an error. One that is misspelt has been reported as unknown already.
     pub fn require(&self, name: &str, cx: &mut Cx<'_, '_>) -> Option<&'t Entry<'s>> {
         let entry = self.get(name);
-        if entry.is_none() {
+        let misspelt = |e: &Entry<'_>| {
+            !self.known.contains(&e.key.as_ref())
+                && closest(&e.key, self.known.iter().copied()).is_some_and(|meant| meant == name)
+        };
+        if entry.is_none() && !self.entries.iter().any(misspelt) {
             cx.error(codes::PROJECT_MISSING_FIELD, self.span, format!("{} needs `{name}`", self.what));
         }
         entry

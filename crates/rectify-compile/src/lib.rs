@@ -15,10 +15,12 @@ mod compile;
 mod document;
 #[cfg(feature = "schema")]
 pub mod editor;
+mod explain;
 mod expression;
 mod fields;
 mod graph;
 pub mod limits;
+mod locate;
 mod project;
 mod property;
 mod report;
@@ -30,6 +32,7 @@ mod text;
 mod tree;
 mod yaml;
 
+pub use locate::Locator;
 pub use project::{Connection, ProjectSettings};
 pub use source_map::{Place, SourceMap};
 pub use text::LineIndex;
@@ -73,6 +76,15 @@ pub struct Output {
     pub source_map: SourceMap,
     /// What was found, sorted by place.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Output {
+    /// Tells where things were written, for problems that others find. `files` are those that were
+    /// compiled.
+    #[must_use]
+    pub fn locator<'a>(&'a self, files: &'a [SourceFile]) -> Locator<'a> {
+        Locator::new(files, &self.source_map)
+    }
 }
 
 /// Compiles a project.

@@ -101,6 +101,13 @@ impl<'f, 'r> Cx<'f, 'r> {
         }
     }
 
+    /// Changes what was reported last.
+    pub fn amend(&mut self, change: impl FnOnce(&mut Diagnostic)) {
+        if let Some(last) = self.report.diagnostics.last_mut() {
+            change(last);
+        }
+    }
+
     /// Whether so much was reported of this file that reading on helps nobody.
     pub fn is_full(&self) -> bool {
         self.report.len() - self.before >= FILE_PROBLEMS_MAX

@@ -131,6 +131,12 @@ pub(crate) struct Shape<'m> {
 }
 
 impl<'m> Shape<'m> {
+    /// A schema of its own.
+    #[cfg(test)]
+    pub fn of(root: &'m Value) -> Self {
+        Self { root, node: Some(root) }
+    }
+
     /// The schema of all properties.
     pub fn root(self) -> Self {
         self.to(Some(self.root))
@@ -199,10 +205,48 @@ impl<'m> Shape<'m> {
         all.flat_map(|p| p.keys().map(String::as_str)).collect()
     }
 
-    /// The values that there may be, as text.
-    pub fn words(self) -> Vec<&'m str> {
-        let values = self.keyword("enum").and_then(Value::as_array).into_iter().flatten();
-        values.filter_map(Value::as_str).collect()
+    /// What the provider says of it.
+    pub fn description(self) -> Option<&'m str> {
+        self.keyword("description").and_then(Value::as_str)
+    }
+
+    /// Values that the provider shows.
+    pub fn examples(self) -> &'m [Value] {
+        self.keyword("examples").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    /// The regular expression that a text must match.
+    pub fn pattern(self) -> Option<&'m str> {
+        self.keyword("pattern").and_then(Value::as_str)
+    }
+
+    /// What the keys of a mapping must be like.
+    pub fn keys(self) -> Self {
+        self.to(self.keyword("propertyNames"))
+    }
+
+    /// What one element of a list must be like.
+    pub fn contained(self) -> Self {
+        self.to(self.keyword("contains"))
+    }
+
+    /// The properties that must be there, and one choice of those of which some must be there.
+    pub fn required(self) -> Vec<&'m str> {
+        let own = |shape: Self| {
+            let names = shape.keyword("required").and_then(Value::as_array).into_iter().flatten();
+            names.filter_map(Value::as_str)
+        };
+        let choice = ["oneOf", "anyOf"].into_iter().find_map(|k| self.keyword(k)?.as_array()?.first());
+        own(self).chain(own(self.to(choice))).collect()
+    }
+
+    /// The alternatives of `oneOf` or `anyOf` that do nothing but ask for properties.
+    pub fn choices(self, keyword: &str) -> Option<Vec<Vec<&'m str>>> {
+        let branch = |branch: &'m Value| {
+            let members = branch.as_object().filter(|m| m.len() == 1)?;
+            members.get("required")?.as_array()?.iter().map(Value::as_str).collect()
+        };
+        self.keyword(keyword)?.as_array()?.iter().map(branch).collect()
     }
 
     /// Puts defaults where nothing is written. A default of null means that nothing is the default.

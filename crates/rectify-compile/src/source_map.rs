@@ -37,8 +37,8 @@ impl SourceMap {
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn schema() -> rectify_base::schema::Named {
-    use rectify_base::schema::{Null, document};
-    ("source-map", document::<SourceMap>("Rectify source map", Null::Refused))
+    use rectify_base::schema::{Form, document};
+    ("source-map", document::<SourceMap>("Rectify source map", Form::Canonical))
 }
 
 /// A range of bytes in a source file.

@@ -78,6 +78,7 @@ pub async fn target(
                 type_name: node.type_name.clone(),
                 desired: node.desired.clone(),
                 prior: item.prior,
+                directories: None,
             });
         }
         for (name, (indices, items)) in batches {

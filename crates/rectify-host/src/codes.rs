@@ -55,6 +55,8 @@ rectify_base::codes! {
     HOST_ITEM_TOO_LARGE = "host-item-too-large";
     /// The session has ended.
     HOST_SESSION_OVER = "host-session-over";
+    /// The engine ended the session while it was needed.
+    HOST_SESSION_KILLED = "host-session-killed";
     /// The operating system refused something that the engine needs.
     HOST_SYSTEM = "host-system";
 }

@@ -19,6 +19,16 @@ pub struct HostError {
     pub stderr: String,
 }
 
+/// What a [`HostError`] says of the effect of what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing was done: the request was not sent, or it only looks, or the provider refused it as a
+    /// whole ([`Fault::Refused`]) before it began.
+    Nothing,
+    /// It may have been done, in whole or in part ([`Fault::UnknownOutcome`]).
+    Unknown,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -181,6 +191,17 @@ pub enum Fault {
     /// After the end.
     #[error("the session has ended")]
     SessionOver,
+    /// [`Session::kill`](crate::Session::kill) was called.
+    #[error("the engine ended it")]
+    Killed,
+    /// It ended, but what it had started could not be ended with it.
+    #[error("{cause}; these of its processes could not be ended and may still run: {}", numbers(.processes))]
+    StillRuns {
+        /// Their numbers.
+        processes: Vec<u32>,
+        /// Why the session ended.
+        cause: Box<Self>,
+    },
     /// The system.
     #[error("{what}: {reason}")]
     System {
@@ -191,7 +212,16 @@ pub enum Fault {
     },
 }
 
+fn numbers(processes: &[u32]) -> String {
+    processes.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl Fault {
+    /// Adds the processes that could not be ended, if there are any.
+    pub(crate) fn still_runs(self, processes: Vec<u32>) -> Self {
+        if processes.is_empty() { self } else { Self::StillRuns { processes, cause: Box::new(self) } }
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> Code {
@@ -223,6 +253,8 @@ impl Fault {
             Self::UnknownType(_) => codes::HOST_UNKNOWN_TYPE,
             Self::ItemTooLarge { .. } => codes::HOST_ITEM_TOO_LARGE,
             Self::SessionOver => codes::HOST_SESSION_OVER,
+            Self::Killed => codes::HOST_SESSION_KILLED,
+            Self::StillRuns { cause, .. } => cause.code(),
             Self::System { .. } => codes::HOST_SYSTEM,
         }
     }
@@ -241,6 +273,26 @@ impl HostError {
     #[must_use]
     pub const fn code(&self) -> Code {
         self.fault.code()
+    }
+
+    /// What is known of the effect. Only an operation whose answer was lost may have had one.
+    #[must_use]
+    pub const fn effect(&self) -> Effect {
+        if self.is_unknown_outcome() { Effect::Unknown } else { Effect::Nothing }
+    }
+
+    /// Processes of operations under way that could not be ended and may still change something.
+    /// Empty for any other error: when an operation is reported as lost, nothing of it runs.
+    #[must_use]
+    pub fn still_running(&self) -> &[u32] {
+        match &*self.fault {
+            Fault::StillRuns { processes, .. } => processes,
+            Fault::UnknownOutcome { cause, .. } => match &**cause {
+                Fault::StillRuns { processes, .. } => processes,
+                _ => &[],
+            },
+            _ => &[],
+        }
     }
 
     /// Whether an operation was under way whose effect is not known.

@@ -13,6 +13,7 @@ pub mod error;
 pub mod executable;
 mod handshake;
 mod launch;
+mod leftovers;
 mod limiter;
 mod lines;
 mod link;
@@ -26,7 +27,7 @@ mod strict;
 mod tasks;
 
 pub use confine::{Confinement, Protection, confine_main};
-pub use error::{Fault, HostError};
+pub use error::{Effect, Fault, HostError};
 pub use executable::Executable;
 pub use launch::Launcher;
 pub use session::{Ended, Session};

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Fault, HostError},
+    leftovers::Leftovers,
     limiter::{Limiter, Verdict},
     spec::{Notice, Observer},
     stderr::Tail,
@@ -14,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     process::Child,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -35,7 +36,6 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     epoch: Instant,
     heard_us: AtomicU64,
-    answered_us: AtomicU64,
     pub(crate) greeted: AtomicBool,
     /// The provider closed its output.
     pub(crate) hung_up: AtomicBool,
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     /// Something ended the session: a fault, or the end of its output.
     pub(crate) stop: Notify,
     gone: watch::Sender<bool>,
+    /// No patience is left for the process to end by itself.
+    hurry: watch::Sender<bool>,
     /// The process group, until its leader is collected.
     group: Mutex<Option<Pid>>,
     tail: Mutex<Tail>,
@@ -56,12 +58,51 @@ struct State {
     fault: Option<HostError>,
     closing: bool,
     outgoing: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    /// Operations under way, by the request that carries them.
     operations: BTreeMap<u64, String>,
+    /// Operations that were answered.
+    ended: BTreeSet<String>,
+    /// When a request was answered last; questions for a sign of life do not count.
+    answered: Instant,
 }
 
 struct Pending {
     method: &'static str,
     reply: oneshot::Sender<Reply>,
+    /// When there was progress: it was sent, or the provider told of some.
+    progress: Instant,
+    /// Longest time for it alone.
+    longest: Duration,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Without any progress.
+    pub(crate) budget: Duration,
+    /// In all, whatever progress there is.
+    pub(crate) longest: Duration,
+}
+
+impl Patience {
+    /// Progress does not extend it.
+    pub(crate) const fn fixed(budget: Duration) -> Self {
+        Self { budget, longest: budget }
+    }
+
+    /// Progress extends it, up to a maximum.
+    pub(crate) fn up_to(budget: Duration, longest: Duration) -> Self {
+        Self { budget: budget.min(longest), longest }
+    }
+}
+
+/// A request that was opened.
+pub(crate) struct Ticket {
+    pub(crate) id: u64,
+    receiver: oneshot::Receiver<Reply>,
+    budget: Duration,
+    /// The end of patience, whatever happens.
+    last: Instant,
 }
 
 /// One line from a provider. The parts are not parsed further here.
@@ -96,7 +137,6 @@ impl Shared {
             name,
             epoch,
             heard_us: AtomicU64::new(0),
-            answered_us: AtomicU64::new(0),
             greeted: AtomicBool::new(false),
             hung_up: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -106,9 +146,12 @@ impl Shared {
                 closing: false,
                 outgoing: Some(outgoing),
                 operations: BTreeMap::new(),
+                ended: BTreeSet::new(),
+                answered: epoch,
             }),
             stop: Notify::new(),
             gone: watch::Sender::new(false),
+            hurry: watch::Sender::new(false),
             group: Mutex::new(Some(group)),
             tail: Mutex::new(Tail::default()),
             limiter: Mutex::new(Limiter::new(epoch)),
@@ -130,10 +173,6 @@ impl Shared {
     /// When there was a sign of life, in microseconds since the start.
     pub(crate) fn heard_us(&self) -> u64 {
         self.heard_us.load(Ordering::Relaxed)
-    }
-
-    fn answered(&self) -> Instant {
-        self.epoch + Duration::from_micros(self.answered_us.load(Ordering::Relaxed))
     }
 
     // Standard error and the log.
@@ -184,7 +223,48 @@ impl Shared {
         let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
+    /// Whether the session has ended, or is about to.
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.state).fault.is_some() || self.is_gone()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        *self.gone.borrow()
+    }
+
     // The process.
+
+    /// Whatever is being ended is ended at once from now on.
+    pub(crate) fn hurry(&self) {
+        self.hurry.send_replace(true);
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        *self.hurry.borrow()
+    }
+
+    pub(crate) async fn hurried(&self) {
+        // The sender is in `self`, so waiting cannot fail.
+        let _ = self.hurry.subscribe().wait_for(|hurry| *hurry).await;
+    }
+
+    /// The operations of which nothing may be left running, and those that are over.
+    pub(crate) fn leftovers(&self) -> Leftovers {
+        let state = lock(&self.state);
+        let operations: BTreeSet<String> = state.operations.values().cloned().collect();
+        let spared = state.ended.difference(&operations).cloned().collect();
+        Leftovers::new(operations, spared)
+    }
+
+    /// What descends from the process now, unless it has been collected.
+    pub(crate) fn descendants(&self) -> Leftovers {
+        let mut leftovers = self.leftovers();
+        // Held, so that the number cannot go to another process meanwhile.
+        if let Some(provider) = *lock(&self.group) {
+            leftovers.note_descendants(provider);
+        }
+        leftovers
+    }
 
     /// Sends a signal to the whole group, unless its leader has been collected.
     pub(crate) fn signal(&self, signal: Signal) {
@@ -203,8 +283,9 @@ impl Shared {
         child.wait().map_or_else(|e| e.to_string(), |status| status.to_string())
     }
 
-    /// The process is gone: whoever waits for an answer gets the fault.
-    pub(crate) fn finish(&self, status: String) {
+    /// The process is gone: whoever waits for an answer gets the fault, and hears which processes
+    /// could not be ended.
+    pub(crate) fn finish(&self, status: String, left: Vec<u32>) {
         let mut state = lock(&self.state);
         if state.fault.is_none() {
             let fault = if state.closing { Fault::SessionOver } else { Fault::Exited(status) };
@@ -212,6 +293,9 @@ impl Shared {
             let mut error = self.error(place, fault);
             error.stderr = self.with_tail(|tail| tail.excerpt());
             state.fault = Some(error);
+        }
+        if let Some(error) = &mut state.fault {
+            *error.fault = std::mem::replace(&mut *error.fault, Fault::SessionOver).still_runs(left);
         }
         state.pending.clear();
         state.outgoing = None;
@@ -231,17 +315,21 @@ impl Shared {
         lock(&self.state).outgoing = None;
     }
 
-    /// Opens a request; `None` if the session has a fault.
-    pub(crate) fn open(&self, method: &'static str) -> Option<(u64, oneshot::Receiver<Reply>)> {
+    /// Opens a request, to be sent at once; `None` if the session has a fault.
+    pub(crate) fn open(&self, method: &'static str, patience: Patience) -> Option<Ticket> {
         let mut state = lock(&self.state);
         if state.fault.is_some() || *self.gone.borrow() {
             return None;
         }
         let id = state.next;
         state.next += 1;
+        let now = Instant::now();
+        // A provider may do one after the other, so each one before it may take its time.
+        let before: Duration = state.pending.values().map(|p| p.longest).sum();
         let (reply, receiver) = oneshot::channel();
-        state.pending.insert(id, Pending { method, reply });
-        Some((id, receiver))
+        let longest = patience.longest;
+        state.pending.insert(id, Pending { method, reply, progress: now, longest });
+        Some(Ticket { id, receiver, budget: patience.budget, last: now + before + longest })
     }
 
     /// Forgets a request that was not sent after all.
@@ -256,13 +344,11 @@ impl Shared {
         }
     }
 
-    /// Notes which operation a request carries.
+    /// Notes which operation a request carries, until it is answered.
     pub(crate) fn begin_operation(&self, id: u64, op_id: &str) {
-        lock(&self.state).operations.insert(id, op_id.to_owned());
-    }
-
-    pub(crate) fn end_operation(&self, id: u64) {
-        lock(&self.state).operations.remove(&id);
+        let mut state = lock(&self.state);
+        state.ended.remove(op_id);
+        state.operations.insert(id, op_id.to_owned());
     }
 
     /// The request that carries an operation now.
@@ -270,32 +356,35 @@ impl Shared {
         lock(&self.state).operations.iter().find(|(_, op)| *op == op_id).map(|(id, _)| *id)
     }
 
-    /// Waits for the answer to a request. The time counts from when it was sent, or from the last
-    /// answer to another request, since a provider may answer one after the other.
-    pub(crate) async fn reply(
-        &self,
-        method: &'static str,
-        mut receiver: oneshot::Receiver<Reply>,
-        budget: Duration,
-    ) -> Result<Box<RawValue>, HostError> {
-        let sent = Instant::now();
+    /// Waits for the answer to a request. The time counts from its last progress, or from the last
+    /// answer to another request, since a provider may answer one after the other; but not beyond
+    /// the longest time for it and for those that were sent before it. That the provider answers
+    /// questions for a sign of life says nothing of the request.
+    ///
+    /// The outer error is the session's: the answer is lost. The inner one is the answer.
+    pub(crate) async fn reply(&self, method: &'static str, mut ticket: Ticket) -> Result<Reply, HostError> {
         loop {
-            let deadline = sent.max(self.answered()) + budget;
+            let deadline = self.deadline(&ticket);
             tokio::select! {
                 biased;
-                reply = &mut receiver => return match reply {
-                    Ok(Ok(result)) => Ok(result),
-                    Ok(Err(refusal)) => Err(self.error(method, Fault::Refused(refusal))),
+                reply = &mut ticket.receiver => return match reply {
+                    Ok(reply) => Ok(reply),
                     Err(_) => Err(self.fault().await),
                 },
                 () = sleep_until(deadline) => {
-                    if sent.max(self.answered()) + budget <= Instant::now() {
-                        self.fail(Some(method), Fault::Deadline { ms: budget.as_millis() });
+                    if self.deadline(&ticket) <= Instant::now() {
+                        self.fail(Some(method), Fault::Deadline { ms: ticket.budget.as_millis() });
                         return Err(self.fault().await);
                     }
                 }
             }
         }
+    }
+
+    fn deadline(&self, ticket: &Ticket) -> Instant {
+        let state = lock(&self.state);
+        let progress = state.pending.get(&ticket.id).map_or(state.answered, |p| p.progress);
+        (progress.max(state.answered) + ticket.budget).min(ticket.last)
     }
 
     /// Takes one line from the provider.
@@ -321,10 +410,15 @@ impl Shared {
     }
 
     fn answer(&self, id: u64, reply: Reply) -> Result<(), Fault> {
-        self.answered_us.store(self.now_us(), Ordering::Relaxed);
         let mut state = lock(&self.state);
         match state.pending.remove(&id) {
             Some(pending) => {
+                if let Some(op_id) = state.operations.remove(&id) {
+                    state.ended.insert(op_id);
+                }
+                if pending.method != method::PING {
+                    state.answered = Instant::now();
+                }
                 drop(state);
                 // Whoever asked may have lost interest.
                 let _ = pending.reply.send(reply);
@@ -341,7 +435,12 @@ impl Shared {
         let notice = match name {
             method::PROGRESS => {
                 let Progress { id, message } = serde_json::from_str(body).map_err(shape)?;
-                let op_id = lock(&self.state).operations.get(&id).cloned();
+                let mut state = lock(&self.state);
+                if let Some(pending) = state.pending.get_mut(&id) {
+                    pending.progress = Instant::now();
+                }
+                let op_id = state.operations.get(&id).cloned();
+                drop(state);
                 Notice::Progress { op_id, message }
             }
             method::LOG => {

@@ -1,6 +1,11 @@
 //! Watching over one process: signs of life, the end, and what must not be left behind.
 
-use crate::{error::Fault, link::Shared, spec::Timings};
+use crate::{
+    error::Fault,
+    leftovers::{Leftovers, Swept},
+    link::{Patience, Shared},
+    spec::Timings,
+};
 use rectify_protocol::{Frame, message::method};
 use rustix::process::Signal;
 use std::{
@@ -11,7 +16,7 @@ use std::{
 };
 use tokio::{
     io::unix::AsyncFd,
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -32,39 +37,82 @@ pub(crate) async fn supervise(
     timings: Timings,
 ) {
     let mut pings = Pings::default();
+    let mut descendants = Leftovers::default();
     let mut next = Instant::now() + timings.ping;
     loop {
         tokio::select! {
             _ = process.readable() => break,
             () = shared.stop.notified() => {
-                end(&shared, &process, &timings).await;
+                descendants = end(&shared, &process, &timings).await;
                 break;
             }
             () = sleep_until(next) => next = Instant::now() + pings.look(&shared, timings.ping),
         }
     }
     let status = shared.collect(&mut child);
-    for mut stream in streams {
-        if timeout(DRAIN, &mut stream).await.is_err() {
-            stream.abort();
-        }
+    let [mut answers, mut errors] = streams;
+    // An operation that it answered before its end is over.
+    drain(&mut answers).await;
+    let leftovers = shared.leftovers().and(descendants);
+    let left = sweep(&shared, leftovers, timings.kill).await;
+    for stream in [&mut answers, &mut errors] {
+        drain(stream).await;
+        stream.abort();
     }
-    shared.finish(status);
+    shared.finish(status, left);
 }
 
-/// Ends the process: politely first.
-async fn end(shared: &Shared, process: &AsyncFd<OwnedFd>, timings: &Timings) {
-    if shared.hung_up.load(Ordering::Relaxed) && timeout(HANG_UP, process.readable()).await.is_ok() {
-        return;
+async fn drain(stream: &mut JoinHandle<()>) {
+    if !stream.is_finished() {
+        let _ = timeout(DRAIN, stream).await;
     }
-    shared.signal(Signal::TERM);
-    tokio::select! {
-        _ = process.readable() => {}
-        () = sleep(timings.kill) => {
-            shared.signal(Signal::KILL);
-            let _ = process.readable().await;
+}
+
+/// Ends what is left of operations. Returns the processes for which that failed.
+pub(crate) async fn sweep(shared: &Arc<Shared>, mut leftovers: Leftovers, patience: Duration) -> Vec<u32> {
+    if leftovers.is_empty() {
+        return Vec::new();
+    }
+    let hurried = Arc::clone(shared);
+    let swept = spawn_blocking(move || leftovers.end(patience, || hurried.is_hurried())).await;
+    let Swept { ended, left } = swept.unwrap_or_default();
+    if ended > 0 {
+        tracing::warn!(provider = %shared.name, ended, "processes of operations under way were ended");
+    }
+    if !left.is_empty() {
+        tracing::error!(provider = %shared.name, ?left, "processes could not be ended and may still run");
+    }
+    left
+}
+
+/// Ends the process: politely first, unless there is a hurry. Returns what descended from it, which
+/// nobody can see any more once it has ended.
+async fn end(shared: &Arc<Shared>, process: &AsyncFd<OwnedFd>, timings: &Timings) -> Leftovers {
+    if shared.hung_up.load(Ordering::Relaxed) {
+        tokio::select! {
+            _ = process.readable() => return Leftovers::default(),
+            () = shared.hurried() => {}
+            () = sleep(HANG_UP) => {}
         }
     }
+    let mut descendants = descendants(shared).await;
+    if !shared.is_hurried() {
+        shared.signal(Signal::TERM);
+        tokio::select! {
+            _ = process.readable() => return descendants,
+            () = shared.hurried() => {}
+            () = sleep(timings.kill) => {}
+        }
+        descendants = descendants.and(self::descendants(shared).await);
+    }
+    shared.signal(Signal::KILL);
+    let _ = process.readable().await;
+    descendants
+}
+
+async fn descendants(shared: &Arc<Shared>) -> Leftovers {
+    let shared = Arc::clone(shared);
+    spawn_blocking(move || shared.descendants()).await.unwrap_or_default()
 }
 
 /// The questions for a sign of life since the last one.
@@ -94,9 +142,9 @@ impl Pings {
             return interval;
         }
         // Nobody waits for this answer: any line is a sign of life.
-        if let Some((id, _)) = shared.open(method::PING)
+        if let Some(ticket) = shared.open(method::PING, Patience::fixed(Duration::ZERO))
             && let Ok(line) =
-                Frame::request(id, method::PING, &serde_json::json!({})).and_then(|f| f.to_line())
+                Frame::request(ticket.id, method::PING, &serde_json::json!({})).and_then(|f| f.to_line())
         {
             self.missed += 1;
             self.asked_us = now;

@@ -6,14 +6,17 @@ use crate::{
     error::{Fault, HostError},
     handshake::Handshake,
     launch,
-    link::Shared,
+    leftovers::Leftovers,
+    link::{Patience, Shared, Ticket},
+    process,
     review::Review,
     spec::{SessionSpec, Timings},
     strict, tasks,
 };
 use rectify_base::{TypeName, limits::FRAME_MAX_BYTES};
 use rectify_protocol::{
-    Frame, ItemError, Manifest, Mutated,
+    ErrorCode, Frame, ItemError, Manifest, Mutated,
+    error::rpc,
     message::{
         Applied, Apply, BatchResult, Cancel, Configure, DesiredItem, ItemResult, Mode, OpStatus,
         OpStatusQuery, PlanAnswer, PlanItem, ReadAnswer, ReadItem, method,
@@ -22,10 +25,19 @@ use rectify_protocol::{
 use rustix::process::Signal;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{sleep, timeout};
 
-/// A provider process that has greeted and is configured. Dropping it kills its process group.
+/// A provider process that has greeted and is configured. Dropping it kills its process group, and
+/// what runs of operations that were not answered; [`Session::kill`] does so without blocking.
+///
+/// When an operation is reported as lost, nothing of it runs any more, but for what
+/// [`HostError::still_running`] names: a provider marks what it runs for an operation
+/// ([`OPERATION_VARIABLE`](rectify_protocol::OPERATION_VARIABLE)), and by that it is found.
 ///
 /// All methods take `&self`: requests of several callers share the pipe.
 #[derive(Debug)]
@@ -149,9 +161,15 @@ impl Session {
     /// provider is given up.
     ///
     /// # Errors
-    /// [`Fault::UnknownOutcome`] wherever the answer was lost after the request may have been
-    /// sent: whether the change was made is not known then. Any other [`HostError`] means that
-    /// nothing was done. The inner error is the provider's own; its `mutated` says what is known.
+    /// Three kinds, told apart by [`HostError::effect`]:
+    /// - [`Effect::Unknown`](crate::Effect::Unknown), always a [`Fault::UnknownOutcome`]: the answer
+    ///   was lost after the request may have been sent, or says nothing of the effect. The cause in
+    ///   it may be a refusal too, with a number that does not promise that nothing was done.
+    /// - [`Effect::Nothing`](crate::Effect::Nothing) with [`Fault::Refused`]: the provider refused
+    ///   the request as a whole and promises that nothing was done; the session goes on.
+    /// - [`Effect::Nothing`](crate::Effect::Nothing) with anything else: it was not sent.
+    ///
+    /// The inner error is the provider's own; its `mutated` says what is known.
     pub async fn apply(&self, op: Apply) -> Result<Result<Applied, ItemError>, HostError> {
         if self.mode != Mode::Apply {
             return Err(self.forbidden(method::APPLY));
@@ -159,9 +177,12 @@ impl Session {
         let Some(descriptor) = self.manifest.descriptor(&op.type_name) else {
             return Err(self.unknown_type(method::APPLY, &op.type_name));
         };
-        let Some((id, receiver)) = self.shared.open(method::APPLY) else {
+        let deadline = Duration::from_millis(op.deadline_ms);
+        let patience = Patience::fixed(deadline + self.timings.apply_grace);
+        let Some(ticket) = self.shared.open(method::APPLY, patience) else {
             return Err(self.over(method::APPLY).await);
         };
+        let id = ticket.id;
         let line = match self.line(id, method::APPLY, &op) {
             Ok(line) => line,
             Err(error) => {
@@ -171,8 +192,7 @@ impl Session {
         };
         self.shared.begin_operation(id, &op.op_id);
         self.shared.send(line);
-        let deadline = Duration::from_millis(op.deadline_ms);
-        let answer = self.shared.reply(method::APPLY, receiver, deadline + self.timings.apply_grace);
+        let answer = self.shared.reply(method::APPLY, ticket);
         tokio::pin!(answer);
         let reply = tokio::select! {
             biased;
@@ -182,28 +202,40 @@ impl Session {
                 answer.await
             }
         };
-        self.shared.end_operation(id);
         let unknown = |cause: HostError| HostError {
             fault: Box::new(Fault::UnknownOutcome { op_id: op.op_id.clone(), cause: cause.fault }),
             place: method::APPLY.into(),
             ..cause
         };
+        // An answer that does not say how it ended does not say that nothing of it runs either.
+        let ended = async |mut cause: HostError| {
+            let left = self.end_operation(&op.op_id).await;
+            *cause.fault = std::mem::replace(&mut *cause.fault, Fault::SessionOver).still_runs(left);
+            unknown(cause)
+        };
         let result = match reply {
-            Ok(body) => decode::<ItemResult<Applied>>(&body).and_then(|result| {
+            Ok(Ok(body)) => decode::<ItemResult<Applied>>(&body).and_then(|result| {
                 if let ItemResult::Ok(applied) = &result {
                     applied.review(descriptor)?;
                 }
                 Ok(result.into_result())
             }),
-            // A refusal of the request as a whole: nothing was done.
-            Err(error) if matches!(*error.fault, Fault::Refused(_)) => return Err(error),
+            Ok(Err(refusal)) => {
+                let nothing = rpc::nothing_was_done(refusal.code);
+                let error = self.shared.error(method::APPLY, Fault::Refused(refusal));
+                return Err(if nothing { error } else { ended(error).await });
+            }
             Err(error) => return Err(unknown(error)),
         };
         match result {
+            Ok(Err(error)) if broken_off(&error) => {
+                self.end_operation(&op.op_id).await;
+                Ok(Err(error))
+            }
             Ok(result) => Ok(result),
             Err(fault) => {
                 self.shared.fail(Some(method::APPLY), fault);
-                Err(unknown(self.shared.fault().await))
+                Err(ended(self.shared.fault().await).await)
             }
         }
     }
@@ -250,6 +282,31 @@ impl Session {
         }
     }
 
+    /// Ends the session at once, whatever is under way, and waits until no process of it is left:
+    /// the provider's process group, and the commands of operations that were not answered. Those
+    /// requests fail with [`Fault::Killed`]; an operation among them has an unknown outcome. May be
+    /// called while others use the session, and more than once.
+    pub async fn kill(&self) {
+        self.shared.hurry();
+        self.shared.fail(None, Fault::Killed);
+        self.shared.wait_gone().await;
+    }
+
+    /// Whether the session has ended or is being ended: any new request fails.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.shared.is_over()
+    }
+
+    /// Ends every process on this machine that carries the mark of an operation, politely first, and
+    /// returns those that could not be ended. For an operation of which nobody knows how it ended,
+    /// such as one that was under way when the engine itself died; never for one that succeeded,
+    /// which may have started something on purpose.
+    pub async fn end_operation(&self, op_id: &str) -> Vec<u32> {
+        let operations = [op_id.to_owned()].into_iter().filter(|id| !id.is_empty()).collect();
+        process::sweep(&self.shared, Leftovers::new(operations, BTreeSet::new()), self.timings.kill).await
+    }
+
     /// The end of what the provider wrote to standard error so far, at most 64 KiB.
     #[must_use]
     pub fn stderr(&self) -> String {
@@ -265,17 +322,23 @@ impl Session {
         params: &T,
         budget: Duration,
     ) -> Result<Box<RawValue>, HostError> {
-        let Some((id, receiver)) = self.shared.open(method) else {
+        let Some(ticket) = self.shared.open(method, Patience::fixed(budget)) else {
             return Err(self.over(method).await);
         };
-        match self.line(id, method, params) {
+        match self.line(ticket.id, method, params) {
             Ok(line) => self.shared.send(line),
             Err(error) => {
-                self.shared.withdraw(id);
+                self.shared.withdraw(ticket.id);
                 return Err(error);
             }
         }
-        self.shared.reply(method, receiver, budget).await
+        self.answer(method, ticket).await
+    }
+
+    /// Waits for the answer to a request that only looks.
+    async fn answer(&self, method: &'static str, ticket: Ticket) -> Result<Box<RawValue>, HostError> {
+        let reply = self.shared.reply(method, ticket).await?;
+        reply.map_err(|refusal| self.shared.error(method, Fault::Refused(refusal)))
     }
 
     fn line<T: Serialize>(&self, id: u64, method: &'static str, params: &T) -> Result<Vec<u8>, HostError> {
@@ -310,25 +373,21 @@ impl Session {
         let mut first = 0;
         while first < items.len() || !window.is_empty() {
             while first < items.len() && window.len() < batch::WINDOW {
-                let Some((id, receiver)) = self.shared.open(method) else {
+                let (body, count) =
+                    batch::cut(items, first).map_err(|fault| self.shared.error(method, fault))?;
+                let asked = descriptors.get(first..first + count).unwrap_or_default();
+                let budget = asked.iter().map(|d| Duration::from_millis(d.read_timeout_ms)).sum();
+                let patience = Patience::up_to(budget, self.timings.batch_max);
+                let Some(ticket) = self.shared.open(method, patience) else {
                     return Err(self.over(method).await);
                 };
-                match batch::request(id, method, items, first) {
-                    Ok((line, count)) => {
-                        self.shared.send(line);
-                        window.push_back((first, count, receiver));
-                        first += count;
-                    }
-                    Err(fault) => {
-                        self.shared.withdraw(id);
-                        return Err(self.shared.error(method, fault));
-                    }
-                }
+                self.shared.send(batch::line(ticket.id, method, &body));
+                window.push_back((asked, ticket));
+                first += count;
             }
-            let Some((start, count, receiver)) = window.pop_front() else { break };
-            let asked = descriptors.get(start..start + count).unwrap_or_default();
-            let budget: Duration = asked.iter().map(|d| Duration::from_millis(d.read_timeout_ms)).sum();
-            let body = self.shared.reply(method, receiver, budget.min(self.timings.batch_max)).await?;
+            let Some((asked, ticket)) = window.pop_front() else { break };
+            let count = asked.len();
+            let body = self.answer(method, ticket).await?;
             let results: BatchResult<T> = match decode(&body) {
                 Ok(results) => results,
                 Err(fault) => return Err(self.fatal(method, fault).await),
@@ -368,10 +427,9 @@ impl Session {
     /// The session had ended before the request: nothing was sent.
     async fn over(&self, method: &'static str) -> HostError {
         let first = self.shared.fault().await;
-        if matches!(*first.fault, Fault::SessionOver) {
-            self.shared.error(method, Fault::SessionOver)
-        } else {
-            first
+        match *first.fault {
+            Fault::SessionOver | Fault::Killed => self.shared.error(method, *first.fault),
+            _ => first,
         }
     }
 
@@ -390,10 +448,24 @@ impl Session {
 }
 
 impl Drop for Session {
+    /// The supervising task does the same, but the runtime may end before it comes to that.
     fn drop(&mut self) {
+        self.shared.hurry();
         self.shared.fail(None, Fault::SessionOver);
-        self.shared.signal(Signal::KILL);
+        if !self.shared.is_gone() {
+            let mut leftovers = self.shared.descendants();
+            self.shared.signal(Signal::KILL);
+            if !leftovers.is_empty() {
+                leftovers.end(Duration::ZERO, || true);
+            }
+        }
     }
+}
+
+/// Whether an operation that failed was ended before its time, or nobody knows how it ended.
+fn broken_off(error: &ItemError) -> bool {
+    let ended = matches!(error.code, ErrorCode::Timeout | ErrorCode::Cancelled | ErrorCode::UnknownOutcome);
+    ended && error.mutated != Mutated::No
 }
 
 /// Reads an answer under the rules for what a provider sends.
@@ -421,7 +493,7 @@ fn configuration(spec: &SessionSpec) -> Result<Configure, Fault> {
         })
     });
     let plan_commands = if spec.mode == Mode::Plan { spec.plan_commands.clone() } else { Vec::new() };
-    Ok(Configure { root: root.transpose()?, plan_commands })
+    Ok(Configure { root: root.transpose()?, plan_commands, digest_key: None })
 }
 
 /// 128 random bits in hexadecimal.

@@ -5,19 +5,19 @@ use crate::{
     journal::{Entry, RunOutcome, RunRecord},
 };
 use alloc::{vec, vec::Vec};
-use rectify_base::schema::{Named, Null, assemble, document};
+use rectify_base::schema::{Form, Named, assemble, document};
 use schemars::json_schema;
 
 /// All of them.
 #[must_use]
 pub fn schemas() -> Vec<Named> {
     vec![
-        ("graph", document::<Graph>("Rectify graph", Null::Refused)),
-        ("observation", document::<Observation>("Rectify observation", Null::Refused)),
-        ("plan", document::<Plan>("Rectify plan", Null::Refused)),
+        ("graph", document::<Graph>("Rectify graph", Form::Canonical)),
+        ("observation", document::<Observation>("Rectify observation", Form::Canonical)),
+        ("plan", document::<Plan>("Rectify plan", Form::Canonical)),
         (
             "journal",
-            assemble("Rectify journal", Null::Refused, |generator| {
+            assemble("Rectify journal", Form::Canonical, |generator| {
                 json_schema!({
                     "description": "One value of the journal: the beginning of a run, a record of it, or how it ended.",
                     "anyOf": [

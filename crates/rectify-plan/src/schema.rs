@@ -1,10 +1,10 @@
 //! JSON Schema of the planning report, see [`rectify_base::schema`].
 
 use crate::Report;
-use rectify_base::schema::{Named, Null, document};
+use rectify_base::schema::{Named, Form, document};
 
 /// All of them.
 #[must_use]
 pub fn schemas() -> Vec<Named> {
-    vec![("report", document::<Report>("Rectify planning report", Null::Refused))]
+    vec![("report", document::<Report>("Rectify planning report", Form::Canonical))]
 }

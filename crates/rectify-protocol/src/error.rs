@@ -24,6 +24,24 @@ pub mod rpc {
     pub const OVERLOADED: i64 = -32013;
     /// The request was cancelled before it did anything.
     pub const CANCELLED: i64 = -32014;
+
+    /// Whether a failure with this number, as the answer to a request, promises that nothing of it
+    /// was done. Of any other number an engine must assume that an operation may have been done:
+    /// [`INTERNAL`] may come from the middle of it, and [`TOO_LARGE`] may be about its answer.
+    #[must_use]
+    pub const fn nothing_was_done(code: i64) -> bool {
+        matches!(
+            code,
+            PARSE
+                | INVALID_REQUEST
+                | METHOD_NOT_FOUND
+                | INVALID_PARAMS
+                | NOT_INITIALIZED
+                | VERSION
+                | OVERLOADED
+                | CANCELLED
+        )
+    }
 }
 
 /// Stable code of an item's failure. The engine's recovery depends on it and on [`Mutated`] only.

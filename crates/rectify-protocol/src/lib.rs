@@ -17,3 +17,7 @@ pub use manifest::{Manifest, TypeDescriptor};
 pub const VERSION: message::ProtocolVersion = message::ProtocolVersion { major: 1, minor: 0 };
 /// Environment variable that tells a provider that an engine started it.
 pub const COOKIE_VARIABLE: &str = "RECTIFY_PROVIDER";
+/// Environment variable that a provider gives to every command that it runs for an operation: the
+/// operation's id. By this mark the engine finds what still runs of an operation whose provider is
+/// gone, and ends it. To the command it is an idempotency key: a retry has the same.
+pub const OPERATION_VARIABLE: &str = "RECTIFY_OPERATION";

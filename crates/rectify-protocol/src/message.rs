@@ -4,7 +4,7 @@
 //! properties of a resource are errors of its schema.
 
 use crate::error::ItemError;
-use rectify_base::{Digest, TypeName};
+use rectify_base::{Digest, DigestKey, TypeName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -150,6 +150,11 @@ pub struct Configure {
     /// is answered as opaque, or with `UNSUPPORTED` by a probe.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plan_commands: Vec<Vec<String>>,
+    /// Key of this project on this target, for the digests of what others may not read. The same in
+    /// every session about the target, or no plan would fit what is found. Absent: such digests are
+    /// not keyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_key: Option<DigestKey>,
 }
 
 /// One item of [`method::VALIDATE`] and [`method::NORMALIZE`].
@@ -207,6 +212,11 @@ pub struct PlanItem {
     /// predicted state. Absent: read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior: Option<Predicted>,
+    /// Predicted states of those directories above the thing that earlier steps of the plan make or
+    /// change, as far as their paths are spelled alike. Present, even if empty, it says that no
+    /// other earlier step makes a directory there. Absent: that is not known, as after a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directories: Option<Vec<Value>>,
 }
 
 /// The predicted state of a thing after an earlier step.

@@ -12,7 +12,7 @@ use crate::{
         Pong, Progress, ReadAnswer, ReadItem, method,
     },
 };
-use rectify_base::schema::{Named, Null, assemble, document};
+use rectify_base::schema::{Form, Named, assemble, document};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
@@ -20,8 +20,8 @@ use serde_json::{Map, Value};
 #[must_use]
 pub fn schemas() -> Vec<Named> {
     vec![
-        ("manifest", document::<Manifest>("Rectify provider manifest", Null::Refused)),
-        ("protocol", assemble("Rectify provider protocol 1.0", Null::Allowed, frames)),
+        ("manifest", document::<Manifest>("Rectify provider manifest", Form::Canonical)),
+        ("protocol", assemble("Rectify provider protocol 1.0", Form::Wire, frames)),
     ]
 }
 

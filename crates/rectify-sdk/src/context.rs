@@ -1,9 +1,9 @@
 //! What a provider is told about the session and the request that it works for.
 
 use crate::{blobs, ledger, output::Notifier, session::Settings};
-use rectify_base::{Digest, TypeName, fingerprint};
+use rectify_base::{Digest, DigestKey, TypeName, fingerprint};
 use rectify_protocol::{
-    ErrorCode, ItemError, Manifest,
+    ErrorCode, ItemError, Manifest, OPERATION_VARIABLE,
     message::{self, Applied, Apply, Directories, Mode, OpStatus, method},
 };
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) notifier: Notifier,
     pub(crate) request: u64,
+    pub(crate) operation: Option<String>,
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 
@@ -57,6 +58,12 @@ impl Context {
         self.mode() == Mode::Apply || self.plan_commands().iter().any(|allowed| allowed == argv)
     }
 
+    /// Key for the digests of what others may not read; `None` where the engine gave none.
+    #[must_use]
+    pub fn digest_key(&self) -> Option<&DigestKey> {
+        self.settings.digest_key.as_ref()
+    }
+
     /// Private directories of the session; a member is empty where the session has no such one.
     #[must_use]
     pub fn dirs(&self) -> &Directories {
@@ -74,6 +81,20 @@ impl Context {
     #[must_use]
     pub fn request(&self) -> u64 {
         self.request
+    }
+
+    /// The id of the operation that this request carries out; `None` where it only looks.
+    #[must_use]
+    pub fn operation(&self) -> Option<&str> {
+        self.operation.as_deref()
+    }
+
+    /// Name and value of the environment variable that marks what runs for the operation. Every
+    /// command that a provider starts without [`Context::run`] needs it, or it may outlive a
+    /// provider that is killed.
+    #[must_use]
+    pub fn mark(&self) -> Option<(&'static str, &str)> {
+        self.operation().map(|op_id| (OPERATION_VARIABLE, op_id))
     }
 
     /// Whether the request was cancelled, or the engine is gone. Finish the atomic step at hand,

@@ -1,7 +1,9 @@
 //! Running commands: bounded in time and output, in a process group of their own, with an
 //! environment that is made and not inherited.
 //!
-//! What leaves its process group (a daemon that starts a session of its own) is not followed.
+//! What leaves its process group (a daemon that starts a session of its own) is not followed while
+//! the provider lives. All of it carries the mark of its operation, so that the engine can end it
+//! where the provider cannot.
 
 use crate::{Context, User};
 use rectify_protocol::{ErrorCode, ItemError, message::Output};
@@ -39,7 +41,8 @@ const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 pub struct Run<'a> {
     /// Program and arguments. The program is absolute, or a bare name in [`SEARCH_PATH`].
     pub argv: &'a [String],
-    /// Variables beside `PATH`, `LANG=C.UTF-8` and, with a root directory, `RECTIFY_ROOT`.
+    /// Variables beside `PATH`, `LANG=C.UTF-8`, `RECTIFY_ROOT` with a root directory, and
+    /// `RECTIFY_OPERATION` in an operation ([`Context::mark`]), which cannot be replaced.
     pub environment: BTreeMap<String, String>,
     /// Working directory, a real path.
     pub directory: PathBuf,
@@ -81,7 +84,7 @@ impl Context {
     /// When it could not be started: `DEPENDENCY`, `PERMISSION`, `SCHEMA` or `FAILED`. It did
     /// nothing then.
     pub fn run(&self, run: &Run<'_>) -> Result<Finished, ItemError> {
-        let mut child = start(self.root(), run)?;
+        let mut child = start(self, run)?;
         let input = child.stdin.take().map(|mut pipe| {
             let text = run.stdin.unwrap_or_default().to_owned();
             // A command that reads nothing breaks the pipe, as it may.
@@ -156,7 +159,7 @@ fn has_exited(pid: Pid) -> io::Result<bool> {
     Ok(waitid(WaitId::Pid(pid), options)?.is_some())
 }
 
-fn start(root: Option<&Path>, run: &Run<'_>) -> Result<Child, ItemError> {
+fn start(cx: &Context, run: &Run<'_>) -> Result<Child, ItemError> {
     let (name, arguments) = run
         .argv
         .split_first()
@@ -169,8 +172,10 @@ fn start(root: Option<&Path>, run: &Run<'_>) -> Result<Child, ItemError> {
         .env_clear()
         .env("PATH", SEARCH_PATH)
         .env("LANG", "C.UTF-8")
-        .envs(root.map(|root| ("RECTIFY_ROOT", root)))
+        .envs(cx.root().map(|root| ("RECTIFY_ROOT", root)))
         .envs(&run.environment)
+        // Last, so that no step can pass for another operation.
+        .envs(cx.mark())
         .current_dir(&run.directory)
         .process_group(0)
         .stdin(if run.stdin.is_some() { Stdio::piped() } else { Stdio::null() })

@@ -1,5 +1,6 @@
 //! What a session was told at its beginning, and how it may end.
 
+use rectify_base::DigestKey;
 use rectify_protocol::{
     Manifest, VERSION,
     manifest::ProtocolRange,
@@ -19,7 +20,11 @@ pub(crate) struct Settings {
     pub(crate) dirs: Directories,
     pub(crate) root: Option<PathBuf>,
     pub(crate) plan_commands: Vec<Vec<String>>,
+    pub(crate) digest_key: Option<DigestKey>,
 }
+
+/// Shortest frame that a session can do with: every failure of an operation must fit.
+const FRAME_MIN_BYTES: usize = 4 * 1024;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +48,12 @@ impl Settings {
                 return Err(format!("the directory `{name}` is not absolute: {dir}"));
             }
         }
+        if greeting.frame_max_bytes < FRAME_MIN_BYTES {
+            return Err(format!("frames of {} bytes are too short", greeting.frame_max_bytes));
+        }
         let frame_max_bytes = greeting.frame_max_bytes.min(rectify_base::limits::FRAME_MAX_BYTES);
-        let (mode, root, plan_commands) = (greeting.mode, None, Vec::new());
-        Ok(Self { manifest, mode, frame_max_bytes, dirs, root, plan_commands })
+        let (mode, root, plan_commands, digest_key) = (greeting.mode, None, Vec::new(), None);
+        Ok(Self { manifest, mode, frame_max_bytes, dirs, root, plan_commands, digest_key })
     }
 
     /// What `configure` adds.
@@ -56,7 +64,8 @@ impl Settings {
         {
             return Err(format!("the root is not an absolute path of a directory: {}", root.display()));
         }
-        Ok(Self { root, plan_commands: configure.plan_commands, ..self.clone() })
+        let Configure { plan_commands, digest_key, .. } = configure;
+        Ok(Self { root, plan_commands, digest_key, ..self.clone() })
     }
 }
 

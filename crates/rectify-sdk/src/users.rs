@@ -6,6 +6,7 @@ use rustix::fs::OFlags;
 use std::{
     fs::File,
     io::{self, Read},
+    os::fd::AsRawFd,
     path::Path,
 };
 
@@ -42,10 +43,19 @@ impl User {
     }
 }
 
+/// Reads a file of the target. It is looked at before it is opened: opening a FIFO would wait for a
+/// writer, and opening a device may do something.
 fn read(root: Option<&Path>, path: &str) -> io::Result<String> {
-    let file = File::from(open_beneath(root, Path::new(path), OFlags::RDONLY)?);
+    let found = File::from(open_beneath(root, Path::new(path), OFlags::PATH)?);
+    if !found.metadata()?.is_file() {
+        return Err(io::Error::other(format!("{path} is not a regular file")));
+    }
+    let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?;
     let mut bytes = Vec::new();
-    file.take(FILE_MAX_BYTES).read_to_end(&mut bytes)?;
+    file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_MAX_BYTES {
+        return Err(io::Error::other(format!("{path} is longer than {FILE_MAX_BYTES} bytes")));
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -87,5 +97,30 @@ mod tests {
         assert_eq!(find("deploy").unwrap(), Some(full));
         assert_eq!(find("odd").unwrap(), None);
         assert_eq!(find("deplo").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_of_bounded_size_is_refused_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let etc = root.path().join("etc");
+        std::fs::create_dir(&etc).unwrap();
+        let find = || User::find(Some(root.path()), "deploy").unwrap_err().to_string();
+        let fifo = etc.join("passwd");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        // Nobody ever writes to it, so whoever waits for that waits for ever.
+        let (sender, answer) = std::sync::mpsc::channel();
+        let path = root.path().to_owned();
+        std::thread::spawn(move || sender.send(User::find(Some(&path), "deploy").map_err(|e| e.to_string())));
+        let answer = answer.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        assert_eq!(answer.unwrap_err(), "/etc/passwd is not a regular file");
+        std::fs::remove_file(&fifo).unwrap();
+        std::fs::create_dir(&fifo).unwrap();
+        assert_eq!(find(), "/etc/passwd is not a regular file");
+        std::fs::remove_dir(&fifo).unwrap();
+        std::fs::File::create(&fifo).unwrap().set_len(FILE_MAX_BYTES + 1).unwrap();
+        assert_eq!(find(), "/etc/passwd is longer than 16777216 bytes");
+        std::fs::write(&fifo, "deploy:x:1:1::/:\n").unwrap();
+        std::fs::create_dir(etc.join("group")).unwrap();
+        assert_eq!(find(), "/etc/group is not a regular file");
     }
 }

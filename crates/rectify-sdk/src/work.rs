@@ -48,6 +48,14 @@ impl Work {
         }
     }
 
+    /// The operation that it carries out, if it may change anything.
+    pub(crate) fn operation(&self) -> Option<&str> {
+        match self {
+            Self::Apply(op) => Some(&op.op_id),
+            _ => None,
+        }
+    }
+
     /// Carries the request out and returns the line of its answer.
     pub(crate) fn run(self, provider: &impl Provider, cx: &Context) -> Vec<u8> {
         match self {

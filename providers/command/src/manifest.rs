@@ -73,7 +73,7 @@ fn schema() -> Value {
                 "type": "object",
                 "additionalProperties": {"type": "string"},
                 "default": {},
-                "description": "Environment variables. There are no others but PATH and LANG=C.UTF-8.",
+                "description": "Environment variables. There are no others but PATH, LANG=C.UTF-8, RECTIFY_OPERATION (the id of the operation, an idempotency key) and, where the target is a directory, RECTIFY_ROOT.",
             },
             "exit_codes": {
                 "type": "array",

@@ -4,7 +4,7 @@ use crate::{
     desired::{Desired, Path, path_of, restore_of},
     entry::{Content, Entry},
     errors::stale,
-    goal::{Creator, Goals},
+    goal::Goals,
     look::{Depth, Look, look},
     names::Names,
     tree::Tree,
@@ -46,7 +46,7 @@ pub(crate) fn read(cx: &Context, item: &ReadItem) -> Result<ReadAnswer, ItemErro
 }
 
 /// Makes the change of an operation, if the state is as expected.
-pub(crate) fn apply(cx: &Context, creator: Creator, op: &Apply) -> Result<Applied, ItemError> {
+pub(crate) fn apply(cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
     let restore = restore_of(&op.desired)?;
     let desired = match restore {
         Some(_) => None,
@@ -62,7 +62,9 @@ pub(crate) fn apply(cx: &Context, creator: Creator, op: &Apply) -> Result<Applie
         return Ok(Applied { status: ApplyStatus::Already, state, output: None });
     }
     let goal = match (&desired, restore) {
-        (Some(desired), _) => Goals { names: &names, creator }.goal(&desired.want, found.entry.as_ref())?,
+        (Some(desired), _) => {
+            Goals { names: &names, owner: tree.owner }.goal(&desired.want, found.entry.as_ref())?
+        }
         (None, Some(restore)) => restored(cx, &restore, &path, &found)?,
         (None, None) => return Err(ItemError::new(ErrorCode::Internal, "nothing is asked for")),
     };

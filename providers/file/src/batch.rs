@@ -4,7 +4,7 @@
 
 use crate::{
     names::Names,
-    tree::{Dir, Tree},
+    tree::{Dir, Owner, Tree},
 };
 use rectify_sdk::{Context, protocol::ItemError};
 use std::{
@@ -28,6 +28,11 @@ pub(crate) struct Batch {
 impl Batch {
     fn new(cx: &Context) -> Result<Self, ItemError> {
         Ok(Self { tree: Tree::open(cx.root())?, names: OnceLock::new(), dirs: Mutex::default() })
+    }
+
+    /// Who owns what is new.
+    pub(crate) fn owner(&self) -> Owner {
+        self.tree.owner
     }
 
     /// The target's users and groups.

@@ -31,7 +31,7 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(60);
 const OUTPUT_MAX_BYTES: usize = 4096;
 /// How long its last words may take to arrive once it has ended.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
-/// The only variables of its environment.
+/// The only variables of its environment, beside the mark of the operation.
 const ENVIRONMENT: [(&str, &str); 2] = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C")];
 
 /// The path by which a child process finds a file that we hold open, in a directory that we hold
@@ -72,6 +72,7 @@ pub(crate) fn check(
         .args(arguments.iter().map(|argument| fill(argument, candidate)))
         .env_clear()
         .envs(ENVIRONMENT)
+        .envs(cx.mark())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(writer)

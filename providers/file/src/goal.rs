@@ -6,6 +6,7 @@ use crate::{
     entry::{Access, Content, Entry},
     errors::conflict,
     names::Names,
+    tree::Owner,
 };
 use rectify_sdk::protocol::{ErrorCode, ItemError};
 
@@ -14,18 +15,12 @@ const NEW_FILE_MODE: u32 = 0o644;
 /// Mode of a new directory for which none is given.
 const NEW_DIRECTORY_MODE: u32 = 0o755;
 
-/// The process itself, which owns what is new.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Creator {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
 /// Computes goals on one target.
 #[derive(Clone, Copy)]
 pub(crate) struct Goals<'a> {
     pub(crate) names: &'a Names,
-    pub(crate) creator: Creator,
+    /// Who owns what is new.
+    pub(crate) owner: Owner,
 }
 
 impl Goals<'_> {
@@ -54,8 +49,8 @@ impl Goals<'_> {
             }
             (Want::Link { target }, None) => Ok(Some(Entry::Link {
                 target: target.clone(),
-                owner: self.names.users.name(self.creator.uid),
-                group: self.names.groups.name(self.creator.gid),
+                owner: self.names.users.name(self.owner.uid),
+                group: self.names.groups.name(self.owner.gid),
             })),
             (Want::Link { target }, Some(Entry::Link { owner, group, .. })) => {
                 Ok(Some(Entry::Link { target: target.clone(), owner: owner.clone(), group: group.clone() }))
@@ -144,14 +139,14 @@ impl Goals<'_> {
     ) -> Result<Access, ItemError> {
         // A name is brought into the one form that states use: two names may mean one id.
         let owner = match (&want.owner, found) {
-            (Some(name), _) => self.names.users.name(self.names.user(name)?),
+            (Some(name), _) => self.names.users.name(self.names.wanted_user(name)?),
             (None, Some(found)) => found.owner.clone(),
-            (None, None) => self.names.users.name(self.creator.uid),
+            (None, None) => self.names.users.name(self.owner.uid),
         };
         let group = match (&want.group, found) {
-            (Some(name), _) => self.names.groups.name(self.names.group(name)?),
+            (Some(name), _) => self.names.groups.name(self.names.wanted_group(name)?),
             (None, Some(found)) => found.group.clone(),
-            (None, None) => self.names.groups.name(self.creator.gid),
+            (None, None) => self.names.groups.name(self.owner.gid),
         };
         let mode = want.mode.or(found.map(|found| found.mode)).unwrap_or(new_mode);
         Ok(Access { mode, owner, group })

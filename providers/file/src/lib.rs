@@ -40,14 +40,11 @@ use serde_json::{Map, Value};
 /// The provider.
 #[must_use]
 pub fn provider() -> impl Provider {
-    let creator =
-        goal::Creator { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
-    FileProvider { creator, batches: batch::Batches::default() }
+    FileProvider { batches: batch::Batches::default() }
 }
 
 #[derive(Debug)]
 struct FileProvider {
-    creator: goal::Creator,
     batches: batch::Batches,
 }
 
@@ -76,10 +73,10 @@ impl Provider for FileProvider {
     }
 
     fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
-        plan::plan(&*self.batches.of(cx)?, self.creator, item)
+        plan::plan(&*self.batches.of(cx)?, item)
     }
 
     fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
-        apply::apply(cx, self.creator, op)
+        apply::apply(cx, op)
     }
 }

@@ -88,14 +88,14 @@ fn access(new_mode: &str, what: &str) -> Value {
             "type": "string",
             "minLength": 1,
             "description": format!(
-                "User that owns the {what}: a name in the target's own etc/passwd, or a number in quotes. Left out: kept; a new {what} belongs to the user that Rectify runs as."
+                "User that owns the {what}: a name in the target's own etc/passwd, or a number in quotes. Left out: kept; a new {what} belongs to the owner of the target's root directory, and on a whole machine to root."
             )
         },
         "group": {
             "type": "string",
             "minLength": 1,
             "description": format!(
-                "Group of the {what}: a name in the target's own etc/group, or a number in quotes. Left out: kept; a new {what} gets the group that Rectify runs as, even in a directory that hands its group down."
+                "Group of the {what}: a name in the target's own etc/group, or a number in quotes. Left out: kept; a new {what} gets that of the target's root directory, and on a whole machine group 0, even in a directory that hands its group down."
             )
         }
     })

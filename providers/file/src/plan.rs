@@ -4,7 +4,7 @@ use crate::{
     batch::Batch,
     desired::{Desired, Path, Want},
     entry::Entry,
-    goal::{Creator, Goals, count},
+    goal::{Goals, count},
     look::{Depth, Look, look_in},
     write::keeps_inode,
     xattr,
@@ -22,7 +22,7 @@ struct Undo {
 }
 
 /// Answers one item.
-pub(crate) fn plan(batch: &Batch, creator: Creator, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
+pub(crate) fn plan(batch: &Batch, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
     let desired = Desired::parse(&item.type_name, &item.desired)?;
     let names = batch.names()?;
     let path = &desired.path;
@@ -38,7 +38,7 @@ pub(crate) fn plan(batch: &Batch, creator: Creator, item: &PlanItem) -> Result<P
         }
         Some(predicted) => (None, predicted_entry(predicted, path, &desired.want, see)?),
     };
-    let goals = Goals { names, creator };
+    let goals = Goals { names, owner: batch.owner() };
     let goal = goals.goal(&desired.want, prior.as_ref())?;
     if goal == prior {
         return Ok(PlanAnswer::Unchanged { state: state(prior.as_ref(), path, false)? });

@@ -84,10 +84,20 @@ pub(crate) fn open_in(
     }
 }
 
+/// A user and a group, as ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
 /// The directory that stands for `/`.
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: Arc<Dir>,
+    /// Who owns what is new and has no other owner: that of the root directory, and on a whole
+    /// machine user and group 0. Never who this process is: a plan holds whoever makes it.
+    pub(crate) owner: Owner,
     /// Who may make links that are followed, beside user 0.
     trusted_uid: u32,
 }
@@ -99,9 +109,13 @@ impl Tree {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = fs::open(root.unwrap_or(Path::new("/")), flags, Mode::empty()).map_err(&error)?;
         let stat = fs::fstat(&fd).map_err(&error)?;
-        let trusted_uid = if root.is_some() { stat.st_uid } else { 0 };
+        let owner = match root {
+            Some(_) => Owner { uid: stat.st_uid, gid: stat.st_gid },
+            None => Owner { uid: 0, gid: 0 },
+        };
+        let trusted_uid = owner.uid;
         let root = Dir { fd, parent: None, uid: stat.st_uid, mode: stat.st_mode, open_to_others: true };
-        Ok(Self { root: Arc::new(root), trusted_uid })
+        Ok(Self { root: Arc::new(root), owner, trusted_uid })
     }
 
     /// The root itself.
@@ -177,4 +191,20 @@ impl Tree {
 
 fn split(path: &[u8]) -> VecDeque<Vec<u8>> {
     path.split(|b| *b == b'/').map(<[u8]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn new_things_have_an_owner_whoever_asks() {
+        assert_eq!(Tree::open(None).unwrap().owner, Owner { uid: 0, gid: 0 });
+        let root = tempfile::tempdir().unwrap();
+        let meta = std::fs::metadata(root.path()).unwrap();
+        let owner = Owner { uid: meta.uid(), gid: meta.gid() };
+        assert_eq!(Tree::open(Some(root.path())).unwrap().owner, owner);
+    }
 }

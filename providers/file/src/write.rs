@@ -101,10 +101,6 @@ impl Change<'_> {
         }
     }
 
-    fn ids(&self, owner: &str, group: &str) -> Result<(u32, u32), ItemError> {
-        Ok((self.names.user(owner)?, self.names.group(group)?))
-    }
-
     /// Looks once more, right before the path changes: that it still leads into the directory at
     /// hand, and that what is there is what was looked at.
     fn still_the_same(&self, dir: &Dir) -> Result<(), ItemError> {
@@ -152,7 +148,7 @@ impl Change<'_> {
     }
 
     fn file(&self, dir: &Arc<Dir>, bytes: &[u8], access: &Access) -> Result<(), ItemError> {
-        let (uid, gid) = self.ids(&access.owner, &access.group)?;
+        let (uid, gid) = self.names.ids(&access.owner, &access.group)?;
         let (temporary, fd) = Temporary::file(dir)?;
         let mut file = File::from(fd);
         let failed = |e: std::io::Error| match Errno::from_io_error(&e) {
@@ -201,7 +197,7 @@ impl Change<'_> {
     }
 
     fn new_directory(&self, dir: &Arc<Dir>, access: &Access) -> Result<(), ItemError> {
-        let (uid, gid) = self.ids(&access.owner, &access.group)?;
+        let (uid, gid) = self.names.ids(&access.owner, &access.group)?;
         let (temporary, fd) = Temporary::directory(dir)?;
         own(&fd, uid, gid)?;
         set_mode(&fd, access.mode)?;
@@ -211,7 +207,7 @@ impl Change<'_> {
     }
 
     fn directory_access(&self, dir: &Arc<Dir>, found: &Access, access: &Access) -> Result<(), ItemError> {
-        let (uid, gid) = self.ids(&access.owner, &access.group)?;
+        let (uid, gid) = self.names.ids(&access.owner, &access.group)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let opened = dir.open(&self.path.name, flags, Mode::empty());
         let fd = opened.map_err(doing("the directory cannot be opened"))?;
@@ -236,7 +232,7 @@ impl Change<'_> {
     }
 
     fn link(&self, dir: &Arc<Dir>, target: &str, owner: &str, group: &str) -> Result<(), ItemError> {
-        let (uid, gid) = self.ids(owner, group)?;
+        let (uid, gid) = self.names.ids(owner, group)?;
         let temporary = Temporary::link(dir, target)?;
         let made = dir.stat(&temporary.name).map_err(doing("the new link cannot be looked at"))?;
         if made.is_none_or(|stat| (stat.st_uid, stat.st_gid) != (uid, gid)) {

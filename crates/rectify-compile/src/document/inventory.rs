@@ -11,7 +11,7 @@ use crate::{
 };
 use rectify_base::TargetName;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const INVENTORY: Known = Known {
     what: "an inventory",
@@ -33,6 +33,8 @@ pub(crate) struct Target {
     pub environment: String,
     pub labels: BTreeMap<String, String>,
     pub variables: Map<String, Value>,
+    /// Paths of what is wrong in it, so that what names it is not reported as well.
+    pub broken: BTreeSet<Vec<String>>,
     pub connection: Connection,
 }
 
@@ -82,17 +84,46 @@ pub(crate) fn read(
 
 fn target(node: &Node<'_>, span: Span, cx: &mut Cx<'_, '_>) -> Option<Target> {
     let fields = Fields::read(node, span, &TARGET, cx)?;
+    let mut broken = BTreeSet::new();
     let environment = fields
         .require("environment", cx)
         .and_then(|e| fields::text(&e.value, "the environment of a target", cx))
         .map(str::to_owned);
-    let labels = fields.get("labels").map(|e| fields::labels(&e.value, "`labels`", cx)).unwrap_or_default();
+    if environment.is_none() {
+        broken.insert(vec!["environment".to_owned()]);
+    }
+    let mut labels = BTreeMap::new();
+    if let Some(entry) = fields.get("labels") {
+        let entries = fields::entries(&entry.value, "`labels`", cx);
+        if entries.is_none() {
+            broken.insert(vec!["labels".to_owned()]);
+        }
+        for label in entries.unwrap_or_default() {
+            match fields::text(&label.value, "the value of a label", cx) {
+                Some(text) => {
+                    labels.insert(label.key.to_string(), text.to_owned());
+                }
+                None => {
+                    broken.insert(vec!["labels".to_owned(), label.key.to_string()]);
+                }
+            }
+        }
+    }
     let mut variables = Map::new();
     if let Some(entry) = fields.get("variables") {
-        for variable in fields::entries(&entry.value, "`variables`", cx).unwrap_or_default() {
-            // One that is wrong is there all the same, so that its uses are not reported as well.
-            let value = value(&variable.value, cx).unwrap_or_default();
-            variables.insert(variable.key.to_string(), value);
+        let entries = fields::entries(&entry.value, "`variables`", cx);
+        if entries.is_none() {
+            broken.insert(vec!["variables".to_owned()]);
+        }
+        for variable in entries.unwrap_or_default() {
+            match value(&variable.value, cx) {
+                Some(value) => {
+                    variables.insert(variable.key.to_string(), value);
+                }
+                None => {
+                    broken.insert(vec!["variables".to_owned(), variable.key.to_string()]);
+                }
+            }
         }
     }
     if let Some(entry) = fields.get("connection")
@@ -113,6 +144,7 @@ fn target(node: &Node<'_>, span: Span, cx: &mut Cx<'_, '_>) -> Option<Target> {
         environment: environment.unwrap_or_default(),
         labels,
         variables,
+        broken,
         connection: Connection::Local { root },
     })
 }

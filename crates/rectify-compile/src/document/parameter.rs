@@ -2,6 +2,7 @@
 
 use crate::{
     codes,
+    expression::Parameters,
     fields::{self, Fields, Known, short},
     limits::REGEX_MAX_BYTES,
     report::Cx,
@@ -9,7 +10,6 @@ use crate::{
     tree::{Content, Entry, Node},
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 const PARAMETER: Known = Known {
     what: "a parameter",
@@ -30,9 +30,15 @@ const TYPES: [(&str, Type); 4] =
 
 /// The parameters of a remediation with their values. A parameter that is wrong has none, but is
 /// there, so that its uses are not reported as well.
-pub(crate) fn read(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> BTreeMap<String, Value> {
-    let mut values = BTreeMap::new();
-    for entry in fields::entries(node, "`parameters`", cx).unwrap_or_default() {
+pub(crate) fn read(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Parameters {
+    let mut parameters = Parameters::default();
+    let entries = fields::entries(node, "`parameters`", cx);
+    parameters.unknown = entries.is_none();
+    for entry in entries.unwrap_or_default() {
+        let mut broken = |key: &str| {
+            parameters.values.insert(key.to_owned(), Value::Null);
+            parameters.broken.insert(key.to_owned());
+        };
         if !is_identifier(&entry.key) {
             cx.error(
                 codes::PROJECT_NAME,
@@ -40,12 +46,17 @@ pub(crate) fn read(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> BTreeMap<String, Val
                 format!("`{}` is not a parameter name", short(&entry.key)),
             )
             .help = Some("expected a letter, then letters, digits and `_`".into());
+            broken(&entry.key);
             continue;
         }
-        let value = parameter(entry, cx).unwrap_or_default();
-        values.insert(entry.key.to_string(), value);
+        match parameter(entry, cx) {
+            Some(value) => {
+                parameters.values.insert(entry.key.to_string(), value);
+            }
+            None => broken(&entry.key),
+        }
     }
-    values
+    parameters
 }
 
 fn is_identifier(text: &str) -> bool {

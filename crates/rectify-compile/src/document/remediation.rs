@@ -3,6 +3,7 @@
 use super::{Kind, METADATA, header, parameter};
 use crate::{
     codes,
+    expression::Parameters,
     fields::{self, Fields, Known},
     limits::WITHIN_MAX_S,
     report::Cx,
@@ -10,8 +11,8 @@ use crate::{
 };
 use rectify_base::{RemediationName, StepName};
 use rectify_model::graph::{Because, RemediationInfo, UndoMode};
+#[cfg(feature = "schema")]
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 const REMEDIATION: Known = Known {
     what: "a remediation",
@@ -45,11 +46,12 @@ pub(crate) struct Remediation<'t, 's> {
     pub name: RemediationName,
     pub name_span: Span,
     pub info: RemediationInfo,
-    /// Values by name; null where the definition is wrong.
-    pub parameters: BTreeMap<String, Value>,
+    pub parameters: Parameters,
     /// The selection: a scalar that is an expression as a whole.
     pub select: Option<&'t Node<'s>>,
     pub steps: Vec<Step<'t, 's>>,
+    /// Names of steps that are wrong, so that what waits for them is not reported as well.
+    pub broken_steps: Vec<&'t str>,
     pub gates: Vec<Gate<'t, 's>>,
 }
 
@@ -122,11 +124,11 @@ pub(crate) fn read<'t, 's>(
             }
         }
     });
-    let steps = fields.require("steps", cx).map(|e| steps(e, cx)).unwrap_or_default();
+    let (steps, broken_steps) = fields.require("steps", cx).map(|e| steps(e, cx)).unwrap_or_default();
     let gates = fields.get("verify").map(|e| gates(e, cx)).unwrap_or_default();
     let (name, name_span) = name?;
     let info = RemediationInfo { because, labels, undo };
-    Some(Remediation { file, name, name_span, info, parameters, select, steps, gates })
+    Some(Remediation { file, name, name_span, info, parameters, select, steps, broken_steps, gates })
 }
 
 fn because(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Because> {
@@ -137,12 +139,20 @@ fn because(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Because> {
     Some(because)
 }
 
-fn steps<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Vec<Step<'t, 's>> {
-    let Some(entries) = fields::entries(&list.value, "`steps`", cx) else { return Vec::new() };
-    if entries.is_empty() {
+/// The steps, and the names of those that are wrong.
+fn steps<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> (Vec<Step<'t, 's>>, Vec<&'t str>) {
+    let entries = fields::entries(&list.value, "`steps`", cx);
+    if entries.is_some_and(<[_]>::is_empty) {
         cx.error(codes::PROJECT_VALUE, list.key_span, "a remediation needs a step");
     }
-    entries.iter().filter_map(|entry| step(entry, cx)).collect()
+    let (mut steps, mut broken) = (Vec::new(), Vec::new());
+    for entry in entries.unwrap_or_default() {
+        match step(entry, cx) {
+            Some(step) => steps.push(step),
+            None => broken.push(entry.key.as_ref()),
+        }
+    }
+    (steps, broken)
 }
 
 fn step<'t, 's>(entry: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Option<Step<'t, 's>> {
@@ -233,7 +243,7 @@ fn count(digits: &str) -> Option<u32> {
 /// What [`read`] takes, for editors, with the properties of these types.
 #[cfg(feature = "schema")]
 pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
-    use crate::editor::{call, described, labels, mapping, name, properties, spelt, text, with};
+    use crate::editor::{LITERAL, call, described, labels, mapping, name, properties, text, with};
     use serde_json::json;
 
     let metadata = METADATA.schema(&["name"], |field| match field {
@@ -245,7 +255,7 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
         _ => described(text(), "One sentence."),
     });
     let targets = TARGETS.schema(&["select"], |_| {
-        let select = json!({"type": ["string", "boolean"], "minLength": 1});
+        let select = json!({"type": ["string", "boolean"], "minLength": 1, "pattern": LITERAL});
         described(select, "Expression over `target`, such as `target.labels.role == \"web\"`.")
     });
     let step = STEP.schema(&[], |field| {
@@ -256,7 +266,11 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
         described(json!({"type": "array", "items": text()}), description)
     });
     let gate = GATE.schema(&[], |_| {
-        described(spelt("^(0|[1-9][0-9]*)[sm]$"), "How long it is retried, such as `30s`; at most an hour.")
+        let pattern = "^(0|[1-9][0-9]*)[sm]$";
+        described(
+            json!({"type": "string", "pattern": pattern}),
+            "How long it is retried, such as `30s`; at most an hour.",
+        )
     });
     let step = call(step, types, |kind| kind != "probe");
     let gate = call(gate, types, |kind| kind == "probe");

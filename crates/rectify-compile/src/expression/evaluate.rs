@@ -3,7 +3,7 @@
 use super::{
     Problem,
     meter::{Meter, size},
-    program::{Program, Sees},
+    program::{Program, Sees, is_identifier},
 };
 use crate::{
     codes,
@@ -16,7 +16,11 @@ use cel::{
 };
 use rectify_base::{TargetName, limits::JSON_INTEGER_MAX};
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 /// Keeps what is the same for all targets: parsed expressions, and the functions there are.
 pub(crate) struct Engine {
@@ -29,9 +33,23 @@ pub(crate) struct Engine {
 pub(crate) struct Scope {
     context: Context<'static, 'static>,
     parameters: Vec<String>,
+    /// Name of the target.
+    target: String,
     keys: Vec<String>,
+    /// Values that are wrong where they are written: what names them is not judged.
+    broken: Vec<Vec<String>>,
     input_bytes: usize,
     sees: Sees,
+}
+
+/// The parameters of a remediation with their values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Parameters {
+    pub values: BTreeMap<String, Json>,
+    /// Those whose definition is wrong; they are among the values, too.
+    pub broken: BTreeSet<String>,
+    /// Whether it is not even known which there are.
+    pub unknown: bool,
 }
 
 /// A target as expressions see it.
@@ -41,6 +59,8 @@ pub(crate) struct Target<'a> {
     pub environment: &'a str,
     pub labels: &'a BTreeMap<String, String>,
     pub variables: &'a serde_json::Map<String, Json>,
+    /// Paths of what is wrong where it is written, such as `labels`, `role`.
+    pub broken: &'a BTreeSet<Vec<String>>,
 }
 
 impl Engine {
@@ -49,7 +69,7 @@ impl Engine {
     }
 
     /// Makes the values of a target, and of parameters if there may be any, visible.
-    pub fn scope(&self, target: Target<'_>, parameters: Option<&BTreeMap<String, Json>>) -> Scope {
+    pub fn scope(&self, target: Target<'_>, parameters: Option<&Parameters>) -> Scope {
         let mut context = Context::with_env(Arc::clone(&self.env));
         // Fails only if a name were taken, and these are not.
         let installed = self.meter.install(&mut context);
@@ -64,15 +84,23 @@ impl Engine {
         let mut input_bytes = size(&value);
         context.add_variable_from_value("target", value);
         let mut names = Vec::new();
+        let below = |root: &str, path: &[String]| {
+            std::iter::once(root.to_owned()).chain(path.iter().cloned()).collect::<Vec<_>>()
+        };
+        let mut broken: Vec<Vec<String>> = target.broken.iter().map(|path| below("target", path)).collect();
         if let Some(parameters) = parameters {
-            let value = map(parameters.iter().map(|(k, v)| (k.clone(), from_json(v))));
+            let value = map(parameters.values.iter().map(|(k, v)| (k.clone(), from_json(v))));
             input_bytes += size(&value);
             context.add_variable_from_value("params", value);
-            names = parameters.keys().cloned().collect();
+            names = parameters.values.keys().cloned().collect();
+            broken.extend(parameters.broken.iter().map(|name| below("params", std::slice::from_ref(name))));
+            if parameters.unknown {
+                broken.push(below("params", &[]));
+            }
         }
         let keys = target.labels.keys().chain(target.variables.keys()).cloned().collect();
         let sees = if parameters.is_some() { Sees::All } else { Sees::Target };
-        Scope { context, parameters: names, keys, input_bytes, sees }
+        Scope { context, parameters: names, target: target.name.to_string(), keys, broken, input_bytes, sees }
     }
 
     /// Evaluates an expression; each is parsed once, however many targets there are.
@@ -81,7 +109,14 @@ impl Engine {
         let program =
             self.programs.entry(key).or_insert_with(|| Program::new(source, scope.sees).map(Rc::new));
         let program = Rc::clone(program.as_ref().map_err(Clone::clone)?);
-        if let Some((name, place)) = program.parameters.iter().find(|(n, _)| !scope.parameters.contains(n)) {
+        if program.uses.iter().any(|used| scope.broken.iter().any(|path| used.meets(path))) {
+            return Err(Problem::known());
+        }
+        let parameters = program.uses.iter().filter_map(|used| match used.path.as_slice() {
+            [(root, _), (name, place), ..] if root == "params" => Some((name, place)),
+            _ => None,
+        });
+        if let Some((name, place)) = parameters.into_iter().find(|(n, _)| !scope.parameters.contains(n)) {
             return Err(Problem::new(
                 codes::EXPR_UNKNOWN_NAME,
                 format!("this remediation has no parameter `{name}`"),
@@ -108,7 +143,7 @@ impl Engine {
         if self.meter.is_exceeded() {
             return Err(too_much());
         }
-        let value = result.map_err(|error| failed(&error, scope))?;
+        let value = result.map_err(|error| failed(&error, &program, scope))?;
         if u64::try_from(size(&value)).unwrap_or(u64::MAX) > EVALUATION_BYTES_MAX {
             return Err(too_much());
         }
@@ -159,14 +194,9 @@ fn to_json(value: &Value) -> Result<Json, Problem> {
 }
 
 /// What went wrong, without values: a value may be long, and the order of a map is chance.
-fn failed(error: &ExecutionError, scope: &Scope) -> Problem {
+fn failed(error: &ExecutionError, program: &Program, scope: &Scope) -> Problem {
     let message = match error {
-        ExecutionError::NoSuchKey(key) => {
-            return Problem::new(codes::EXPR_UNKNOWN_KEY, format!("there is no `{key}`"))
-                .lacking(key)
-                .meant(closest(key, scope.keys.iter().map(String::as_str)))
-                .help(format!("ask with `has(…)` first, if not every target has `{key}`"));
-        }
+        ExecutionError::NoSuchKey(key) => return missing(key, program, scope),
         ExecutionError::UndeclaredReference(name) => {
             return Problem::new(codes::EXPR_UNKNOWN_NAME, format!("there is no `{name}` here"));
         }
@@ -191,4 +221,24 @@ fn failed(error: &ExecutionError, scope: &Scope) -> Problem {
         _ => "a value is of the wrong kind".into(),
     };
     Problem::new(codes::EXPR_EVALUATION, format!("the expression cannot be evaluated: {message}"))
+}
+
+/// A key that a value does not have, at the place where it is named.
+fn missing(key: &str, program: &Program, scope: &Scope) -> Problem {
+    let mut named = program.uses.iter().filter_map(|used| {
+        let at = used.path.iter().skip(1).position(|(name, _)| name == key)? + 1;
+        Some((used.written(at), used.path.get(at)?.1.clone()))
+    });
+    let (within, place) = named.next().unwrap_or_default();
+    let (question, value) = match within.as_str() {
+        "" => (format!("\"{key}\" in …"), "the value".to_owned()),
+        within if is_identifier(key) => (format!("has({within}.{key})"), format!("`{within}`")),
+        within => (format!("\"{key}\" in {within}"), format!("`{within}`")),
+    };
+    let on = if within.starts_with("target") { format!(" on `{}`", scope.target) } else { String::new() };
+    Problem::new(codes::EXPR_UNKNOWN_KEY, format!("{value} has no `{key}`{on}"))
+        .at(place)
+        .lacking(key, &question)
+        .meant(closest(key, scope.keys.iter().map(String::as_str)))
+        .help(format!("ask first: `{question}`"))
 }

@@ -5,10 +5,10 @@ mod meter;
 mod program;
 mod template;
 
-pub(crate) use evaluate::{Engine, Scope, Target};
+pub(crate) use evaluate::{Engine, Parameters, Scope, Target};
 pub(crate) use template::{Part, locate, parts};
 
-use crate::{report::Cx, tree::Span};
+use crate::{codes, report::Cx, tree::Span};
 use rectify_base::Code;
 use std::ops::Range;
 
@@ -26,12 +26,33 @@ pub(crate) struct Problem {
 struct Hints {
     candidate: Option<String>,
     help: Option<String>,
-    missing: Option<String>,
+    missing: Option<Missing>,
+    known: bool,
+}
+
+/// A key that a value does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub key: String,
+    /// The expression that asks whether it is there.
+    pub question: String,
 }
 
 impl Problem {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), range: None, hints: Box::default() }
+    }
+
+    /// One that follows from another that was reported already.
+    pub fn known() -> Self {
+        let mut problem = Self::new(codes::EXPR_EVALUATION, "");
+        problem.hints.known = true;
+        problem
+    }
+
+    /// Whether nothing is to be said of it.
+    pub fn is_known(&self) -> bool {
+        self.hints.known
     }
 
     /// The word that was probably meant.
@@ -45,15 +66,15 @@ impl Problem {
         self
     }
 
-    /// The key that a value does not have.
-    pub fn lacking(mut self, key: &str) -> Self {
-        self.hints.missing = Some(key.to_owned());
+    /// The key that a value does not have, and the expression that asks for it.
+    pub fn lacking(mut self, key: &str, question: &str) -> Self {
+        self.hints.missing = Some(Missing { key: key.to_owned(), question: question.to_owned() });
         self
     }
 
     /// See [`Problem::lacking`].
-    pub fn missing(&self) -> Option<&str> {
-        self.hints.missing.as_deref()
+    pub fn missing(&self) -> Option<&Missing> {
+        self.hints.missing.as_ref()
     }
 
     pub fn at(mut self, range: Option<Range<usize>>) -> Self {
@@ -61,8 +82,11 @@ impl Problem {
         self
     }
 
-    /// Reports it at a place of a file.
+    /// Reports it at a place of a file, unless it is known.
     pub fn report(self, at: Span, cx: &mut Cx<'_, '_>) {
+        if self.hints.known {
+            return;
+        }
         cx.misspelt(self.code, at, self.message, self.hints.candidate.as_deref(), self.hints.help);
     }
 }

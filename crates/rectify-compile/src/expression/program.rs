@@ -58,8 +58,41 @@ const RESERVED: [&str; 4] = ["facts", "each", "secrets", "observed"];
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(super) root: IdedExpr,
-    /// Parameters it names, with places.
-    pub(super) parameters: Vec<(String, Option<Range<usize>>)>,
+    /// Which of the values that it sees it names, in the order in which they stand.
+    pub(super) uses: Vec<Use>,
+}
+
+/// A value that an expression names: `target.labels.role` is `target`, `labels`, `role`. What stands
+/// in brackets counts if it is a literal text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Use {
+    pub path: Vec<(String, Option<Range<usize>>)>,
+}
+
+impl Use {
+    /// Whether this names `path`, something in it, or something that it is in.
+    pub fn meets(&self, path: &[String]) -> bool {
+        self.path.iter().zip(path).all(|((name, _), other)| name == other)
+    }
+
+    /// How it is written up to the segment with this index.
+    pub fn written(&self, end: usize) -> String {
+        let mut out = String::new();
+        for (name, _) in self.path.iter().take(end) {
+            match (out.is_empty(), is_identifier(name)) {
+                (true, _) => out.push_str(name),
+                (false, true) => out.extend([".", name]),
+                (false, false) => out.extend(["[\"", name, "\"]"]),
+            }
+        }
+        out
+    }
+}
+
+/// Whether a name can stand behind a dot.
+pub(super) fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// What an expression may see.
@@ -90,19 +123,13 @@ impl Program {
             return Err(Problem::new(codes::EXPR_SYNTAX, "the expression is empty"));
         }
         let parsed = Parsed::compile(source).map_err(|errors| syntax(source, &errors))?;
-        let mut check = Check {
-            source,
-            info: parsed.source_info(),
-            sees,
-            nodes: 0,
-            bound: Vec::new(),
-            parameters: Vec::new(),
-        };
+        let mut check =
+            Check { source, info: parsed.source_info(), sees, nodes: 0, bound: Vec::new(), uses: Vec::new() };
         check.expression(parsed.expression(), 0)?;
-        let parameters = check.parameters;
+        let uses = check.uses;
         let mut root = parsed.expression().clone();
         replace(&mut root);
-        Ok(Self { root, parameters })
+        Ok(Self { root, uses })
     }
 }
 
@@ -148,7 +175,7 @@ struct Check<'x> {
     sees: Sees,
     nodes: usize,
     bound: Vec<String>,
-    parameters: Vec<(String, Option<Range<usize>>)>,
+    uses: Vec<Use>,
 }
 
 impl Check<'_> {
@@ -174,6 +201,13 @@ impl Check<'_> {
                 format!("the expression has more than {EXPRESSION_NODES_MAX} parts"),
             ));
         }
+        if let Some(path) = self.path(node) {
+            // One that begins another was noted with it.
+            let known = self.uses.last().is_some_and(|u| u.path.starts_with(&path));
+            if !known {
+                self.uses.push(Use { path });
+            }
+        }
         match &node.expr {
             Expr::Unspecified => Err(Problem::new(codes::EXPR_SYNTAX, "this is not an expression")),
             Expr::Literal(literal) => self.literal(literal, node.id),
@@ -183,9 +217,7 @@ impl Check<'_> {
                     && self.is_free(name)
                 {
                     let place = self.field_place(select.operand.id, &select.field, node.id);
-                    if name == "params" && self.sees == Sees::All {
-                        self.parameters.push((select.field.clone(), place));
-                    } else if name == "target" && !TARGET_FIELDS.contains(&select.field.as_str()) {
+                    if name == "target" && !TARGET_FIELDS.contains(&select.field.as_str()) {
                         return Err(Problem::new(
                             codes::EXPR_UNKNOWN_NAME,
                             format!("`target` has no `{}`", select.field),
@@ -208,6 +240,27 @@ impl Check<'_> {
                 EntryExpr::StructField(_) => Err(self.forbidden("messages", node.id)),
             }),
             Expr::Struct(_) => Err(self.forbidden("messages", node.id)),
+        }
+    }
+
+    /// The names that lead from a free name to this value, if it is written so.
+    fn path(&self, node: &IdedExpr) -> Option<Vec<(String, Option<Range<usize>>)>> {
+        match &node.expr {
+            Expr::Ident(name) if self.is_free(name) => Some(vec![(name.clone(), self.place(node.id))]),
+            Expr::Select(select) => {
+                let mut path = self.path(&select.operand)?;
+                let place = self.field_place(select.operand.id, &select.field, node.id);
+                path.push((select.field.clone(), place));
+                Some(path)
+            }
+            Expr::Call(call) if call.func_name == operators::INDEX => {
+                let [operand, key] = call.args.as_slice() else { return None };
+                let Expr::Literal(LiteralValue::String(name)) = &key.expr else { return None };
+                let mut path = self.path(operand)?;
+                path.push((name.inner().to_owned(), self.place(key.id)));
+                Some(path)
+            }
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What expressions evaluate to.
 
-use crate::types::{compile_bodies, graph, node};
+use crate::types::{compile_bodies, file, graph};
 use serde_json::json;
 
 const HEAD: &str = "\
@@ -62,12 +62,55 @@ fn an_expression_alone_keeps_its_type() {
 }
 
 #[test]
-fn a_target_without_the_label_is_not_selected() {
-    let graph = graph(compile_bodies(&[
-        "targets: {select: target.labels.zone == \"north\"}\nsteps:\n  one:\n    command.run: {argv: [a]}\n",
-    ]));
-    assert_eq!(graph.targets.keys().map(|t| t.as_str()).collect::<Vec<_>>(), ["beta"]);
-    assert_eq!(node(&graph, "r0/one").target.as_str(), "beta");
+fn a_target_without_the_label_is_taken_or_left_as_the_selection_says() {
+    let selected = |select: &str| {
+        let body = format!("targets: {{select: {select}}}\nsteps:\n  one:\n    command.run: {{argv: [a]}}\n");
+        let graph = graph(compile_bodies(&[&body]));
+        graph.targets.keys().map(|t| t.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(selected("has(target.labels.zone) && target.labels.zone == \"north\""), ["beta"]);
+    assert_eq!(selected("'!has(target.labels.zone) || target.labels.zone == \"north\"'"), ["alpha", "beta"]);
+    assert_eq!(selected("'\"zone\" in target.labels && target.labels.zone != \"south\"'"), ["beta"]);
+    assert_eq!(selected("target.name == \"alpha\" || target.labels.zone == \"south\""), ["alpha"]);
+}
+
+#[test]
+fn a_selection_that_cannot_be_decided_names_the_targets_and_the_question() {
+    let inventory = "apiVersion: rectify/v1\nkind: Inventory\ntargets:\n\
+                     \x20 one: {environment: prod, labels: {cost-centre: a, exempt: 'yes'}}\n\
+                     \x20 two: {environment: prod, labels: {cost-centre: b}}\n\
+                     \x20 three: {environment: prod}\n  four: {environment: prod}\n";
+    let found = |select: &str| {
+        let files = [
+            file("rectify.yaml", crate::types::PROJECT),
+            file("inventory/i.yaml", inventory),
+            file(
+                "remediations/a.yaml",
+                format!(
+                    "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {{name: a}}\n\
+                     targets: {{select: '{select}'}}\nsteps:\n  s:\n    command.run: {{argv: [a]}}\n"
+                ),
+            ),
+        ];
+        let output = crate::types::compile_files(&files);
+        assert_eq!(output.diagnostics.len(), 1, "{:#?}", output.diagnostics);
+        let first = &output.diagnostics[0];
+        assert_eq!(first.code.as_str(), "graph-undecided-selection");
+        assert_eq!(first.labels.len(), 2);
+        format!("{}; {}", first.message, first.help.as_deref().unwrap())
+    };
+    assert_eq!(
+        found("target.labels.exempt != \"yes\""),
+        "whether `four` and 2 more targets are selected cannot be decided: they have no `exempt`; ask first: \
+         `has(target.labels.exempt) && …` leaves such targets out, `!has(target.labels.exempt) || …` takes them; \
+         or give the label or variable to each target"
+    );
+    assert_eq!(
+        found("target.labels[\"cost-centre\"] == \"a\""),
+        "whether `four` and one more target are selected cannot be decided: they have no `cost-centre`; ask \
+         first: `\"cost-centre\" in target.labels && …` leaves such targets out, `!(\"cost-centre\" in \
+         target.labels) || …` takes them; or give the label or variable to each target"
+    );
 }
 
 #[test]

@@ -7,5 +7,7 @@ mod edges;
 mod expressions;
 mod hostile;
 mod laws;
+mod locate;
 mod properties;
 mod types;
+mod words;

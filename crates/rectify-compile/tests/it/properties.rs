@@ -47,8 +47,7 @@ fn several_problems_are_found_in_one_go() {
         [
             "graph-unknown-step",
             "project-value",
-            "type-missing-property",
-            "type-missing-property",
+            "type-invalid",
             "type-pattern",
             "type-range",
             "type-unknown",
@@ -140,4 +139,73 @@ fn the_project_file_and_connections() {
     "##);
     assert_eq!(graph.targets.len(), 1);
     assert_eq!(graph.types.keys().map(|t| t.as_str()).collect::<Vec<_>>(), ["command.run"]);
+}
+
+#[test]
+fn what_follows_from_a_problem_is_not_reported_beside_it() {
+    let one_each: [(&str, &[&str]); 7] = [
+        (
+            "parameters: {2n: {type: integer, default: 1}, m: {type: number, default: 1}}\ntargets: {select: 'true'}\n\
+             steps:\n  one:\n    file.content: {path: /x, content: '${{ params.m }}${{ params[\"2n\"] }}'}\n",
+            &["project-name", "project-value"],
+        ),
+        (
+            "parameters: [n]\ntargets: {select: 'true'}\n\
+             steps:\n  one:\n    file.content: {path: /x, content: '${{ params.n }}'}\n",
+            &["project-wrong-type"],
+        ),
+        (
+            "parameters: {n: {type: integer}}\ntargets: {select: 'true'}\n\
+             steps:\n  one:\n    file.content: {path: /x, content: '${{ params.map(k, k) }}'}\n",
+            &["remediation-parameter-value"],
+        ),
+        (
+            "targets: {select: 'true'}\nsteps:\n  One:\n    command.run: {argv: [a]}\n  two:\n    command.run: {argv: [a]}\n    \
+             after: [One]\n",
+            &["project-name"],
+        ),
+        (
+            "targets: {selct: 'true'}\nsteps:\n  one:\n    command.run: {argv: [a]}\n",
+            &["project-unknown-field"],
+        ),
+        (
+            "targets: {select: 'true'}\nsteps:\n  one:\n    command.run: {argvv: [a]}\n",
+            &["type-unknown-property"],
+        ),
+        (
+            "targets: {select: 'true'}\nsteps:\n  one:\n    file.content: {path: /x, contnet: a}\n",
+            &["type-unknown-property"],
+        ),
+    ];
+    for (body, expected) in one_each {
+        let output = compile_bodies(&[body]);
+        let codes: Vec<_> = output.diagnostics.iter().map(|d| d.code.as_str()).collect();
+        assert_eq!(codes, expected, "{body}\n{:#?}", output.diagnostics);
+    }
+}
+
+#[test]
+fn a_wrong_inventory_is_not_also_an_empty_selection() {
+    let remediation = "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: a}\n\
+                       targets: {select: 'target.environment == \"prod\" && target.labels.role == \"web\"'}\n\
+                       steps:\n  one:\n    command.run: {argv: [a]}\n";
+    for (target, code) in [
+        ("{enviroment: prod, labels: {role: web}}", "project-unknown-field"),
+        ("{labels: {role: web}}", "project-missing-field"),
+        ("{environment: prod, labels: {role: [web]}}", "project-wrong-type"),
+        ("{environment: prod, labels: role}", "project-wrong-type"),
+        ("[prod]", "project-wrong-type"),
+    ] {
+        let inventory = format!(
+            "apiVersion: rectify/v1\nkind: Inventory\ntargets:\n  x: {target}\n  y: {{environment: test, labels: {{role: db}}}}\n"
+        );
+        let files = [
+            file("rectify.yaml", crate::types::PROJECT),
+            file("inventory/i.yaml", inventory),
+            file("remediations/a.yaml", remediation),
+        ];
+        let output = compile_files(&files);
+        let codes: Vec<_> = output.diagnostics.iter().map(|d| d.code.as_str()).collect();
+        assert_eq!(codes, [code], "{target}\n{:#?}", output.diagnostics);
+    }
 }

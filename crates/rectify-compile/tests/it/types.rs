@@ -70,14 +70,19 @@ pub fn manifests() -> Vec<Manifest> {
     let text = || json!({"type": "string"});
     let mode = || json!({"$ref": "#/$defs/mode"});
     let owner = || json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
+    let mut content = descriptor(
+        "file.content",
+        "resource",
+        json!({
+            "path": text(), "content": text(), "content_base64": text(),
+            "mode": mode(), "owner": owner(), "group": text(),
+        }),
+        &["path"],
+        &[("/path", "write")],
+    );
+    content.schema["oneOf"] = json!([{"required": ["content"]}, {"required": ["content_base64"]}]);
     let file = vec![
-        descriptor(
-            "file.content",
-            "resource",
-            json!({"path": text(), "content": text(), "mode": mode(), "owner": owner(), "group": text()}),
-            &["path", "content"],
-            &[("/path", "write")],
-        ),
+        content,
         descriptor(
             "file.directory",
             "resource",

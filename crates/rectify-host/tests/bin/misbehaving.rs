@@ -207,6 +207,19 @@ impl Provider {
             }
             // Still answers questions for a sign of life.
             "never-answers" => return,
+            // It reports progress for ever; each report is no answer.
+            "never-answers-but-progress" => loop {
+                let progress = json!({"id": id, "message": "still at it"});
+                self.send(&Frame::notification(method::PROGRESS, &progress).unwrap());
+                sleep(Duration::from_millis(50));
+            },
+            "slow-but-progress" => {
+                for _ in 0..40 {
+                    let progress = json!({"id": id, "message": "getting there"});
+                    self.send(&Frame::notification(method::PROGRESS, &progress).unwrap());
+                    sleep(Duration::from_millis(50));
+                }
+            }
             "frozen" => forever(),
             "ignores-term" => {
                 let _ = forbid_term();
@@ -283,6 +296,8 @@ impl Provider {
             "frozen" => forever(),
             "cancellable" | "never-answers" => return,
             "refuses" => return self.refuse(Some(id), rpc::INVALID_PARAMS, "no"),
+            "fails" => return self.refuse(Some(id), rpc::INTERNAL, "something broke"),
+            "complains" => return self.refuse(None, rpc::INVALID_REQUEST, "what was that?"),
             "bad-digest" => return self.answer(id, &json!({"ok": {"status": "perhaps"}})),
             "two-answers" => self.answer(id, &json!({"ok": {"status": "already"}})),
             "leaves-children" => {

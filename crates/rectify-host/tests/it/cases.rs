@@ -40,6 +40,8 @@ struct Case {
     #[serde(default)]
     ping_ms: Option<u64>,
     #[serde(default)]
+    batch_max_ms: Option<u64>,
+    #[serde(default)]
     confine: Option<bool>,
 }
 
@@ -80,6 +82,9 @@ async fn run(case: &Case) -> Result<(), HostError> {
     if let Some(ms) = case.ping_ms {
         spec.timings.ping = Duration::from_millis(ms);
     }
+    if let Some(ms) = case.batch_max_ms {
+        spec.timings.batch_max = Duration::from_millis(ms);
+    }
     spec.timings.apply_grace = Duration::from_millis(300);
     spec.timings.exit = Duration::from_millis(500);
     let mut items = vec![item(&case.type_name, json!({"path": "/x"})); case.items];
@@ -115,6 +120,13 @@ async fn run(case: &Case) -> Result<(), HostError> {
         "plan-after-shutdown" => {
             session.shutdown().await?;
             session.plan(items).await.map(drop)
+        }
+        "plan-killed" => {
+            let kill = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                session.kill().await;
+            };
+            tokio::join!(session.plan(items), kill).0.map(drop)
         }
         "start" => Ok(()),
         other => panic!("unknown request {other}"),
@@ -177,7 +189,7 @@ async fn every_case_has_its_code_and_place() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/cases/providers");
     let mut paths: Vec<PathBuf> = fs::read_dir(&directory).unwrap().map(|e| e.unwrap().path()).collect();
     paths.sort();
-    assert!(paths.len() >= 67, "only {} cases found", paths.len());
+    assert!(paths.len() >= 73, "only {} cases found", paths.len());
     let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
     for path in &paths {

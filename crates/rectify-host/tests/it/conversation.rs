@@ -4,7 +4,7 @@ use crate::{
     manifest::{THING, VAGUE},
     support::{Dirs, item, operation, spec, type_name},
 };
-use rectify_host::{Notice, Session, codes, spec::Observer};
+use rectify_host::{Effect, Fault, Notice, Session, codes, spec::Observer};
 use rectify_protocol::{
     ErrorCode, Mutated,
     message::{ApplyStatus, DesiredItem, Mode, OpStatus, PlanAnswer, PlanItem, ReadItem},
@@ -184,6 +184,15 @@ async fn batches_that_wait_for_each_other_do_not_run_into_a_deadline() {
 }
 
 #[tokio::test]
+async fn progress_extends_the_time_of_a_batch() {
+    let dirs = Dirs::new();
+    // Two seconds for one item, which has one and a half.
+    let session = Session::start(spec(&dirs, Mode::Plan, "slow-but-progress")).await.unwrap();
+    assert_eq!(session.plan(numbered(1, 1)).await.unwrap().len(), 1);
+    session.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_error_shows_what_the_provider_said_last() {
     let (_dirs, session) = start(Mode::Plan, "dies-mid-answer", false).await;
     let error = session.plan(numbered(1, 1)).await.unwrap_err();
@@ -202,9 +211,21 @@ async fn an_unknown_outcome_names_the_operation_and_the_cause() {
     let error = session.apply(op.clone()).await.unwrap_err();
     assert!(error.is_unknown_outcome());
     assert!(error.to_string().contains(&op_id) && error.to_string().contains("exit status: 1"), "{error}");
+    assert_eq!(error.effect(), Effect::Unknown);
     // The next one was not even sent: its outcome is known.
     let next = session.apply(op).await.unwrap_err();
-    assert_eq!(next.code(), codes::PROVIDER_EXITED);
+    assert_eq!((next.code(), next.effect()), (codes::PROVIDER_EXITED, Effect::Nothing));
+}
+
+#[tokio::test]
+async fn a_refusal_says_that_nothing_was_done_and_the_session_goes_on() {
+    let (_dirs, session) = start(Mode::Apply, "refuses", false).await;
+    for _ in 0..2 {
+        let error = session.apply(operation(json!({}), 20_000)).await.unwrap_err();
+        assert_eq!((error.code(), error.effect()), (codes::PROVIDER_REFUSED, Effect::Nothing));
+        assert!(matches!(*error.fault, Fault::Refused(_)), "{error}");
+    }
+    session.shutdown().await.unwrap();
 }
 
 /// The bound is for a build without optimization on a busy machine; it catches quadratic work.

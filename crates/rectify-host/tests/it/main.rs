@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod cases;
+mod commands;
 mod confinement;
 mod conversation;
+mod genuine;
 mod lifecycle;
 #[path = "../support/manifest.rs"]
 mod manifest;

@@ -77,7 +77,7 @@ pub fn type_name(name: &str) -> TypeName {
 
 pub fn item(type_text: &str, desired: Value) -> PlanItem {
     let Value::Object(desired) = desired else { panic!("properties are an object") };
-    PlanItem { type_name: type_name(type_text), desired, prior: None }
+    PlanItem { type_name: type_name(type_text), desired, prior: None, directories: None }
 }
 
 pub fn operation(desired: Value, deadline_ms: u64) -> Apply {

@@ -1,18 +1,23 @@
 //! Unified diffs of contents, and short forms of values.
 
-use super::escape::{visible, visible_line};
+use super::{
+    bounded::{self, line_count},
+    escape::{visible, visible_line},
+};
+use rectify_base::{Digest, limits::INLINE_TEXT_MAX_BYTES};
 use serde_json::Value;
 use similar::{Algorithm, ChangeTag, capture_diff_slices, group_diff_ops};
-use std::fmt::Write as _;
 
 /// Lines around a change.
 const CONTEXT_LINES: usize = 3;
-/// Longest value that is shown whole in one line, in characters.
-const VALUE_MAX_CHARS: usize = 48;
 
-/// The text of a content, if the state carries it.
+/// The text of a content, if the state carries it, and it is what the digest stands for: only the
+/// digest decides what is written.
 pub(super) fn text_of(value: Option<&Value>) -> Option<&str> {
-    value?.get("text")?.as_str()
+    let value = value?;
+    let text = value.get("text")?.as_str()?;
+    let digest = digest_of(value)?;
+    (Digest::of_bytes(text.as_bytes()).to_string() == digest).then_some(text)
 }
 
 /// The size of a content in bytes, if the state names it.
@@ -22,7 +27,34 @@ fn size_of(value: Option<&Value>) -> Option<u64> {
 
 /// Whether a value is a content: named by digest, with or without its text.
 pub(super) fn is_content(value: Option<&Value>) -> bool {
-    value.is_some_and(|value| value.get("blake3").is_some_and(Value::is_string))
+    value.is_some_and(|value| digest_of(value).is_some() && value.get("count").is_none())
+}
+
+/// Whether a value stands for what lies in a directory: a number of entries and their digest.
+pub(super) fn is_listing(value: Option<&Value>) -> bool {
+    value.is_some_and(|value| digest_of(value).is_some() && value.get("count").is_some_and(Value::is_u64))
+}
+
+fn digest_of(value: &Value) -> Option<&str> {
+    value.get("blake3")?.as_str()
+}
+
+/// Why the text of a content cannot be shown, if it cannot. `mode` is that of its file.
+pub(super) fn hidden_content(value: Option<&Value>, mode: Option<&str>) -> Option<String> {
+    let value = value.filter(|value| text_of(Some(value)).is_none())?;
+    let private = |mode: &str| u32::from_str_radix(mode, 8).is_ok_and(|bits| bits & 0o004 == 0);
+    if value.get("text").is_some() {
+        return Some("the text beside the digest is not the one that the digest stands for".into());
+    }
+    Some(match (size_of(Some(value)), mode) {
+        (Some(size), _) if size > INLINE_TEXT_MAX_BYTES as u64 => {
+            format!("longer than {INLINE_TEXT_MAX_BYTES} bytes")
+        }
+        (_, Some(mode)) if private(mode) => {
+            format!("others may not read the file (mode {}), so it is treated as secret", visible(mode))
+        }
+        _ => "binary, or treated as secret".into(),
+    })
 }
 
 /// The lines of a unified diff, hidden characters made visible. Lines end at line feeds only, so
@@ -69,40 +101,39 @@ pub(super) fn added_removed(diff: &[String]) -> (usize, usize) {
 /// A value in one line, cut if it is long.
 pub(super) fn short(value: Option<&Value>) -> String {
     let Some(value) = value else { return "(none)".into() };
-    if is_content(Some(value)) {
-        return match (text_of(Some(value)), size_of(Some(value))) {
-            (Some(text), _) => match text.split_inclusive('\n').count() {
-                1 => "1 line".into(),
-                lines => format!("{lines} lines"),
-            },
-            (None, Some(size)) => format!("{size} bytes"),
-            (None, None) => "content by digest".into(),
-        };
+    if is_listing(Some(value)) {
+        return listing(value);
     }
-    // As JSON, so that text cannot be taken for a number or for our own words.
-    cut(&visible(&value.to_string()), VALUE_MAX_CHARS)
+    if !is_content(Some(value)) {
+        // As JSON, so that text cannot be taken for a number or for our own words.
+        return bounded::short(value);
+    }
+    match (text_of(Some(value)), size_of(Some(value))) {
+        (Some(text), _) => match line_count(text) {
+            1 => "1 line".into(),
+            lines => format!("{lines} lines"),
+        },
+        (None, Some(size)) => format!("{size} bytes"),
+        (None, None) => "content by digest".into(),
+    }
 }
 
-/// A value whole; of a content, its digest and size.
+fn listing(value: &Value) -> String {
+    match value.get("count").and_then(Value::as_u64) {
+        Some(1) => "1 entry".into(),
+        count => format!("{} entries", count.unwrap_or(0)),
+    }
+}
+
+/// A value whole; of a content its digest and size, of a directory how much is in it.
 pub(super) fn whole(value: Option<&Value>) -> String {
     let Some(value) = value else { return "(none)".into() };
-    if !is_content(Some(value)) {
-        return visible(&value.to_string());
+    let Some(digest) = digest_of(value).map(visible) else { return bounded::line(value) };
+    if is_listing(Some(value)) {
+        return format!("{} ({digest})", listing(value));
     }
-    let digest = value.get("blake3").and_then(Value::as_str).unwrap_or_default();
-    let mut out = visible(digest);
-    if let Some(size) = size_of(Some(value)) {
-        // Writing to a string cannot fail.
-        let _ = write!(out, ", {size} bytes");
+    match size_of(Some(value)) {
+        Some(size) => format!("{digest}, {size} bytes"),
+        None => digest,
     }
-    out
-}
-
-/// Cuts a text to so many characters, with a mark where it was cut.
-pub(super) fn cut(text: &str, max_chars: usize) -> String {
-    if text.chars().count() <= max_chars {
-        return text.into();
-    }
-    let kept: String = text.chars().take(max_chars.saturating_sub(1)).collect();
-    format!("{kept}…")
 }

@@ -1,5 +1,6 @@
 //! Steps that are the same on many targets, folded into one; what differs is kept apart.
 
+use super::step::unlike;
 use rectify_base::{Address, TargetName};
 use rectify_model::{Plan, plan::Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,15 @@ pub(super) struct Block<'p> {
     pub unchanged: Vec<&'p TargetName>,
     /// Targets of the plan where the address is deferred.
     pub deferred: Vec<&'p TargetName>,
+}
+
+impl Block<'_> {
+    /// How a step that is not of the most frequent shape differs from it, beyond what its line shows.
+    pub fn difference(&self, step: &Step) -> Option<String> {
+        let first = self.groups.first()?.step;
+        let difference = unlike(first, step);
+        (!difference.is_empty()).then_some(difference)
+    }
 }
 
 /// Equal steps on some targets.
@@ -77,6 +87,8 @@ fn shape(step: &Step) -> String {
         step.prediction,
         (step.undo.grade, &step.undo.note),
         &step.disruption,
+        &step.edges,
+        &step.touches,
     );
     // A plan can always be written as JSON; if not, each step stands alone.
     serde_json::to_string(&parts).unwrap_or_else(|_| format!("{}:{}", step.target, step.address))

@@ -3,9 +3,10 @@
 
 use super::{
     Options,
-    escape::visible,
     fold::{Block, Group, fold, place},
-    text::{change_lines, counts, deferred, gates, headline, marks, sign, summary, undo_lines, waves},
+    properties::Line,
+    step::{details, head, marks, sign, summary},
+    text::{DEFERRED, counts, deferred, gates, headline, reasons, undo_lines, waves},
 };
 use rectify_base::{Digest, canonical};
 use rectify_model::{Plan, grade::UndoGrade};
@@ -29,11 +30,12 @@ pub fn markdown(plan: &Plan, options: &Options) -> String {
     let mut left_out = Vec::new();
     // What must not be overlooked comes before the long parts, so that it is never cut for them.
     for (title, lines) in [
-        ("Deferred: not covered by this plan, and not done", deferred(plan)),
+        (DEFERRED, deferred(plan)),
         ("Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None)),
         ("Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy)),
         ("Checked afterwards", gates(plan)),
         ("Order of targets", waves(plan, options.details)),
+        ("Why", reasons(plan)),
     ] {
         let missing = page.list(title, &lines);
         if missing > 0 {
@@ -46,11 +48,9 @@ pub fn markdown(plan: &Plan, options: &Options) -> String {
             left_out.push(format!("{missing} of {} lines of the table of changes", groups.len()));
         }
     }
-    if options.details {
-        let missing = groups.iter().filter(|(block, group)| !page.details(plan, block, group)).count();
-        if missing > 0 {
-            left_out.push(format!("the details of {missing} of {} changes", groups.len()));
-        }
+    let missing = groups.iter().filter(|(block, group)| !page.details(plan, block, group)).count();
+    if missing > 0 {
+        left_out.push(format!("the details of {missing} of {} changes", groups.len()));
     }
     let mut text = page.text;
     if !left_out.is_empty() {
@@ -62,6 +62,13 @@ pub fn markdown(plan: &Plan, options: &Options) -> String {
         ));
     }
     text
+}
+
+/// What must be noticed about a change, and how it differs from that on most targets.
+fn notes(block: &Block<'_>, group: &Group<'_>) -> String {
+    let difference = block.difference(group.step).map(|difference| format!("unlike the first: {difference}"));
+    let parts = [Some(marks(group.step)), difference];
+    parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// A page that grows up to a limit.
@@ -102,7 +109,7 @@ impl Page {
                 code(block.address.as_str()),
                 code(group.step.type_name.as_str()),
                 inline(&summary(group.step)),
-                inline(&marks(group.step)),
+                inline(&notes(block, group)),
                 inline(&place(plan, &group.targets)),
             ];
             format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
@@ -113,32 +120,28 @@ impl Page {
     /// Appends the folded details of one change, if they fit whole.
     fn details(&mut self, plan: &Plan, block: &Block<'_>, group: &Group<'_>) -> bool {
         let step = group.step;
-        let mut lines: Vec<String> = Vec::new();
-        for change in &step.changes {
-            lines.extend(change_lines(step, change).into_iter().map(diff_line));
-        }
-        if lines.is_empty() {
-            lines.push("what it changes is not known".into());
-        }
-        let body = lines.join("\n");
+        let (subject, headed) = head(step);
+        let body = details(step, &headed).into_iter().map(detail_line).collect::<Vec<_>>().join("\n");
         let fence = "`".repeat(longest_run(&body).max(2) + 1);
-        let place = html(&place(plan, &group.targets));
-        let title = format!("{} {}", sign(step.action), block.address);
-        let note = step.undo.note.as_ref().map(|note| format!("Undo: {}\n\n", inline(&visible(note))));
+        let title = [
+            format!("<code>{} {}</code>", html(&sign(step.action).to_string()), html(block.address.as_str())),
+            format!("<code>{}</code>", html(&subject)),
+            html(&place(plan, &group.targets)),
+        ];
+        let title: Vec<String> = title.into_iter().filter(|part| !part.is_empty()).collect();
         self.push(&format!(
-            "\n<details><summary><code>{}</code> {place}</summary>\n\n{}{fence}diff\n{body}\n{fence}\n\n</details>\n",
-            html(&title),
-            note.unwrap_or_default()
+            "\n<details><summary>{}</summary>\n\n{fence}diff\n{body}\n{fence}\n\n</details>\n",
+            title.join(" ")
         ))
     }
 }
 
-/// Lines of a diff lose the indent that they have in text, so that a browser colours them; all other
-/// lines get a mark, so that none of them is taken for one of a diff.
-fn diff_line(line: String) -> String {
-    match line.strip_prefix("  ") {
-        Some(diff) => diff.into(),
-        None => format!("# {line}"),
+/// Lines of a diff stand as they are, so that a browser colours them; all other lines get a mark, so
+/// that none of them is taken for one of a diff.
+fn detail_line(line: Line) -> String {
+    match line {
+        Line::Note(depth, text) => format!("# {}{text}", "  ".repeat(depth)),
+        Line::Diff(text) => text,
     }
 }
 

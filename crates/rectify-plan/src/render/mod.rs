@@ -3,10 +3,13 @@
 //! Whatever comes from outside (states, names of properties, messages) has its control and
 //! bidirectional characters made visible, so that what is read is what will be done.
 
+mod bounded;
 mod diff;
 mod escape;
 mod fold;
 mod markdown;
+mod properties;
+mod step;
 mod text;
 
 pub use escape::visible;
@@ -16,7 +19,8 @@ pub use text::text;
 /// How to render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Show what changes in each step, contents as unified diffs.
+    /// Show each step in full: every property that it is given, what changes, contents as unified
+    /// diffs, what it waits for. Markdown always has that, folded away.
     pub details: bool,
     /// Columns of a line. Summaries are cut to it, with a mark; names never are.
     pub width: usize,

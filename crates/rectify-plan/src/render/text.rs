@@ -1,20 +1,24 @@
 //! A plan for a terminal or a log: one line a change, readable without colour.
 
 use super::{
-    Options,
-    diff::{added_removed, cut, is_content, short, text_of, unified, whole},
+    Options, bounded,
+    bounded::cut,
     escape::visible,
-    fold::{Block, Group, every_name, fold, names, place, same},
+    fold::{Block, every_name, fold, names, place, same},
+    properties::Line,
+    step::{details, head, marks, sign, summary},
 };
 use rectify_model::{
     Plan,
-    grade::{Disruption, Prediction, UndoGrade},
-    plan::{Action, Change, Step},
+    grade::UndoGrade,
+    graph::{RemediationInfo, UndoMode},
 };
 use serde_json::Value;
 
 /// Room that a summary always has, in characters, however narrow the page is.
 const SUMMARY_MIN_CHARS: usize = 40;
+/// Above what a plan does not cover.
+pub(super) const DEFERRED: &str = "DEFERRED: not covered by this plan, and not done";
 
 /// Renders a plan as text. The last line ends in a line feed.
 #[must_use]
@@ -27,11 +31,14 @@ pub fn text(plan: &Plan, options: &Options) -> String {
     for block in &blocks {
         block_lines(plan, options, block, &mut lines);
     }
-    section(&mut lines, "Deferred: not covered by this plan, and not done", deferred(plan));
+    section(&mut lines, DEFERRED, deferred(plan));
     section(&mut lines, "Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None));
     section(&mut lines, "Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy));
     section(&mut lines, "Checked afterwards", gates(plan));
     section(&mut lines, "Order of targets", waves(plan, options.details));
+    if options.details {
+        section(&mut lines, "Why", reasons(plan));
+    }
     lines.push(String::new());
     lines.push(counts(plan));
     if !blocks.is_empty() {
@@ -55,41 +62,42 @@ pub(super) fn headline(plan: &Plan) -> String {
         Some(only) if plan.targets.len() == 1 => format!("target {only}"),
         _ => format!("{} targets", plan.targets.len()),
     };
-    match (plan.counts.changes(), plan.counts.deferred) {
-        (0, 0) => format!("Plan for {} on {targets}: nothing to change", plan.project),
-        (0, _) => format!(
-            "Plan for {} on {targets}: nothing to change, but not everything is decided",
-            plan.project
-        ),
-        (1, _) => format!("Plan for {} on {targets}: 1 change", plan.project),
-        (count, _) => format!("Plan for {} on {targets}: {count} changes", plan.project),
-    }
+    let changes = match plan.counts.changes() {
+        0 => "nothing to change".to_owned(),
+        1 => "1 change".to_owned(),
+        count => format!("{count} changes"),
+    };
+    let deferred = match plan.counts.deferred {
+        0 => String::new(),
+        count => format!(", {count} DEFERRED"),
+    };
+    format!("Plan for {} on {targets}: {changes}{deferred}", plan.project)
 }
 
-/// All sums of a plan in one line.
+/// The sums of a plan in one line, without those that are nothing.
 pub(super) fn counts(plan: &Plan) -> String {
     let counts = plan.counts;
-    format!(
-        "{} to create, {} to update, {} to replace, {} to delete, {} to run; {} unchanged, {} deferred",
-        counts.create,
-        counts.update,
-        counts.replace,
-        counts.delete,
-        counts.run,
-        counts.unchanged,
-        counts.deferred
-    )
-}
-
-/// The sign of an action; each is a different character, so no colour is needed.
-pub(super) const fn sign(action: Action) -> char {
-    match action {
-        Action::Create => '+',
-        Action::Update => '~',
-        Action::Replace => '±',
-        Action::Delete => '-',
-        Action::Run => '>',
+    let changes = [
+        (counts.create, "to create"),
+        (counts.update, "to update"),
+        (counts.replace, "to replace"),
+        (counts.delete, "to delete"),
+        (counts.run, "to run"),
+    ];
+    let changes: Vec<String> = changes
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let mut parts =
+        vec![if changes.is_empty() { "nothing to change".to_owned() } else { changes.join(", ") }];
+    if counts.unchanged > 0 {
+        parts.push(format!("{} unchanged", counts.unchanged));
     }
+    if counts.deferred > 0 {
+        parts.push(format!("{} DEFERRED: not covered by this plan, and not done", counts.deferred));
+    }
+    parts.join("; ")
 }
 
 fn block_lines(plan: &Plan, options: &Options, block: &Block<'_>, lines: &mut Vec<String>) {
@@ -98,142 +106,52 @@ fn block_lines(plan: &Plan, options: &Options, block: &Block<'_>, lines: &mut Ve
         let mut parts = vec![format!("  {} {}  {}", sign(step.action), block.address, step.type_name)];
         let tail: Vec<String> =
             [marks(step), place(plan, &group.targets)].into_iter().filter(|part| !part.is_empty()).collect();
-        let used = parts.iter().chain(&tail).map(|part| part.chars().count() + 2).sum::<usize>();
-        let summary = summary(step);
-        if !summary.is_empty() {
-            let room = if options.details {
-                usize::MAX
-            } else {
-                options.width.saturating_sub(used).max(SUMMARY_MIN_CHARS)
-            };
-            parts.push(cut(&summary, room));
+        let (head, headed) = head(step);
+        if options.details {
+            parts.push(head);
+        } else {
+            let used = parts.iter().chain(&tail).map(|part| part.chars().count() + 2).sum::<usize>();
+            let room = options.width.saturating_sub(used).max(SUMMARY_MIN_CHARS);
+            parts.push(cut(&summary(step), room));
         }
         parts.extend(tail);
         lines.push(parts.join("  "));
         if options.details {
-            lines.extend(
-                detail_lines(group).into_iter().map(|line| format!("      {line}").trim_end().into()),
-            );
+            lines.extend(details(step, &headed).into_iter().map(detail_line));
+        } else if let Some(difference) = block.difference(step) {
+            lines.push(format!("      unlike the first: {difference}"));
         }
     }
     if !block.unchanged.is_empty() {
-        lines.push(format!("      as desired already on {}", names(&block.unchanged)));
+        lines.push(format!("      nothing to do on {}", names(&block.unchanged)));
     }
     if !block.deferred.is_empty() {
-        lines.push(format!("      deferred on {}", names(&block.deferred)));
+        lines.push(format!("      DEFERRED on {}", names(&block.deferred)));
     }
 }
 
-/// What a reader must notice about a step: how sure it is, what it interrupts, whether it can be
-/// taken back. Nothing where all is well.
-pub(super) fn marks(step: &Step) -> String {
-    let mut marks = Vec::new();
-    match step.prediction {
-        Prediction::Exact => {}
-        Prediction::Conditional => marks.push("conditional"),
-        Prediction::Opaque => marks.push("opaque"),
-    }
-    marks.extend(step.disruption.iter().map(|disruption| match disruption {
-        Disruption::Reload => "reload",
-        Disruption::Restart => "restart",
-        Disruption::Reboot => "reboot",
-    }));
-    match step.undo.grade {
-        UndoGrade::Exact => {}
-        UndoGrade::Lossy => marks.push("lossy undo"),
-        UndoGrade::None => marks.push("no undo"),
-    }
-    if marks.is_empty() { String::new() } else { format!("[{}]", marks.join(", ")) }
-}
-
-/// The thing and its changes, in one line without names of targets.
-pub(super) fn summary(step: &Step) -> String {
-    let mut parts = Vec::new();
-    if let Some(subject) = subject(step) {
-        parts.push(subject);
-    }
-    let changes = step.changes.iter().filter(|change| match step.action {
-        Action::Update | Action::Replace => true,
-        Action::Create | Action::Delete | Action::Run => {
-            is_content(change.before.as_ref().or(change.after.as_ref()))
-        }
-    });
-    let changes: Vec<String> = changes.map(|change| change_summary(step, change)).collect();
-    if !changes.is_empty() {
-        parts.push(changes.join(", "));
-    }
-    parts.join("  ")
-}
-
-/// What a step is about: its path, its command, or the first thing that it writes.
-fn subject(step: &Step) -> Option<String> {
-    if let Some(path) = step.desired.get("path").and_then(Value::as_str) {
-        return Some(visible(path));
-    }
-    if let Some(argv) = step.desired.get("argv").and_then(Value::as_array) {
-        let words: Vec<String> = argv.iter().map(word).collect();
-        return Some(words.join(" "));
-    }
-    step.touches.first().map(|touch| visible(&touch.key))
-}
-
-/// One word of a command, quoted where a shell would not take it as one word.
-fn word(value: &Value) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    match value.as_str() {
-        Some(text) if !text.is_empty() && text.chars().all(plain) => text.into(),
-        _ => visible(&value.to_string()),
-    }
-}
-
-fn change_summary(step: &Step, change: &Change) -> String {
-    let name = place_name(change);
-    let (before, after) = (change.before.as_ref(), change.after.as_ref());
-    if let (Some(old), Some(new)) = (text_of(before), text_of(after)) {
-        let (added, removed) = added_removed(&unified(old, new));
-        return format!("{name} +{added} -{removed} lines");
-    }
-    match (before, after) {
-        (None, after) if step.action == Action::Create => format!("{name} {}", short(after)),
-        (before, None) => format!("{name} {} → (none)", short(before)),
-        (before, after) => format!("{name} {} → {}", short(before), short(after)),
-    }
-}
-
-fn place_name(change: &Change) -> String {
-    let path = change.path.as_str();
-    visible(path.strip_prefix('/').unwrap_or(if path.is_empty() { "state" } else { path }))
-}
-
-/// Every change of a step, contents as unified diffs where both texts are known.
-fn detail_lines(group: &Group<'_>) -> Vec<String> {
-    let mut lines: Vec<String> =
-        group.step.changes.iter().flat_map(|change| change_lines(group.step, change)).collect();
-    if group.step.changes.is_empty() {
-        lines.push("what it changes is not known".into());
-    }
-    lines.extend(group.step.undo.note.iter().map(|note| format!("undo: {}", visible(note))));
-    lines
-}
-
-/// One change, whole. A content of which a text is not shown says so.
-pub(super) fn change_lines(step: &Step, change: &Change) -> Vec<String> {
-    let name = place_name(change);
-    let (before, after) = (change.before.as_ref(), change.after.as_ref());
-    let mut lines = match (before, after) {
-        (None, after) if step.action == Action::Create => vec![format!("{name}: {}", whole(after))],
-        (before, after) => vec![format!("{name}: {} → {}", whole(before), whole(after))],
+fn detail_line(line: Line) -> String {
+    let (depth, text) = match line {
+        Line::Note(depth, text) => (depth, text),
+        Line::Diff(text) => (1, text),
     };
-    if is_content(before) || is_content(after) {
-        let known = |side: Option<&Value>| side.is_none() || text_of(side).is_some();
-        if known(before) && known(after) {
-            let diff = unified(text_of(before).unwrap_or_default(), text_of(after).unwrap_or_default());
-            lines.extend(diff.into_iter().map(|line| format!("  {line}")));
-        } else {
-            lines.push("  not shown: it is secret, binary or too large".into());
-        }
-    }
-    lines
+    format!("      {}{text}", "  ".repeat(depth)).trim_end().into()
+}
+
+/// One line for each remediation: why it exists, and what happens if it fails.
+pub(super) fn reasons(plan: &Plan) -> Vec<String> {
+    plan.remediations.iter().map(|(name, info)| format!("  {name}: {}", reason(info))).collect()
+}
+
+fn reason(info: &RemediationInfo) -> String {
+    let because = info.because.iter().flat_map(|because| [&because.id, &because.text]).flatten();
+    let because: Vec<String> = because.filter(|text| !text.is_empty()).map(|text| visible(text)).collect();
+    let because = if because.is_empty() { "no reason is given".into() } else { because.join(": ") };
+    let undo = match info.undo {
+        UndoMode::Auto => "if it fails, finished steps are taken back",
+        UndoMode::Manual => "if it fails, finished steps stay",
+    };
+    format!("{because} ({undo})")
 }
 
 /// One line for each deferred address and reason.
@@ -259,12 +177,12 @@ pub(super) fn undo_lines(plan: &Plan, blocks: &[Block<'_>], grade: UndoGrade) ->
 /// One line for each gate.
 pub(super) fn gates(plan: &Plan) -> Vec<String> {
     let entries = plan.gates.iter().map(|gate| {
-        let properties = Value::Object(gate.desired.clone()).to_string();
+        let properties = bounded::line(&Value::Object(gate.desired.clone()));
         let within = match gate.within_s {
             0 => "once".to_owned(),
             seconds => format!("within {seconds} s"),
         };
-        let text = format!("  {}  {} {}  {within}", gate.address, gate.type_name, visible(&properties));
+        let text = format!("  {}  {} {properties}  {within}", gate.address, gate.type_name);
         (text, &gate.target)
     });
     with_places(plan, same(entries))

@@ -8,6 +8,7 @@ mod generate;
 mod laws;
 mod order;
 mod render;
+mod shown;
 mod speed;
 mod steps;
 mod walk;

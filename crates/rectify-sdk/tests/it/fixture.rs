@@ -56,7 +56,7 @@ pub fn read(desired: Value) -> ReadItem {
 }
 
 pub fn plan(desired: Value) -> PlanItem {
-    PlanItem { type_name: type_name(), desired: map(desired), prior: None }
+    PlanItem { type_name: type_name(), desired: map(desired), prior: None, directories: None }
 }
 
 /// An operation of its own id, derived from `name`.

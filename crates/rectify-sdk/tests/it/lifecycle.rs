@@ -108,6 +108,22 @@ fn the_highest_common_version_is_picked() {
     assert_eq!((&answer["protocol"], &answer["session"]), (&json!("1.0"), &json!("ab")));
 }
 
+/// With shorter ones, the failure of an operation could not be told from its refusal.
+#[test]
+fn frames_that_hold_no_failure_are_refused() {
+    let mut client = start();
+    let mut greeting = Initialize {
+        protocol: ProtocolRange { min: VERSION, max: VERSION },
+        session: "00".into(),
+        mode: Mode::Apply,
+        frame_max_bytes: 4095,
+        dirs: Home::new().dirs(),
+    };
+    assert_eq!(rpc_code(client.call::<_, Value>(method::INITIALIZE, &greeting)), rpc::INVALID_PARAMS);
+    greeting.frame_max_bytes = 4096;
+    let _: Value = client.call(method::INITIALIZE, &greeting).unwrap();
+}
+
 #[test]
 fn work_needs_a_greeting_and_a_configuration() {
     let home = Home::new();
@@ -123,9 +139,10 @@ fn work_needs_a_greeting_and_a_configuration() {
     let _: Value = client.call(method::INITIALIZE, &greeting).unwrap();
     assert_eq!(rpc_code(client.call::<_, Value>(method::INITIALIZE, &greeting)), rpc::INVALID_REQUEST);
     assert_eq!(rpc_code(client.plan(plan(json!({})))), rpc::NOT_INITIALIZED);
-    let missing = Configure { root: Some("/does/not/exist".into()), plan_commands: Vec::new() };
+    let missing = Configure { root: Some("/does/not/exist".into()), ..Configure::default() };
     assert_eq!(rpc_code(client.call::<_, Value>(method::CONFIGURE, &missing)), rpc::INVALID_PARAMS);
-    let configure = Configure { root: Some(home.path("work")), plan_commands: vec![vec!["ls".into()]] };
+    let configure =
+        Configure { root: Some(home.path("work")), plan_commands: vec![vec!["ls".into()]], digest_key: None };
     let _: Value = client.call(method::CONFIGURE, &configure).unwrap();
     assert_eq!(rpc_code(client.call::<_, Value>(method::CONFIGURE, &configure)), rpc::INVALID_REQUEST);
     let answer = serde_json::to_value(client.plan(plan(json!({"a": 1}))).unwrap()).unwrap();

@@ -48,8 +48,8 @@ fn guards_run_while_planning_only_as_allowed() {
     let marker = world.path("marker");
     let touch = vec!["touch".to_owned(), marker.clone()];
     let allow = |argv: &[&str]| Configure {
-        root: None,
         plan_commands: vec![argv.iter().map(ToString::to_string).collect()],
+        ..Configure::default()
     };
     let desired = json!({"argv": ["true"], "unless": touch});
     let other = world.configured(Mode::Plan, &allow(&["touch"])).plan(&desired).unwrap();

@@ -12,9 +12,13 @@ use std::{collections::BTreeSet, fs};
 fn the_environment_is_made_and_not_inherited() {
     let world = World::new();
     let mut session = world.session(Mode::Apply);
-    let output = session.output("a", &json!({"argv": ["env"], "environment": {"GREETING": "hi there"}}));
+    // Nobody can pass for another operation.
+    let environment = json!({"GREETING": "hi there", "RECTIFY_OPERATION": "another"});
+    let op = session.operation("a", &json!({"argv": ["env"], "environment": environment}));
+    let output = session.apply(&op).unwrap().output.unwrap().stdout;
     let variables: BTreeSet<&str> = output.lines().collect();
-    let expected = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "GREETING=hi there"];
+    let mark = format!("RECTIFY_OPERATION={}", op.op_id);
+    let expected = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "GREETING=hi there", &mark];
     assert_eq!(variables, BTreeSet::from(expected));
     assert_eq!(session.output("b", &json!({"argv": ["pwd"]})), "/\n");
 }
@@ -53,7 +57,7 @@ fn a_root_moves_what_is_looked_at_but_confines_nothing() {
     fs::create_dir_all(world.path("root/srv/app")).unwrap();
     fs::write(world.path("root/srv/here"), "").unwrap();
     let root = world.path("root");
-    let configure = Configure { root: Some(root.clone()), plan_commands: Vec::new() };
+    let configure = Configure { root: Some(root.clone()), ..Configure::default() };
     let mut session = world.configured(Mode::Apply, &configure);
     let state = session.read(&json!({"argv": ["x"], "creates": "/srv/here"}));
     assert_eq!(state["creates"]["exists"], true);
@@ -75,7 +79,7 @@ fn another_user_is_taken_on_with_all_groups() {
     fs::create_dir_all(world.path("root/etc")).unwrap();
     fs::write(world.path("root/etc/passwd"), "deploy:x:4321:4322::/:/bin/sh\n").unwrap();
     fs::write(world.path("root/etc/group"), "a:x:4330:deploy\nb:x:4331:x,deploy\nc:x:4332:x\n").unwrap();
-    let configure = Configure { root: Some(world.path("root")), plan_commands: Vec::new() };
+    let configure = Configure { root: Some(world.path("root")), ..Configure::default() };
     let mut session = world.configured(Mode::Apply, &configure);
     let error = session.run("a", &json!({"argv": ["id"], "user": "nobody"})).unwrap_err();
     assert_eq!((error.mutated, error.path.as_deref()), (Mutated::No, Some("/user")));

@@ -16,7 +16,12 @@ const CANARY: &str = "canary-5f0c1a";
 /// Every answer about a path, as it goes over the wire.
 fn answers(world: &mut World, name: &str, desired: &Value) -> String {
     use crate::world::{object, type_name};
-    let item = PlanItem { type_name: type_name(name), desired: object(desired.clone()), prior: None };
+    let item = PlanItem {
+        type_name: type_name(name),
+        desired: object(desired.clone()),
+        prior: None,
+        directories: None,
+    };
     let planned = world.batch::<_, PlanAnswer>(method::PLAN, vec![item]).pop().unwrap().unwrap();
     let mut all = serde_json::to_string(&planned).unwrap();
     let item = ReadItem { type_name: type_name(name), desired: object(desired.clone()), capture: true };

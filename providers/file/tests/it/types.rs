@@ -99,6 +99,52 @@ fn owners_are_those_of_the_target() {
 }
 
 #[test]
+fn a_user_whose_name_is_a_number_changes_nobodys_files() {
+    use std::os::unix::fs::MetadataExt;
+    let mut world = World::new();
+    if !is_superuser() {
+        return;
+    }
+    // One is called by the number of the other; and one name is there twice.
+    world.write("/etc/passwd", "33:x:7033:7033\nweb:x:34:34\nweb:x:35:35\n", 0o644);
+    for uid in [33, 35] {
+        world.write("/a", "x", 0o644);
+        std::os::unix::fs::chown(world.at("/a"), Some(uid), None).unwrap();
+        let planned = world.converge("file.content", &json!({"path": "/a", "content": "y"}));
+        assert_eq!(planned.planned.unwrap()["owner"], json!(uid.to_string()));
+        assert_eq!(fs::metadata(world.at("/a")).unwrap().uid(), uid);
+    }
+    let error = refused(&mut world, "file.content", &json!({"path": "/a", "content": "y", "owner": "33"}));
+    assert_eq!((error.code, error.path.as_deref()), (ErrorCode::Failed, Some("/owner")));
+}
+
+/// Whoever plans: a plan made by one user holds for another.
+#[test]
+fn what_is_new_belongs_to_the_owner_of_the_root_directory() {
+    use std::os::unix::fs::MetadataExt;
+    let mut world = World::new();
+    let mut names = ("me", "us");
+    if is_superuser() {
+        std::os::unix::fs::chown(world.at("/"), Some(7001), Some(7002)).unwrap();
+        names = ("web", "www");
+    }
+    for (name, desired) in [
+        ("file.content", json!({"path": "/a", "content": "x"})),
+        ("file.line", json!({"path": "/b", "line": "x", "create": true})),
+        ("file.block", json!({"path": "/c", "block": "x", "create": true})),
+        ("file.directory", json!({"path": "/d"})),
+        ("file.link", json!({"path": "/e", "target": "a"})),
+    ] {
+        let planned = world.converge(name, &desired).planned.unwrap();
+        assert_eq!((&planned["owner"], &planned["group"]), (&json!(names.0), &json!(names.1)), "{name}");
+        let path = world.at(desired["path"].as_str().unwrap());
+        let root = fs::metadata(world.at("/")).unwrap();
+        let made = fs::symlink_metadata(path).unwrap();
+        assert_eq!((made.uid(), made.gid()), (root.uid(), root.gid()));
+    }
+}
+
+#[test]
 fn a_line_is_added_replaced_removed() {
     let mut world = World::new();
     world.write("/c", "Port 1\n#Grace 2m\n", 0o644);

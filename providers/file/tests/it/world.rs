@@ -70,7 +70,7 @@ impl World {
         let mut client = Client::in_process(rectify_provider_file::provider()).unwrap();
         let text = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
         let dirs = Directories { work: text("work"), state: text("state"), blobs: text("blobs") };
-        let configure = Configure { root: Some(text("root")), plan_commands: Vec::new() };
+        let configure = Configure { root: Some(text("root")), ..Configure::default() };
         client.greet(mode, dirs, &configure).unwrap();
         Self { dir, client }
     }
@@ -107,7 +107,12 @@ impl World {
         desired: &Value,
         prior: Option<Predicted>,
     ) -> Result<Option<Planned>, ItemError> {
-        let item = PlanItem { type_name: type_name(name), desired: object(desired.clone()), prior };
+        let item = PlanItem {
+            type_name: type_name(name),
+            desired: object(desired.clone()),
+            prior,
+            directories: None,
+        };
         match self.client.plan(item).map_err(|e| e.item().expect("an item error"))? {
             PlanAnswer::Unchanged { .. } => Ok(None),
             PlanAnswer::Changed { prior, planned, prediction, undo, undo_note, .. } => {

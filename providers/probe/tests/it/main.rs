@@ -33,7 +33,7 @@ fn plain(mode: Mode) -> Session {
 }
 
 fn allowing(argv: &[&str]) -> Configure {
-    Configure { root: None, plan_commands: vec![argv.iter().map(ToString::to_string).collect()] }
+    Configure { plan_commands: vec![argv.iter().map(ToString::to_string).collect()], ..Configure::default() }
 }
 
 fn map(desired: &Value) -> Map<String, Value> {
@@ -58,7 +58,7 @@ impl Session {
 
     fn plan(&mut self, name: &str, desired: &Value) -> Result<PlanAnswer, ItemError> {
         let type_name = TypeName::new(name).unwrap();
-        item(self.0.plan(PlanItem { type_name, desired: map(desired), prior: None }))
+        item(self.0.plan(PlanItem { type_name, desired: map(desired), prior: None, directories: None }))
     }
 }
 
@@ -150,7 +150,7 @@ fn a_text_is_looked_for_beneath_the_root_only() {
     std::os::unix::fs::symlink("/etc/hostname", root.path().join("absolute")).unwrap();
     std::os::unix::fs::symlink("../../../etc/hostname", root.path().join("etc/up")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", root.path().join("out")).unwrap();
-    let configure = Configure { root: Some(root.path().display().to_string()), plan_commands: Vec::new() };
+    let configure = Configure { root: Some(root.path().display().to_string()), ..Configure::default() };
     let mut session = session(Mode::Read, &configure);
     for path in ["/etc/hostname", "/absolute", "/etc/up", "/../etc/hostname"] {
         let desired = json!({"path": path, "pattern": "^inside$"});
