@@ -155,7 +155,7 @@ fn engine(scratch: &Scratch) -> Engine {
             policy_arguments: vec!["policy-child".into()],
             launcher: rectify_host::Launcher::default(),
         },
-        places: Places { trust: scratch.path("trust.yaml"), state: scratch.path("state") },
+        places: Places { trust: scratch.path("trust.yaml"), state: scratch.path("state"), project_key: None },
         now_ms: || {
             let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
             u64::try_from(since.as_millis()).unwrap()

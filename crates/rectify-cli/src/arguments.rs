@@ -16,6 +16,10 @@ pub struct Arguments {
     /// Directory of journal and before-images [default: rectify in the state directory]
     #[arg(long, value_name = "DIR", env = "RECTIFY_STATE", hide_env_values = true, global = true)]
     pub state: Option<PathBuf>,
+    /// The project's key, for digests of what others may not read [default: .rectify/project.key in
+    /// the project]
+    #[arg(long, value_name = "FILE", env = "RECTIFY_PROJECT_KEY", hide_env_values = true, global = true)]
+    pub project_key: Option<PathBuf>,
     /// Tell more on standard error; twice for everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,

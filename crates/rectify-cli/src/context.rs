@@ -21,6 +21,7 @@ pub fn engine(arguments: &Arguments) -> Engine {
         places: Places {
             trust: arguments.trust.clone().unwrap_or_else(|| configuration().join("trust.yaml")),
             state: arguments.state.clone().unwrap_or_else(state),
+            project_key: arguments.project_key.clone(),
         },
         now_ms,
         events: Box::new(Listener { json: arguments.events, verbose: arguments.verbose > 0 }),

@@ -69,6 +69,20 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     sync_directory_of(path)
 }
 
+/// Writes a file that must not be there yet, and that nobody else may read.
+///
+/// # Errors
+/// When it cannot be written, or is there.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let error = |e| EngineError::file(FileVerb::Write, path, e);
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.sync_all().map_err(error)?;
+    sync_directory_of(path)
+}
+
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -18,6 +18,7 @@ pub mod lock;
 pub mod observe;
 pub mod plan;
 pub mod project;
+pub mod project_key;
 pub mod providers;
 pub mod seal;
 pub mod show;
@@ -64,6 +65,8 @@ pub struct Places {
     pub trust: PathBuf,
     /// Journal, ledgers and before-images.
     pub state: PathBuf,
+    /// The project's key, where it is not in the project.
+    pub project_key: Option<PathBuf>,
 }
 
 /// Whether this process may do everything.
