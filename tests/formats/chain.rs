@@ -97,7 +97,8 @@ fn journal(scratch: &Scratch) {
     valid("journal", "the run", &serde_json::to_value(run).unwrap());
     assert!(loaded.entries.len() >= 8, "{}", loaded.entries.len());
     for entry in loaded.entries {
-        valid("journal", "a record", &serde_json::to_value(entry).unwrap());
+        valid("journal", "a record", &serde_json::to_value(&entry.record).unwrap());
+        valid("journal", "a record in its place", &serde_json::to_value(entry).unwrap());
     }
     valid("journal", "the outcome", &serde_json::to_value(loaded.outcome.unwrap()).unwrap());
     let receipt: Value = serde_json::from_slice(&loaded.receipt.unwrap()).unwrap();

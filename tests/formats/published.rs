@@ -59,3 +59,30 @@ fn the_envelope_of_the_vectors_and_its_statement() {
     let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
     valid("statement", "the vector's payload", &serde_json::from_slice(&payload).unwrap());
 }
+
+#[test]
+fn the_vectors_of_names_are_spelt_as_the_schemas_say() {
+    let definitions: &[(&str, &str, &[&str])] = &[
+        ("name", "graph", &["ProjectName", "TargetName"]),
+        ("type", "graph", &["TypeName"]),
+        ("address", "graph", &["Address"]),
+        ("use", "journal", &["UseId"]),
+        ("run", "journal", &["RunId"]),
+        ("blake3", "plan", &["Digest"]),
+        ("sha256", "plan", &["Sha256Digest"]),
+    ];
+    let vectors = json("conformance/vectors/names/names.json");
+    let vectors = vectors.as_array().unwrap();
+    assert_eq!(vectors.len(), definitions.len());
+    for vector in vectors {
+        let (_, schema, names) = definitions.iter().find(|(kind, ..)| vector["kind"] == **kind).unwrap();
+        for name in *names {
+            let validator = jsonschema::validator_for(&all()[*schema].0["$defs"][*name]).unwrap();
+            for (list, expected) in [("valid", true), ("invalid", false)] {
+                for text in vector[list].as_array().unwrap() {
+                    assert_eq!(validator.is_valid(text), expected, "{name}: {text}");
+                }
+            }
+        }
+    }
+}

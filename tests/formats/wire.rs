@@ -26,6 +26,10 @@ impl Session {
         loop {
             let mut line = String::new();
             assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "{method}: the stream ended");
+            // Empty lines are legal.
+            if line.trim().is_empty() {
+                continue;
+            }
             let frame: Value = serde_json::from_str(&line).unwrap();
             valid("protocol", method, &frame);
             if frame["id"] == self.next {

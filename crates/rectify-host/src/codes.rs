@@ -53,6 +53,10 @@ rectify_base::codes! {
     HOST_UNKNOWN_TYPE = "host-unknown-type";
     /// One item is longer than a frame.
     HOST_ITEM_TOO_LARGE = "host-item-too-large";
+    /// A blob is larger than its receiver takes.
+    HOST_BLOB_TOO_LARGE = "host-blob-too-large";
+    /// A blob has other bytes than its digest says.
+    PROVIDER_BLOB_DIGEST = "provider-blob-digest";
     /// The session has ended.
     HOST_SESSION_OVER = "host-session-over";
     /// The engine ended the session while it was needed.

@@ -188,6 +188,22 @@ pub enum Fault {
         /// The limit in bytes.
         limit: usize,
     },
+    /// More than its receiver takes.
+    #[error("a blob of {size} bytes; at most {limit} are taken")]
+    BlobTooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Other bytes than were asked for.
+    #[error("the blob {expected} came with bytes that have the digest {found}")]
+    BlobDigest {
+        /// The digest that names it.
+        expected: Digest,
+        /// That of what came.
+        found: Digest,
+    },
     /// After the end.
     #[error("the session has ended")]
     SessionOver,
@@ -252,6 +268,8 @@ impl Fault {
             Self::Mode { .. } => codes::HOST_MODE,
             Self::UnknownType(_) => codes::HOST_UNKNOWN_TYPE,
             Self::ItemTooLarge { .. } => codes::HOST_ITEM_TOO_LARGE,
+            Self::BlobTooLarge { .. } => codes::HOST_BLOB_TOO_LARGE,
+            Self::BlobDigest { .. } => codes::PROVIDER_BLOB_DIGEST,
             Self::SessionOver => codes::HOST_SESSION_OVER,
             Self::Killed => codes::HOST_SESSION_KILLED,
             Self::StillRuns { cause, .. } => cause.code(),

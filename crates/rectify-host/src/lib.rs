@@ -7,6 +7,7 @@
 //! becomes, or starts, the provider.
 
 mod batch;
+mod blobs;
 pub mod codes;
 pub mod confine;
 pub mod error;

@@ -316,7 +316,7 @@ impl Session {
     // Requests.
 
     /// One request, one answer.
-    async fn call<T: Serialize>(
+    pub(crate) async fn call<T: Serialize>(
         &self,
         method: &'static str,
         params: &T,
@@ -419,9 +419,14 @@ impl Session {
     // Errors.
 
     /// The provider broke the protocol: the session ends.
-    async fn fatal(&self, method: &'static str, fault: Fault) -> HostError {
+    pub(crate) async fn fatal(&self, method: &'static str, fault: Fault) -> HostError {
         self.shared.fail(Some(method), fault);
         self.shared.fault().await
+    }
+
+    /// An error that does not end the session.
+    pub(crate) fn error(&self, method: &'static str, fault: Fault) -> HostError {
+        self.shared.error(method, fault)
     }
 
     /// The session had ended before the request: nothing was sent.
@@ -433,7 +438,7 @@ impl Session {
         }
     }
 
-    fn forbidden(&self, method: &'static str) -> HostError {
+    pub(crate) fn forbidden(&self, method: &'static str) -> HostError {
         let mode = match self.mode {
             Mode::Read => "read",
             Mode::Plan => "plan",
@@ -469,7 +474,7 @@ fn broken_off(error: &ItemError) -> bool {
 }
 
 /// Reads an answer under the rules for what a provider sends.
-fn decode<T: DeserializeOwned>(body: &RawValue) -> Result<T, Fault> {
+pub(crate) fn decode<T: DeserializeOwned>(body: &RawValue) -> Result<T, Fault> {
     let shape = |e: serde_json::Error| Fault::AnswerShape(e.to_string());
     strict::check(body.get()).map_err(shape)?;
     serde_json::from_str(body.get()).map_err(shape)

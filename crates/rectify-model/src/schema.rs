@@ -2,7 +2,7 @@
 
 use crate::{
     Graph, Observation, Plan,
-    journal::{Entry, RunOutcome, RunRecord},
+    journal::{Entry, Record, RunOutcome, RunRecord},
 };
 use alloc::{vec, vec::Vec};
 use rectify_base::schema::{Form, Named, assemble, document};
@@ -19,9 +19,10 @@ pub fn schemas() -> Vec<Named> {
             "journal",
             assemble("Rectify journal", Form::Canonical, |generator| {
                 json_schema!({
-                    "description": "One value of the journal: the beginning of a run, a record of it, or how it ended.",
+                    "description": "One value of the journal: the beginning of a run, a record of it, alone or with its place and time, or how the run ended.",
                     "anyOf": [
                         generator.subschema_for::<RunRecord>(),
+                        generator.subschema_for::<Record>(),
                         generator.subschema_for::<Entry>(),
                         generator.subschema_for::<RunOutcome>(),
                     ]

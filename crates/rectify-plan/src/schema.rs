@@ -1,7 +1,7 @@
 //! JSON Schema of the planning report, see [`rectify_base::schema`].
 
 use crate::Report;
-use rectify_base::schema::{Named, Form, document};
+use rectify_base::schema::{Form, Named, document};
 
 /// All of them.
 #[must_use]

@@ -1,8 +1,10 @@
-//! Content-addressed blobs: `<blake3 hex>` in the session's blob directory, mode 0600.
+//! Content-addressed blobs: `<blake3 hex>` in the session's blob directory, mode 0600. The name of
+//! what others may not read is its keyed digest, so that nothing that names a blob gives away more
+//! than a state does.
 
 use crate::durable;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rectify_base::{Digest, limits::FILE_CONTENT_MAX_BYTES};
+use rectify_base::{ContentHasher, Digest, DigestKey, limits::FILE_CONTENT_MAX_BYTES};
 use rectify_protocol::{
     ErrorCode, ItemError,
     message::{BlobChunk, BlobGet, BlobPut, BlobReceived, Directories},
@@ -14,6 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How much of a before-image is in memory at a time.
+const PIECE_BYTES: usize = 128 * 1024;
 /// Longest chunk of a transfer.
 const CHUNK_MAX_BYTES: u64 = 512 * 1024;
 
@@ -45,14 +49,73 @@ pub(crate) fn keep(dir: PathBuf, bytes: &[u8]) -> Result<Digest, ItemError> {
     Ok(digest)
 }
 
-pub(crate) fn read(dir: PathBuf, digest: &Digest) -> Result<Vec<u8>, ItemError> {
+/// Keeps what a reader gives, piece by piece; under its keyed digest if there is a key.
+pub(crate) fn keep_from(
+    dir: &Path,
+    reader: &mut dyn Read,
+    key: Option<&DigestKey>,
+) -> Result<Digest, ItemError> {
+    let error = failed("the before-image cannot be kept");
+    let mut hasher = ContentHasher::new(key);
+    let mut file = durable::unfinished(dir, &[]).map_err(&error)?;
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut length = 0_u64;
+    loop {
+        let piece = match reader.read(&mut buffer) {
+            Ok(count) => buffer.get(..count).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(error(e)),
+        };
+        if piece.is_empty() {
+            break;
+        }
+        length += piece.len() as u64;
+        if length > FILE_CONTENT_MAX_BYTES {
+            return Err(ItemError::new(
+                ErrorCode::Unsupported,
+                format!("a before-image is at most {FILE_CONTENT_MAX_BYTES} bytes long"),
+            ));
+        }
+        hasher.update(piece);
+        file.write_all(piece).map_err(&error)?;
+    }
+    let (plain, keyed) = hasher.digests();
+    let digest = keyed.unwrap_or(plain);
+    file.as_file().sync_all().map_err(&error)?;
+    file.persist(dir.join(digest.hex())).map_err(|e| error(e.error))?;
+    durable::sync_directory(dir).map_err(&error)?;
+    Ok(digest)
+}
+
+pub(crate) fn read(dir: PathBuf, digest: &Digest, key: Option<&DigestKey>) -> Result<Vec<u8>, ItemError> {
     let bytes = durable::read_if_exists(&dir.join(digest.hex()))
         .map_err(failed("the blob cannot be read"))?
         .ok_or_else(|| missing(digest))?;
-    if Digest::of_bytes(&bytes) != *digest {
-        return Err(ItemError::new(ErrorCode::Failed, format!("the blob {digest} is damaged")));
+    let found = key.map_or_else(|| Digest::of_bytes(&bytes), |key| key.digest(&bytes));
+    if found != *digest {
+        return Err(damaged(digest));
     }
     Ok(bytes)
+}
+
+fn damaged(digest: &Digest) -> ItemError {
+    ItemError::new(ErrorCode::Failed, format!("the blob {digest} is damaged"))
+}
+
+/// Whether a file has the content that the digest names.
+fn is_whole(file: &mut File, digest: &Digest, key: Option<&DigestKey>) -> io::Result<bool> {
+    let mut hasher = ContentHasher::new(key);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => hasher.update(buffer.get(..count).unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let (plain, keyed) = hasher.digests();
+    Ok(plain == *digest || keyed == Some(*digest))
 }
 
 fn missing(digest: &Digest) -> ItemError {
@@ -78,7 +141,7 @@ pub(crate) fn put(dir: &Path, request: &BlobPut) -> Result<BlobReceived, ItemErr
             "/chunk",
         );
     }
-    if read(dir.to_path_buf(), &request.digest).is_ok() {
+    if read(dir.to_path_buf(), &request.digest, None).is_ok() {
         return Ok(BlobReceived { received: request.size, complete: true });
     }
     let part = dir.join(format!("{}part-{}", durable::UNFINISHED, request.digest.hex()));
@@ -127,7 +190,9 @@ pub(crate) fn put(dir: &Path, request: &BlobPut) -> Result<BlobReceived, ItemErr
     Ok(BlobReceived { received: there, complete: true })
 }
 
-pub(crate) fn get(dir: &Path, request: &BlobGet) -> Result<BlobChunk, ItemError> {
+/// Gives out one chunk. With the first one the whole blob is checked, under the digest or the keyed
+/// digest that names it: a damaged one is not sent at all.
+pub(crate) fn get(dir: &Path, request: &BlobGet, key: Option<&DigestKey>) -> Result<BlobChunk, ItemError> {
     let error = failed("the blob cannot be read");
     let mut file = match File::open(dir.join(request.digest.hex())) {
         Ok(file) => file,
@@ -135,6 +200,9 @@ pub(crate) fn get(dir: &Path, request: &BlobGet) -> Result<BlobChunk, ItemError>
         Err(e) => return Err(error(e)),
     };
     let size = file.metadata().map_err(&error)?.len();
+    if request.offset == 0 && !is_whole(&mut file, &request.digest, key).map_err(&error)? {
+        return Err(damaged(&request.digest));
+    }
     let mut chunk = Vec::new();
     if request.offset < size {
         file.seek(SeekFrom::Start(request.offset)).map_err(&error)?;

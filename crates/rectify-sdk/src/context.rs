@@ -160,12 +160,36 @@ impl Context {
         blobs::keep(self.blob_dir()?, bytes)
     }
 
+    /// Keeps what a reader gives as a before-image, of which little is in memory at a time. What is
+    /// `secret` gets its keyed digest as its name, if the session has a key.
+    ///
+    /// # Errors
+    /// As [`Context::keep_before_image`]; `UNSUPPORTED` for more than a content may have.
+    pub fn keep_before_image_from(
+        &self,
+        reader: &mut dyn std::io::Read,
+        secret: bool,
+    ) -> Result<Digest, ItemError> {
+        blobs::keep_from(&self.blob_dir()?, reader, self.digest_key().filter(|_| secret))
+    }
+
     /// Reads a blob and checks that it has its digest.
     ///
     /// # Errors
     /// `DEPENDENCY` when it is not there; `FAILED` when it cannot be read or was damaged.
     pub fn read_blob(&self, digest: &Digest) -> Result<Vec<u8>, ItemError> {
-        blobs::read(self.blob_dir()?, digest)
+        blobs::read(self.blob_dir()?, digest, None)
+    }
+
+    /// Reads a blob that was kept as a secret, and checks that it has its keyed digest.
+    ///
+    /// # Errors
+    /// As [`Context::read_blob`]; `DEPENDENCY` where the session has no key.
+    pub fn read_secret_blob(&self, digest: &Digest) -> Result<Vec<u8>, ItemError> {
+        let key = self.digest_key().ok_or_else(|| {
+            ItemError::new(ErrorCode::Dependency, "a secret blob cannot be checked without the digest key")
+        })?;
+        blobs::read(self.blob_dir()?, digest, Some(key))
     }
 
     /// Runs an action at most once per operation id, over crashes and redeliveries.

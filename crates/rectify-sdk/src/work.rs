@@ -103,7 +103,8 @@ impl Work {
                 answer(cx, &ItemResult::from(stored))
             }
             Self::BlobGet(request) => {
-                let chunk = blobs::directory(cx.dirs()).and_then(|dir| blobs::get(&dir, &request));
+                let chunk =
+                    blobs::directory(cx.dirs()).and_then(|dir| blobs::get(&dir, &request, cx.digest_key()));
                 answer(cx, &ItemResult::from(chunk))
             }
         }

@@ -1,30 +1,30 @@
 //! Making a planned change, forwards or back.
 
 use crate::{
-    desired::{Desired, Path, path_of, restore_of},
+    desired::{Desired, Path, Want, path_of, restore_of},
     entry::{Content, Entry},
     errors::stale,
     goal::Goals,
-    look::{Depth, Look, look},
+    look::{Look, Scope, look},
     names::Names,
     tree::Tree,
     write::Change,
 };
 use rectify_sdk::{
     Context, Found,
-    base::TypeName,
+    base::Digest,
     protocol::{
         ErrorCode, ItemError, Mutated,
         message::{Applied, Apply, ApplyStatus, ReadAnswer, ReadItem, Restore},
     },
 };
 use serde_json::Value;
-use std::time::Duration;
-
-/// The depth that the states of a type need, whatever else is known of an item.
-fn depth_of(type_name: &TypeName) -> Depth {
-    if type_name.as_str() == "file.absent" { Depth::Entries } else { Depth::Itself }
-}
+use std::{
+    fs::File,
+    io::{self, Seek},
+    os::fd::AsFd,
+    time::Duration,
+};
 
 fn state_of(look: &Look, path: &Path) -> Result<Option<Value>, ItemError> {
     look.entry.as_ref().map(|entry| entry.state(&path.text, false)).transpose()
@@ -35,14 +35,37 @@ pub(crate) fn read(cx: &Context, item: &ReadItem) -> Result<ReadAnswer, ItemErro
     let path = path_of(&item.desired)?;
     let tree = Tree::open(cx.root())?;
     let names = Names::load(&tree)?;
-    let look = look(&tree, &names, &path, depth_of(&item.type_name))?;
-    let before_image = match &look.entry {
-        Some(Entry::File { content: Content { bytes: Some(bytes), .. }, .. }) if item.capture => {
-            Some(cx.keep_before_image(bytes)?)
-        }
-        _ => None,
-    };
+    let look = look(&tree, &names, &path, Scope::of(&item.type_name, cx.digest_key()))?;
+    let before_image = if item.capture { before_image(cx, &look)? } else { None };
     Ok(ReadAnswer { state: state_of(&look, &path)?, before_image })
+}
+
+/// Keeps the content of a regular file. What others may not read is kept, too, or it could not be
+/// brought back: in the private directory for blobs, under its keyed digest if there is a key. A
+/// content that is too long to be kept is not; the plan says that it cannot be brought back.
+fn before_image(cx: &Context, look: &Look) -> Result<Option<Digest>, ItemError> {
+    let Some(entry @ Entry::File { content, .. }) = &look.entry else { return Ok(None) };
+    if content.is_long() {
+        return Ok(None);
+    }
+    let kept = match (&content.bytes, &look.fd) {
+        (Some(bytes), _) => cx.keep_before_image_from(&mut bytes.as_slice(), entry.is_secret())?,
+        (None, Some(fd)) => {
+            let failed = |e: io::Error| {
+                ItemError::new(ErrorCode::Failed, format!("the file cannot be read once more: {e}"))
+            };
+            let mut file = File::from(fd.as_fd().try_clone_to_owned().map_err(failed)?);
+            file.rewind().map_err(failed)?;
+            cx.keep_before_image_from(&mut file, entry.is_secret())?
+        }
+        (None, None) => return Ok(None),
+    };
+    let named = content.keyed.filter(|_| entry.is_secret()).or(content.plain.map(|plain| plain.digest));
+    if named != Some(kept) {
+        return Err(ItemError::new(ErrorCode::Transient, "the file was changed while it was looked at")
+            .hint("try again"));
+    }
+    Ok(Some(kept))
 }
 
 /// Makes the change of an operation, if the state is as expected.
@@ -53,18 +76,19 @@ pub(crate) fn apply(cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
         None => Some(Desired::parse(&op.type_name, &op.desired)?),
     };
     let path = path_of(&op.desired)?;
-    let depth = depth_of(&op.type_name);
+    // An inverse may need the bytes that are there, to write them again with other permissions.
+    let edits = matches!(&desired, None | Some(Desired { want: Want::Line { .. } | Want::Block { .. }, .. }));
+    let scope = Scope::of(&op.type_name, cx.digest_key());
     let tree = Tree::open(cx.root())?;
     let names = Names::load(&tree)?;
-    let found = look(&tree, &names, &path, depth)?;
+    let found = look(&tree, &names, &path, if edits { scope.with_bytes() } else { scope })?;
     let state = state_of(&found, &path)?;
     if cx.compare(op, state.as_ref())? == Found::Result {
         return Ok(Applied { status: ApplyStatus::Already, state, output: None });
     }
+    let goals = Goals { names: &names, owner: tree.owner, key: cx.digest_key() };
     let goal = match (&desired, restore) {
-        (Some(desired), _) => {
-            Goals { names: &names, owner: tree.owner }.goal(&desired.want, found.entry.as_ref())?
-        }
+        (Some(desired), _) => goals.goal(&desired.want, found.entry.as_ref())?,
         (None, Some(restore)) => restored(cx, &restore, &path, &found)?,
         (None, None) => return Err(ItemError::new(ErrorCode::Internal, "nothing is asked for")),
     };
@@ -82,7 +106,7 @@ pub(crate) fn apply(cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
         limit: Duration::from_millis(op.deadline_ms),
     };
     change.make(goal.as_ref())?;
-    let after = look(&tree, &names, &path, depth).map_err(|error| error.mutated(Mutated::Yes))?;
+    let after = look(&tree, &names, &path, scope).map_err(|error| error.mutated(Mutated::Yes))?;
     Ok(Applied { status: ApplyStatus::Applied, state: state_of(&after, &path)?, output: None })
 }
 
@@ -105,16 +129,27 @@ fn restored(cx: &Context, restore: &Restore, path: &Path, found: &Look) -> Resul
         Entry::File { content, .. } => {
             if let Some(Entry::File { content: there, .. }) = &found.entry
                 && there == content
+                && there.bytes.is_some()
             {
                 content.bytes.clone_from(&there.bytes);
             } else {
-                content.bytes = Some(cx.read_blob(&content.digest)?);
+                content.bytes = Some(match content {
+                    Content { plain: Some(plain), .. } => cx.read_blob(&plain.digest)?,
+                    Content { keyed: Some(keyed), .. } => cx.read_secret_blob(keyed)?,
+                    Content { .. } => return Err(ItemError::new(ErrorCode::Internal, "no digest is known")),
+                });
             }
         }
         Entry::Directory { entries: Some(entries), .. } if entries.count > 0 && found.entry.is_none() => {
             return Err(ItemError::new(ErrorCode::Unsupported, "what the directory held was not kept"));
         }
-        Entry::Directory { .. } | Entry::Link { .. } => {}
+        Entry::Special { .. } if found.entry.is_none() => {
+            return Err(ItemError::new(
+                ErrorCode::Unsupported,
+                format!("a {} is not brought back", entry.kind()),
+            ));
+        }
+        Entry::Directory { .. } | Entry::Link { .. } | Entry::Special { .. } => {}
     }
     Ok(Some(entry))
 }

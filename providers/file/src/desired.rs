@@ -21,6 +21,11 @@ const PATH_MAX_BYTES: usize = 4095;
 const NAME_MAX_BYTES: usize = 255;
 /// Largest compiled pattern.
 const PATTERN_MAX_BYTES: usize = 1024 * 1024;
+/// Name of the file in a target's root directory that says which target it is.
+pub(crate) const ROOT_MARKER: &str = ".rectify-root";
+/// Why it is left alone.
+pub(crate) const IS_MARKER: &str =
+    "the path is the marker that makes the root directory a target; without it the target would be lost";
 /// Marker of a block that names no other.
 pub(crate) const DEFAULT_MARKER: &str = "# {mark} RECTIFY MANAGED BLOCK";
 
@@ -185,6 +190,9 @@ impl Path {
                 _ if part.len() > NAME_MAX_BYTES => return wrong("has a part that is too long"),
                 _ => {}
             }
+        }
+        if relative == ROOT_MARKER {
+            return Err(schema(IS_MARKER, "/path"));
         }
         let (parent, name) = relative.rsplit_once('/').unwrap_or(("", relative));
         match CString::new(name) {

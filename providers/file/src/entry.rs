@@ -1,35 +1,76 @@
 //! What a path holds, as a value, and its form in states.
 
 use rectify_sdk::{
-    base::{Digest, limits::INLINE_TEXT_MAX_BYTES},
+    base::{
+        Digest, DigestKey,
+        limits::{FILE_CONTENT_MAX_BYTES, INLINE_TEXT_MAX_BYTES},
+    },
     protocol::{ErrorCode, ItemError},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Bytes of a file. Two are equal if their digests and sizes are; the bytes themselves may be
-/// missing where only a predicted state is known.
-#[derive(Clone, Debug)]
-pub(crate) struct Content {
+/// Digest and size of a content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plain {
     pub(crate) digest: Digest,
     pub(crate) size: u64,
+}
+
+/// Bytes of a file, as far as they are known: those of a predicted state may be known by its plain or
+/// its keyed digest only, and those of a long file are not held in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) plain: Option<Plain>,
+    /// Under the session's key, if it has one.
+    pub(crate) keyed: Option<Digest>,
     pub(crate) bytes: Option<Vec<u8>>,
 }
 
+/// Two are equal if a digest that both know is.
 impl PartialEq for Content {
     fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.size == other.size
+        match (self.plain, other.plain) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.keyed.is_some() && self.keyed == other.keyed,
+        }
     }
 }
 
 impl Content {
-    pub(crate) fn of(bytes: Vec<u8>) -> Self {
-        Self { digest: Digest::of_bytes(&bytes), size: bytes.len() as u64, bytes: Some(bytes) }
+    pub(crate) fn of(bytes: Vec<u8>, key: Option<&DigestKey>) -> Self {
+        Self {
+            plain: Some(Plain { digest: Digest::of_bytes(&bytes), size: bytes.len() as u64 }),
+            keyed: key.map(|key| key.digest(&bytes)),
+            bytes: Some(bytes),
+        }
+    }
+
+    /// Whether it is longer than what is ever held in memory, or kept.
+    pub(crate) fn is_long(&self) -> bool {
+        self.plain.is_some_and(|plain| plain.size > FILE_CONTENT_MAX_BYTES)
     }
 
     fn text(&self) -> Option<&str> {
         let bytes = self.bytes.as_deref().filter(|bytes| bytes.len() <= INLINE_TEXT_MAX_BYTES)?;
         std::str::from_utf8(bytes).ok()
+    }
+
+    /// What others may not read is named by its keyed digest and nothing else, if there is a key: a
+    /// short secret could be found from its plain digest and size.
+    fn state(&self, secret: bool, with_text: bool) -> Result<ContentState, ItemError> {
+        match (self.keyed, self.plain) {
+            (Some(keyed), _) if secret => {
+                Ok(ContentState { keyed: Some(keyed.hex()), ..ContentState::default() })
+            }
+            (_, Some(Plain { digest, size })) => Ok(ContentState {
+                blake3: Some(digest),
+                size: Some(size),
+                text: self.text().filter(|_| with_text).map(str::to_owned),
+                keyed: None,
+            }),
+            (_, None) => Err(ItemError::new(ErrorCode::Internal, "the digest of the content is not known")),
+        }
     }
 }
 
@@ -42,28 +83,89 @@ pub(crate) struct Access {
 }
 
 /// What lies in a directory, as far as its removal is concerned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entries {
     /// How many, at any depth.
     pub(crate) count: u64,
+    /// The first names in it, for a person; directories end in `/`. Shown only where others may list
+    /// the directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) names: Vec<String>,
     /// Over paths, kinds, sizes and link targets.
-    pub(crate) blake3: Digest,
+    pub(crate) tree: Digest,
+}
+
+impl PartialEq for Entries {
+    fn eq(&self, other: &Self) -> bool {
+        (self.count, self.tree) == (other.count, other.tree)
+    }
+}
+
+/// What is neither file, directory nor link. It is removed only, and never opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Special {
+    Pipe,
+    Socket,
+    Device,
 }
 
 /// What a path holds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Entry {
-    File { content: Content, access: Access },
-    Directory { access: Access, entries: Option<Entries> },
-    Link { target: String, owner: String, group: String },
+    File {
+        content: Content,
+        access: Access,
+    },
+    Directory {
+        access: Access,
+        entries: Option<Entries>,
+    },
+    Link {
+        target: String,
+        owner: String,
+        group: String,
+    },
+    /// `device`: kind and numbers, of a device.
+    Special {
+        kind: Special,
+        access: Access,
+        device: Option<String>,
+    },
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct ContentState {
-    blake3: Digest,
-    size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blake3: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keyed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+}
+
+impl ContentState {
+    /// Reads what [`Content::state`] writes.
+    fn content(self) -> Option<Content> {
+        let content = match self {
+            Self { blake3: Some(digest), size: Some(size), text, keyed: None } => {
+                let bytes = text.map(String::into_bytes);
+                Content { plain: Some(Plain { digest, size }), keyed: None, bytes }
+            }
+            Self { blake3: None, size: None, text: None, keyed: Some(hex) } => {
+                Content { plain: None, keyed: Some(format!("blake3:{hex}").parse().ok()?), bytes: None }
+            }
+            _ => return None,
+        };
+        let honest = match (&content.bytes, content.plain) {
+            (Some(bytes), Some(plain)) => {
+                Digest::of_bytes(bytes) == plain.digest && bytes.len() as u64 == plain.size
+            }
+            _ => true,
+        };
+        honest.then_some(content)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +182,8 @@ struct State {
     target: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     entries: Option<Entries>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 /// Permission bits as states and properties write them.
@@ -101,57 +205,60 @@ impl Entry {
             Self::File { .. } => "file",
             Self::Directory { .. } => "directory",
             Self::Link { .. } => "link",
+            Self::Special { kind: Special::Pipe, .. } => "pipe",
+            Self::Special { kind: Special::Socket, .. } => "socket",
+            Self::Special { kind: Special::Device, .. } => "device",
         }
     }
 
-    /// Whether its mode lets others read it.
-    pub(crate) fn readable_by_others(&self) -> bool {
+    /// Whether its mode keeps others from reading it.
+    pub(crate) fn is_secret(&self) -> bool {
         match self {
-            Self::File { access, .. } | Self::Directory { access, .. } => access.mode & 0o004 != 0,
-            Self::Link { .. } => true,
+            Self::File { access, .. } | Self::Directory { access, .. } => access.mode & 0o004 == 0,
+            Self::Link { .. } | Self::Special { .. } => false,
         }
     }
 
-    /// The state. The text of a content is in it only if it is asked for, short, and UTF-8.
-    pub(crate) fn state(&self, path: &str, with_text: bool) -> Result<Value, ItemError> {
-        let path = path.to_owned();
-        let kind = self.kind().to_owned();
-        let state = match self {
-            Self::File { content, access } => State {
-                path,
-                kind,
-                content: Some(ContentState {
-                    blake3: content.digest,
-                    size: content.size,
-                    text: content.text().filter(|_| with_text).map(str::to_owned),
-                }),
-                mode: Some(show_mode(access.mode)),
-                owner: access.owner.clone(),
-                group: access.group.clone(),
-                target: None,
-                entries: None,
-            },
-            Self::Directory { access, entries } => State {
-                path,
-                kind,
-                content: None,
-                mode: Some(show_mode(access.mode)),
-                owner: access.owner.clone(),
-                group: access.group.clone(),
-                target: None,
-                entries: entries.clone(),
-            },
-            Self::Link { target, owner, group } => State {
-                path,
-                kind,
-                content: None,
-                mode: None,
-                owner: owner.clone(),
-                group: group.clone(),
-                target: Some(target.clone()),
-                entries: None,
-            },
+    /// The state. What is only for display, the text of a content and the names in a directory, is
+    /// in it only if it is asked for.
+    pub(crate) fn state(&self, path: &str, for_display: bool) -> Result<Value, ItemError> {
+        let (owner, group) = match self {
+            Self::File { access, .. } | Self::Directory { access, .. } | Self::Special { access, .. } => {
+                (&access.owner, &access.group)
+            }
+            Self::Link { owner, group, .. } => (owner, group),
         };
+        let mut state = State {
+            path: path.to_owned(),
+            kind: self.kind().to_owned(),
+            content: None,
+            mode: None,
+            owner: owner.clone(),
+            group: group.clone(),
+            target: None,
+            entries: None,
+            device: None,
+        };
+        match self {
+            Self::File { content, access } => {
+                state.content = Some(content.state(self.is_secret(), for_display)?);
+                state.mode = Some(show_mode(access.mode));
+            }
+            Self::Directory { access, entries } => {
+                state.mode = Some(show_mode(access.mode));
+                state.entries.clone_from(entries);
+                if let Some(entries) = &mut state.entries
+                    && !for_display
+                {
+                    entries.names.clear();
+                }
+            }
+            Self::Link { target, .. } => state.target = Some(target.clone()),
+            Self::Special { access, device, .. } => {
+                state.mode = Some(show_mode(access.mode));
+                state.device.clone_from(device);
+            }
+        }
         serde_json::to_value(state)
             .map_err(|e| ItemError::new(ErrorCode::Internal, format!("the state cannot be written: {e}")))
     }
@@ -172,11 +279,8 @@ impl Entry {
             "file" => {
                 let access = access()?;
                 let content = state.content.ok_or_else(|| wrong("has no content"))?;
-                let bytes = content.text.map(String::into_bytes);
-                if bytes.as_ref().is_some_and(|bytes| Digest::of_bytes(bytes) != content.blake3) {
-                    return Err(wrong("has a text of another digest"));
-                }
-                let content = Content { digest: content.blake3, size: content.size, bytes };
+                let content =
+                    content.content().ok_or_else(|| wrong("names a content in no way that can be used"))?;
                 Ok(Self::File { content, access })
             }
             "directory" => Ok(Self::Directory { access: access()?, entries: state.entries }),
@@ -185,7 +289,14 @@ impl Entry {
                 owner: state.owner,
                 group: state.group,
             }),
-            _ => Err(wrong("is of an unknown kind")),
+            word => {
+                let kinds = [Special::Pipe, Special::Socket, Special::Device];
+                let entry =
+                    |kind| Ok(Self::Special { kind, access: access()?, device: state.device.clone() });
+                let special = kinds.into_iter().map(entry).collect::<Result<Vec<_>, ItemError>>()?;
+                let found = special.into_iter().find(|entry| entry.kind() == word);
+                found.ok_or_else(|| wrong("is of an unknown kind"))
+            }
         }
     }
 }
@@ -211,12 +322,14 @@ mod tests {
     #[test]
     fn a_state_reads_back_as_what_it_says() {
         let access = Access { mode: 0o644, owner: "root".into(), group: "4711".into() };
-        let entries = Entries { count: 2, blake3: Digest::of_bytes(b"x") };
+        let entries = Entries { count: 2, names: vec!["a".into()], tree: Digest::of_bytes(b"x") };
         for entry in [
-            Entry::File { content: Content::of(b"hello".to_vec()), access: access.clone() },
-            Entry::File { content: Content::of(b"\xff".to_vec()), access: access.clone() },
+            Entry::File { content: Content::of(b"hello".to_vec(), None), access: access.clone() },
+            Entry::File { content: Content::of(b"\xff".to_vec(), None), access: access.clone() },
             Entry::Directory { access: access.clone(), entries: None },
-            Entry::Directory { access, entries: Some(entries) },
+            Entry::Directory { access: access.clone(), entries: Some(entries) },
+            Entry::Special { kind: Special::Pipe, access: access.clone(), device: None },
+            Entry::Special { kind: Special::Device, access, device: Some("block 8:1".into()) },
             Entry::Link { target: "../x".into(), owner: "root".into(), group: "root".into() },
         ] {
             for with_text in [false, true] {
@@ -230,10 +343,33 @@ mod tests {
     #[test]
     fn a_text_that_is_not_the_content_is_refused() {
         let access = Access { mode: 0o644, owner: "root".into(), group: "root".into() };
-        let entry = Entry::File { content: Content::of(b"hello".to_vec()), access };
+        let entry = Entry::File { content: Content::of(b"hello".to_vec(), None), access };
         let mut state = entry.state("/a", true).unwrap();
         *state.pointer_mut("/content/text").unwrap() = "other".into();
         let error = Entry::from_state(&state, "/a").unwrap_err();
-        assert!(error.message.contains("another digest"), "{error}");
+        assert!(error.message.contains("no way"), "{error}");
+    }
+
+    #[test]
+    fn with_a_key_a_secret_is_named_by_its_keyed_digest_alone() {
+        let key = DigestKey::from_bytes([7; 32]);
+        let content = || Content::of(b"hunter2".to_vec(), Some(&key));
+        let access = |mode| Access { mode, owner: "root".into(), group: "root".into() };
+        let entry = Entry::File { content: content(), access: access(0o640) };
+        let state = entry.state("/a", true).unwrap();
+        assert_eq!(
+            state.pointer("/content").unwrap(),
+            &serde_json::json!({"keyed": key.digest(b"hunter2").hex()})
+        );
+        assert_eq!(Entry::from_state(&state, "/a").unwrap(), entry);
+        let other =
+            Entry::File { content: Content::of(b"hunter3".to_vec(), Some(&key)), access: access(0o640) };
+        assert_ne!(Entry::from_state(&state, "/a").unwrap(), other);
+        let open = Entry::File { content: content(), access: access(0o644) };
+        assert_eq!(open.state("/a", true).unwrap().pointer("/content/text").unwrap(), "hunter2");
+        // Without a common key nothing says that they are equal.
+        let keyless = Content::of(b"hunter2".to_vec(), None);
+        let Entry::File { content: known, .. } = Entry::from_state(&state, "/a").unwrap() else { panic!() };
+        assert_ne!(known, keyless);
     }
 }

@@ -5,10 +5,14 @@ use crate::{
     desired::{Want, WantedAccess},
     entry::{Access, Content, Entry},
     errors::conflict,
+    look::too_long,
     names::Names,
     tree::Owner,
 };
-use rectify_sdk::protocol::{ErrorCode, ItemError};
+use rectify_sdk::{
+    base::{DigestKey, limits::FILE_CONTENT_MAX_BYTES},
+    protocol::{ErrorCode, ItemError},
+};
 
 /// Mode of a new file for which none is given.
 const NEW_FILE_MODE: u32 = 0o644;
@@ -21,6 +25,8 @@ pub(crate) struct Goals<'a> {
     pub(crate) names: &'a Names,
     /// Who owns what is new.
     pub(crate) owner: Owner,
+    /// The session's key for digests of what others may not read.
+    pub(crate) key: Option<&'a DigestKey>,
 }
 
 impl Goals<'_> {
@@ -88,7 +94,7 @@ impl Goals<'_> {
         found: Option<&Access>,
     ) -> Result<Entry, ItemError> {
         let access = self.access(access, found, NEW_FILE_MODE)?;
-        Ok(Entry::File { content: Content::of(bytes), access })
+        Ok(Entry::File { content: Content::of(bytes, self.key), access })
     }
 
     fn edited(
@@ -110,6 +116,9 @@ impl Goals<'_> {
             }
             Some(Entry::File { content, access }) => {
                 let Some(bytes) = content.bytes.as_deref() else {
+                    if content.is_long() {
+                        return Err(too_long(FILE_CONTENT_MAX_BYTES));
+                    }
                     return Err(ItemError::new(
                         ErrorCode::Unsupported,
                         "the content that the earlier step leaves behind is not at hand (it is long, \

@@ -22,6 +22,7 @@ mod lines;
 mod listing;
 mod look;
 mod manifest;
+mod mounts;
 mod names;
 mod plan;
 mod tree;
@@ -73,7 +74,7 @@ impl Provider for FileProvider {
     }
 
     fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
-        plan::plan(&*self.batches.of(cx)?, item)
+        plan::plan(cx, &*self.batches.of(cx)?, item)
     }
 
     fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {

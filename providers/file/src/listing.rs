@@ -4,6 +4,7 @@
 use crate::{
     entry::Entries,
     errors::{conflict, doing, system},
+    mounts::status,
     tree::open_in,
 };
 use rectify_sdk::{
@@ -23,6 +24,8 @@ use std::{
 const CONTEXT: &str = "rectify 2026 v1 directory entries";
 /// Most entries of a directory that is removed with what it holds.
 const ENTRIES_MAX: u64 = 100_000;
+/// How many names are shown.
+const NAMES_MAX: usize = 10;
 /// Deepest nesting of such a directory.
 const DEPTH_MAX: usize = 256;
 
@@ -41,7 +44,7 @@ fn names(dir: impl AsFd) -> Result<Vec<CString>, Errno> {
 fn subdirectory(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, ItemError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     open_in(dir, name, flags, Mode::empty(), ResolveFlags::NO_XDEV).map_err(|errno| match errno {
-        Errno::XDEV => conflict("another file system is mounted in the directory"),
+        Errno::XDEV => conflict("another file system is mounted in the directory").at("/path"),
         errno => system(errno, "a directory in it cannot be opened"),
     })
 }
@@ -50,10 +53,11 @@ fn subdirectory(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, ItemError> {
 /// each. Contents are not read: a change of equal length goes unnoticed.
 pub(crate) fn entries(dir: &OwnedFd) -> Result<Entries, ItemError> {
     let mut parts = Vec::new();
+    let mut names = Vec::new();
     let mut count = 0;
-    collect(dir, &mut Vec::new(), 0, &mut count, &mut parts)?;
+    collect(dir, &mut Vec::new(), 0, &mut count, &mut parts, &mut names)?;
     let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    Ok(Entries { count, blake3: Digest::derive(CONTEXT, &slices) })
+    Ok(Entries { count, names, tree: Digest::derive(CONTEXT, &slices) })
 }
 
 fn collect(
@@ -62,6 +66,7 @@ fn collect(
     depth: usize,
     count: &mut u64,
     parts: &mut Vec<Vec<u8>>,
+    first: &mut Vec<String>,
 ) -> Result<(), ItemError> {
     let dir = dir.as_fd();
     let error = doing("what lies in the directory cannot be looked at");
@@ -76,22 +81,31 @@ fn collect(
                 format!("the directory holds more than {ENTRIES_MAX} entries"),
             ));
         }
-        let stat = fs::statat(dir, &*name, AtFlags::SYMLINK_NOFOLLOW).map_err(&error)?;
-        let kind = FileType::from_raw_mode(stat.st_mode);
+        let stat = status(dir, &name).map_err(&error)?;
+        if stat.is_mount_point {
+            return Err(conflict(format!("`{}` in the directory is a mount point", name.to_string_lossy()))
+                .at("/path")
+                .hint("unmount it, and see that it is not mounted again"));
+        }
+        let kind = FileType::from_raw_mode(stat.mode);
+        if depth == 0 && first.len() < NAMES_MAX {
+            let slash = if kind == FileType::Directory { "/" } else { "" };
+            first.push(format!("{}{slash}", name.to_string_lossy()));
+        }
         let length = path.len();
         path.push(b'/');
         path.extend_from_slice(name.to_bytes());
         parts.push(path.clone());
-        parts.push((stat.st_mode & 0o170_000).to_le_bytes().to_vec());
+        parts.push((stat.mode & 0o170_000).to_le_bytes().to_vec());
         match kind {
             FileType::Directory => {
                 parts.push(Vec::new());
-                collect(subdirectory(dir, &name)?, path, depth + 1, count, parts)?;
+                collect(subdirectory(dir, &name)?, path, depth + 1, count, parts, first)?;
             }
             FileType::Symlink => {
                 parts.push(fs::readlinkat(dir, &*name, Vec::new()).map_err(&error)?.into_bytes());
             }
-            _ => parts.push(stat.st_size.to_le_bytes().to_vec()),
+            _ => parts.push(stat.size.to_le_bytes().to_vec()),
         }
         path.truncate(length);
     }

@@ -1,15 +1,18 @@
 //! Looking at a path: what it holds now, with what is needed to notice that it changed since.
 
 use crate::{
-    desired::Path,
-    entry::{Access, Content, Entry},
+    desired::{IS_MARKER, Path, ROOT_MARKER},
+    entry::{Access, Content, Entry, Plain, Special},
     errors::{conflict, doing},
     listing,
     names::Names,
     tree::{Dir, Tree},
 };
 use rectify_sdk::{
-    base::limits::FILE_CONTENT_MAX_BYTES,
+    base::{
+        ContentHasher, DigestKey, TypeName,
+        limits::{FILE_CONTENT_MAX_BYTES, INLINE_TEXT_MAX_BYTES},
+    },
     protocol::{ErrorCode, ItemError},
 };
 use rustix::{
@@ -77,19 +80,39 @@ impl Look {
     }
 }
 
+/// Longest file that is read at all. Its digest takes a disk about as long as a look may take.
+const READ_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// How much of a file that is only digested is in memory at a time.
+const PIECE_BYTES: usize = 128 * 1024;
+
 /// How much is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// The path itself.
-    Itself,
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'k> {
     /// What lies in it, too, if it is a directory.
-    Entries,
+    pub(crate) entries: bool,
+    /// Longest content whose bytes are kept; of a longer one there are only the digests.
+    pub(crate) keep_bytes: u64,
+    /// The session's key for digests of what others may not read.
+    pub(crate) key: Option<&'k DigestKey>,
+}
+
+impl<'k> Scope<'k> {
+    /// For a type: what its states need.
+    pub(crate) fn of(type_name: &TypeName, key: Option<&'k DigestKey>) -> Self {
+        let entries = type_name.as_str() == "file.absent";
+        Self { entries, keep_bytes: INLINE_TEXT_MAX_BYTES as u64, key }
+    }
+
+    /// With the bytes of every content that can be edited.
+    pub(crate) fn with_bytes(self) -> Self {
+        Self { keep_bytes: FILE_CONTENT_MAX_BYTES, ..self }
+    }
 }
 
 /// Looks at a path, walking there anew.
-pub(crate) fn look(tree: &Tree, names: &Names, path: &Path, depth: Depth) -> Result<Look, ItemError> {
+pub(crate) fn look(tree: &Tree, names: &Names, path: &Path, scope: Scope<'_>) -> Result<Look, ItemError> {
     let dir = tree.walk(tree.root(), &path.parent)?;
-    look_in(dir, names, path, depth)
+    look_in(dir, names, path, scope)
 }
 
 /// Looks at a name in a directory that is open already.
@@ -97,9 +120,12 @@ pub(crate) fn look_in(
     dir: Option<Arc<Dir>>,
     names: &Names,
     path: &Path,
-    depth: Depth,
+    scope: Scope<'_>,
 ) -> Result<Look, ItemError> {
     let Some(dir) = dir else { return Ok(Look::nothing(None)) };
+    if dir.is_root() && path.name.to_bytes() == ROOT_MARKER.as_bytes() {
+        return Err(conflict(IS_MARKER).at("/path"));
+    }
     let error = doing("the path cannot be looked at");
     let Some(stat) = dir.stat(&path.name).map_err(&error)? else { return Ok(Look::nothing(Some(dir))) };
     let mut look = Look {
@@ -117,14 +143,14 @@ pub(crate) fn look_in(
     look.entry = Some(match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {
             let fd = open_same(&dir, path, &stat, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-            let content = Content::of(read_all(&fd, &stat)?);
+            let content = read_content(&fd, &stat, scope)?;
             look.fd = Some(fd);
             Entry::File { content, access }
         }
         FileType::Directory => {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
             let mut entries = None;
-            if depth == Depth::Entries {
+            if scope.entries {
                 let fd = open_same(&dir, path, &stat, flags)?;
                 entries = Some(listing::entries(&fd)?);
                 look.fd = Some(fd);
@@ -139,9 +165,8 @@ pub(crate) fn look_in(
             Entry::Link { target, owner: access.owner, group: access.group }
         }
         other => {
-            return Err(conflict(format!("the path is {}", describe(other)))
-                .at("/path")
-                .hint("files that are no regular files are not managed; remove it by hand first"));
+            let (kind, device) = special(other, &stat)?;
+            Entry::Special { kind, access, device }
         }
     });
     look.dir = Some(dir);
@@ -153,12 +178,17 @@ fn links_of(stat: &Stat) -> u64 {
     stat.st_nlink.into()
 }
 
-fn describe(kind: FileType) -> &'static str {
+/// What a special file is, and which device.
+fn special(kind: FileType, stat: &Stat) -> Result<(Special, Option<String>), ItemError> {
+    #[expect(clippy::useless_conversion, reason = "the widths differ between architectures")]
+    let number = stat.st_rdev.into();
+    let device = |kind: &str| Some(format!("{kind} {}:{}", fs::major(number), fs::minor(number)));
     match kind {
-        FileType::Fifo => "a named pipe",
-        FileType::Socket => "a socket",
-        FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        _ => "of an unknown kind",
+        FileType::Fifo => Ok((Special::Pipe, None)),
+        FileType::Socket => Ok((Special::Socket, None)),
+        FileType::CharacterDevice => Ok((Special::Device, device("character"))),
+        FileType::BlockDevice => Ok((Special::Device, device("block"))),
+        _ => Err(conflict("the path is of an unknown kind").at("/path")),
     }
 }
 
@@ -175,30 +205,54 @@ fn open_same(dir: &Dir, path: &Path, seen: &Stat, flags: OFlags) -> Result<Owned
     if Stamp::of(&opened) == Stamp::of(seen) { Ok(fd) } else { Err(moved()) }
 }
 
-fn too_long() -> ItemError {
+pub(crate) fn too_long(max_bytes: u64) -> ItemError {
     ItemError::new(
         ErrorCode::Unsupported,
-        format!("the file is longer than {FILE_CONTENT_MAX_BYTES} bytes and is not read"),
+        format!("the file is longer than {max_bytes} bytes and is not read"),
     )
+    .at("/path")
 }
 
-fn read_all(fd: &OwnedFd, stat: &Stat) -> Result<Vec<u8>, ItemError> {
+fn read_content(fd: &OwnedFd, stat: &Stat, scope: Scope<'_>) -> Result<Content, ItemError> {
     let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
-    if size > FILE_CONTENT_MAX_BYTES {
-        return Err(too_long());
+    if size > READ_MAX_BYTES {
+        return Err(too_long(READ_MAX_BYTES));
+    }
+    if size > scope.keep_bytes {
+        return digest_content(fd, scope);
     }
     let failed =
         |e: std::io::Error| ItemError::new(ErrorCode::Failed, format!("the file cannot be read: {e}"));
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0).saturating_add(1)];
     let first = rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut *bytes))
         .map_err(doing("the file cannot be read"))?;
-    // A short read of a regular file is its end; this saves the read that would say so.
-    if first as u64 == size {
-        bytes.truncate(first);
-        return Ok(bytes);
-    }
     bytes.truncate(first);
-    let file = File::from(fd.as_fd().try_clone_to_owned().map_err(failed)?);
-    (&file).take(FILE_CONTENT_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > FILE_CONTENT_MAX_BYTES { Err(too_long()) } else { Ok(bytes) }
+    // A short read of a regular file is its end; this saves the read that would say so.
+    if first as u64 != size {
+        // It grew, or is one of those of the kernel that do not say how long they are.
+        let file = File::from(fd.as_fd().try_clone_to_owned().map_err(failed)?);
+        (&file).take(FILE_CONTENT_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > FILE_CONTENT_MAX_BYTES {
+            return Err(too_long(FILE_CONTENT_MAX_BYTES));
+        }
+    }
+    Ok(Content::of(bytes, scope.key))
+}
+
+fn digest_content(fd: &OwnedFd, scope: Scope<'_>) -> Result<Content, ItemError> {
+    let error = doing("the file cannot be read");
+    let mut hasher = ContentHasher::new(scope.key);
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut size = 0;
+    loop {
+        let length = rustix::io::retry_on_intr(|| rustix::io::read(fd, &mut *piece)).map_err(&error)?;
+        size += length as u64;
+        match piece.get(..length) {
+            None | Some([]) => break,
+            Some(_) if size > READ_MAX_BYTES => return Err(too_long(READ_MAX_BYTES)),
+            Some(bytes) => hasher.update(bytes),
+        }
+    }
+    let (digest, keyed) = hasher.digests();
+    Ok(Content { plain: Some(Plain { digest, size }), keyed, bytes: None })
 }

@@ -38,7 +38,7 @@ fn descriptor(name: &str, summary: &str, schema: Value) -> Option<TypeDescriptor
         kind: "resource".into(),
         summary: summary.into(),
         schema,
-        volatile: vec!["/content/text".into()],
+        volatile: vec!["/content/text".into(), "/entries/names".into()],
         touches: vec![TouchRule { property: "/path".into(), kind: "path".into(), access: "write".into() }],
         prediction: "exact".into(),
         retry: "converge".into(),

@@ -5,13 +5,18 @@ use crate::{
     desired::{Desired, Path, Want},
     entry::Entry,
     goal::{Goals, count},
-    look::{Depth, Look, look_in},
-    write::keeps_inode,
+    look::{Look, Scope, look_in},
+    mounts,
+    write::{keeps_inode, replaces},
     xattr,
 };
-use rectify_sdk::protocol::{
-    ItemError,
-    message::{PlanAnswer, PlanItem, Predicted},
+use rectify_sdk::{
+    Context,
+    base::limits::FILE_CONTENT_MAX_BYTES,
+    protocol::{
+        ItemError,
+        message::{PlanAnswer, PlanItem, Predicted},
+    },
 };
 use serde_json::Value;
 
@@ -22,14 +27,16 @@ struct Undo {
 }
 
 /// Answers one item.
-pub(crate) fn plan(batch: &Batch, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
+pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
     let desired = Desired::parse(&item.type_name, &item.desired)?;
     let names = batch.names()?;
     let path = &desired.path;
     let dir = batch.dir(&path.parent)?;
-    let depth = depth_of(&desired.want);
+    let edits = matches!(desired.want, Want::Line { .. } | Want::Block { .. });
+    let scope = Scope::of(&item.type_name, cx.digest_key());
+    let scope = if edits { scope.with_bytes() } else { scope };
     let open_to_others = dir.as_ref().is_none_or(|dir| dir.open_to_others);
-    let see = || look_in(dir.clone(), names, path, depth);
+    let see = || look_in(dir.clone(), names, path, scope);
     let (mut look, prior) = match &item.prior {
         None => {
             let mut look = see()?;
@@ -38,10 +45,19 @@ pub(crate) fn plan(batch: &Batch, item: &PlanItem) -> Result<PlanAnswer, ItemErr
         }
         Some(predicted) => (None, predicted_entry(predicted, path, &desired.want, see)?),
     };
-    let goals = Goals { names, owner: batch.owner() };
+    let goals = Goals { names, owner: batch.owner(), key: cx.digest_key() };
     let goal = goals.goal(&desired.want, prior.as_ref())?;
     if goal == prior {
-        return Ok(PlanAnswer::Unchanged { state: state(prior.as_ref(), path, false)? });
+        return Ok(PlanAnswer::Unchanged {
+            state: state(prior.as_ref(), path, false)?,
+            resolved: Vec::new(),
+        });
+    }
+    if look.is_some()
+        && replaces(prior.as_ref(), goal.as_ref())
+        && let Some(dir) = &dir
+    {
+        mounts::refuse(&**dir, &path.name)?;
     }
     // On a predicted state, what is there now still says how many names and attributes it has.
     if look.is_none() {
@@ -49,7 +65,7 @@ pub(crate) fn plan(batch: &Batch, item: &PlanItem) -> Result<PlanAnswer, ItemErr
     }
     // Neither is shown if either is private: what is being closed was not meant to be seen, and
     // what is being opened has not been yet.
-    let readable = |entry: Option<&Entry>| entry.is_none_or(Entry::readable_by_others);
+    let readable = |entry: Option<&Entry>| entry.is_none_or(|entry| !entry.is_secret());
     let show = open_to_others && readable(prior.as_ref()) && readable(goal.as_ref());
     let undo = undo(prior.as_ref(), goal.as_ref(), look.as_ref())?;
     Ok(PlanAnswer::Changed {
@@ -59,15 +75,8 @@ pub(crate) fn plan(batch: &Batch, item: &PlanItem) -> Result<PlanAnswer, ItemErr
         disruption: Vec::new(),
         undo: undo.grade.into(),
         undo_note: undo.note,
+        resolved: Vec::new(),
     })
-}
-
-/// How much of a path is looked at for a type.
-pub(crate) fn depth_of(want: &Want) -> Depth {
-    match want {
-        Want::Absent { .. } => Depth::Entries,
-        _ => Depth::Itself,
-    }
 }
 
 fn state(entry: Option<&Entry>, path: &Path, with_text: bool) -> Result<Option<Value>, ItemError> {
@@ -100,6 +109,15 @@ fn undo(prior: Option<&Entry>, goal: Option<&Entry>, look: Option<&Look>) -> Res
     let Some(prior) = prior else { return exact };
     let links = look.map_or(1, |look| look.links);
     match (prior, goal) {
+        (Entry::Special { .. }, None) => {
+            Ok(Undo { grade: "none", note: Some(format!("a {} is not brought back", prior.kind())) })
+        }
+        (Entry::File { content, .. }, goal)
+            if content.is_long() && !goal.is_some_and(|goal| keeps_inode(prior, goal)) =>
+        {
+            let note = format!("a content of more than {FILE_CONTENT_MAX_BYTES} bytes is not kept");
+            Ok(Undo { grade: "none", note: Some(note) })
+        }
         (Entry::Directory { entries: Some(entries), .. }, None) if entries.count > 0 => Ok(Undo {
             grade: "none",
             note: Some(format!("what the directory holds ({}) is not kept", count(entries.count))),

@@ -45,6 +45,11 @@ impl AsFd for Dir {
 }
 
 impl Dir {
+    /// Whether it is the root itself, however it was reached.
+    pub(crate) fn is_root(&self) -> bool {
+        self.parent.is_none()
+    }
+
     /// Opens a name in this directory; never follows a link, never leaves the directory.
     pub(crate) fn open(&self, name: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         open_in(self, name, flags, mode, HERE_ONLY)

@@ -10,6 +10,7 @@ use crate::{
     goal::count,
     listing,
     look::{Look, Stamp},
+    mounts,
     names::Names,
     tree::{Dir, Tree},
     xattr,
@@ -35,6 +36,9 @@ use std::{
 /// Begins the names of what is not in place yet, or not any more.
 pub(crate) const TEMPORARY_PREFIX: &str = ".rectify-";
 
+/// How much of a candidate is compared at a time.
+const PIECE_BYTES: usize = 128 * 1024;
+
 /// One change of one path.
 pub(crate) struct Change<'a> {
     pub(crate) cx: &'a Context,
@@ -59,6 +63,11 @@ pub(crate) fn keeps_inode(prior: &Entry, goal: &Entry) -> bool {
     }
 }
 
+/// Whether what is at the path is replaced or removed, and not only changed in its place.
+pub(crate) fn replaces(prior: Option<&Entry>, goal: Option<&Entry>) -> bool {
+    prior.is_some_and(|prior| !goal.is_some_and(|goal| keeps_inode(prior, goal)))
+}
+
 /// An error after the path was changed.
 fn after(error: ItemError) -> ItemError {
     error.mutated(Mutated::Yes)
@@ -72,6 +81,9 @@ impl Change<'_> {
                 .at("/path")
                 .hint("make it with `file.directory` in a step before"));
         };
+        if replaces(self.look.entry.as_ref(), goal) {
+            mounts::refuse(&**dir, &self.path.name)?;
+        }
         match (&self.look.entry, goal) {
             (None, None) => Ok(()),
             (prior @ (None | Some(Entry::File { .. })), Some(goal @ Entry::File { content, access })) => {
@@ -95,6 +107,9 @@ impl Change<'_> {
                 _ => self.remove(dir, AtFlags::REMOVEDIR),
             },
             (Some(_), None) => self.remove(dir, AtFlags::empty()),
+            (None, Some(Entry::Special { .. })) => {
+                Err(ItemError::new(ErrorCode::Unsupported, "no pipe, socket or device is made"))
+            }
             (Some(prior), Some(goal)) => {
                 Err(conflict(format!("a {} is not turned into a {}", prior.kind(), goal.kind())))
             }
@@ -163,22 +178,18 @@ impl Change<'_> {
         }
         set_mode(&file, access.mode)?;
         if let Some(argv) = self.validate {
-            let hidden = |entry: &Entry| !entry.readable_by_others();
             let private = access.mode & 0o004 == 0
                 || !dir.open_to_others
-                || self.look.entry.as_ref().is_some_and(hidden);
+                || self.look.entry.as_ref().is_some_and(Entry::is_secret);
             let path = candidate::path_of(&**dir, temporary.shown(), &file)?;
             candidate::check(self.cx, argv, &path, private, self.limit)?;
         }
         file.sync_all().map_err(failed)?;
         // What others could reach under its temporary name must still be what was planned.
-        let mut written = Vec::with_capacity(bytes.len());
         file.rewind().map_err(failed)?;
-        file.read_to_end(&mut written).map_err(failed)?;
+        let same = holds(&mut file, bytes).map_err(failed)?;
         let stat = fs::fstat(&file).map_err(doing("the new content cannot be looked at"))?;
-        if Digest::of_bytes(&written) != Digest::of_bytes(bytes)
-            || (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) != (uid, gid, access.mode)
-        {
+        if !same || (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) != (uid, gid, access.mode) {
             return Err(ItemError::new(
                 ErrorCode::Failed,
                 "the candidate was changed before it was put in place, or the file system keeps other permissions",
@@ -272,7 +283,7 @@ impl Change<'_> {
             errno => system(errno, "the directory cannot be moved aside"),
         })?;
         let shown = name.to_string_lossy().into_owned();
-        let looked = self.same_tree(dir, &name, expected.blake3);
+        let looked = self.same_tree(dir, &name, expected.tree);
         let fd = match looked {
             Ok(fd) => fd,
             Err(error) => {
@@ -302,7 +313,7 @@ impl Change<'_> {
             return Err(stale("the directory was replaced meanwhile"));
         }
         let entries = listing::entries(&fd)?;
-        if entries.blake3 != expected {
+        if entries.tree != expected {
             return Err(stale(format!("the directory changed meanwhile: it holds {}", count(entries.count))));
         }
         Ok(fd)
@@ -318,6 +329,24 @@ fn own(fd: impl std::os::fd::AsFd, uid: u32, gid: u32) -> Result<(), ItemError> 
             .map_err(doing("the owner or group cannot be set"))?;
     }
     Ok(())
+}
+
+/// Whether a file holds these bytes from here to its end.
+fn holds(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut rest = bytes;
+    loop {
+        let length = match file.read(&mut piece) {
+            Ok(0) => return Ok(rest.is_empty()),
+            Ok(length) => length,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        match (rest.split_at_checked(length), piece.get(..length)) {
+            (Some((expected, after)), Some(found)) if expected == found => rest = after,
+            _ => return Ok(false),
+        }
+    }
 }
 
 fn set_mode(fd: impl std::os::fd::AsFd, mode: u32) -> Result<(), ItemError> {

@@ -111,6 +111,21 @@ impl Provider {
                     self.answer(id, &json!({"error": error}));
                 }
             }
+            Some(method::BLOB_PUT) => {
+                let received = if self.is("blob-beyond") { 1000 } else { 0 };
+                self.answer(id, &json!({"ok": {"received": received, "complete": false}}));
+            }
+            Some(method::BLOB_GET) => {
+                // "content" in base64, and something else.
+                let (size, chunk) = match self.behaviour.as_str() {
+                    "blob-forged" => (7, "Y29udGVuVA=="),
+                    "blob-huge" => (1001, "Y29udGVudA=="),
+                    "blob-stuck" => (7, ""),
+                    "blob-genuine" => (7, "Y29udGVudA=="),
+                    _ => (6, "Y29udGVudA=="),
+                };
+                self.answer(id, &json!({"ok": {"size": size, "chunk": chunk}}));
+            }
             Some(method::SHUTDOWN) => {
                 self.answer(id, &Value::Null);
                 if self.is("lingers") {

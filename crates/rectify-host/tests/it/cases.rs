@@ -5,7 +5,7 @@ use crate::{
     manifest::{THING, manifest},
     support::{Dirs, item, operation, program, spec, type_name},
 };
-use rectify_base::FileDigests;
+use rectify_base::{Digest, FileDigests};
 use rectify_host::{Executable, HostError, Launcher, Methods, Session, SessionSpec, codes};
 use rectify_protocol::message::{Mode, ReadItem};
 use serde::Deserialize;
@@ -128,6 +128,8 @@ async fn run(case: &Case) -> Result<(), HostError> {
             };
             tokio::join!(session.plan(items), kill).0.map(drop)
         }
+        "put-blob" => session.put_blob(b"content").await.map(drop),
+        "get-blob" => session.get_blob(&Digest::of_bytes(b"content"), 1000).await.map(drop),
         "start" => Ok(()),
         other => panic!("unknown request {other}"),
     }
@@ -189,7 +191,7 @@ async fn every_case_has_its_code_and_place() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/cases/providers");
     let mut paths: Vec<PathBuf> = fs::read_dir(&directory).unwrap().map(|e| e.unwrap().path()).collect();
     paths.sort();
-    assert!(paths.len() >= 73, "only {} cases found", paths.len());
+    assert!(paths.len() >= 80, "only {} cases found", paths.len());
     let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
     for path in &paths {

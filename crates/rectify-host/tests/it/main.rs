@@ -1,6 +1,7 @@
 //! Sessions with real processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod blobs;
 mod cases;
 mod commands;
 mod confinement;

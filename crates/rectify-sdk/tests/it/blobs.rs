@@ -73,6 +73,12 @@ fn a_blob_comes_back_as_it_went_over_a_broken_transfer() {
     assert!(put(&mut second, &content, 1_000_000, 1_300_000).unwrap().complete);
     assert!(put(&mut second, &content, 0, 0).unwrap().complete);
     assert_eq!(get(&mut second, &content).unwrap(), content);
+    // A damaged one is not sent, not even its first chunk.
+    let path = home.path(&format!("blobs/{}", Digest::of_bytes(&content).hex()));
+    let mut damaged = content.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(path, damaged).unwrap();
+    assert_eq!(get(&mut second, &content), Err(ErrorCode::Failed));
     assert_eq!(fs::read_dir(home.path("blobs")).unwrap().count(), 1);
 }
 

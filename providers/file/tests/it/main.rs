@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod chain;
+mod digests;
 mod edits;
 mod laws;
 mod manifest;
+mod mounts;
 mod races;
+mod removal;
 mod resolve;
 mod secrets;
 mod types;

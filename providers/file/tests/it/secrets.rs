@@ -14,7 +14,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 const CANARY: &str = "canary-5f0c1a";
 
 /// Every answer about a path, as it goes over the wire.
-fn answers(world: &mut World, name: &str, desired: &Value) -> String {
+pub fn answers(world: &mut World, name: &str, desired: &Value) -> String {
     use crate::world::{object, type_name};
     let item = PlanItem {
         type_name: type_name(name),

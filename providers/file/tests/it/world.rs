@@ -1,7 +1,7 @@
 //! A root directory of its own, a provider that serves it, and the steps of an engine.
 
 use rectify_sdk::{
-    base::{Digest, Pointer, TypeName, fingerprint::fingerprint},
+    base::{Digest, DigestKey, Pointer, TypeName, fingerprint::fingerprint},
     protocol::{
         ItemError,
         message::{
@@ -19,6 +19,9 @@ use std::{
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
+
+/// The key of [`World::keyed`].
+pub const KEY: [u8; 32] = [7; 32];
 
 pub struct World {
     pub dir: TempDir,
@@ -46,7 +49,13 @@ pub fn object(value: Value) -> Map<String, Value> {
 }
 
 pub fn print_of(name: &str, state: Option<&Value>) -> Digest {
-    fingerprint(&type_name(name), 1, state, &[Pointer::from("/content/text")]).unwrap()
+    fingerprint(
+        &type_name(name),
+        1,
+        state,
+        &[Pointer::from("/content/text"), Pointer::from("/entries/names")],
+    )
+    .unwrap()
 }
 
 impl World {
@@ -55,9 +64,23 @@ impl World {
     }
 
     pub fn in_mode(mode: Mode) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::made(mode, None)
+    }
+
+    /// A world whose engine gives a key for digests of what others may not read.
+    pub fn keyed() -> Self {
+        Self::made(Mode::Apply, Some(DigestKey::from_bytes(KEY)))
+    }
+
+    fn made(mode: Mode, digest_key: Option<DigestKey>) -> Self {
+        let client = Client::in_process(rectify_provider_file::provider()).unwrap();
+        Self::with(mode, digest_key, client, tempfile::tempdir().unwrap())
+    }
+
+    /// A world in a directory of its own, with a provider that was started already.
+    pub fn with(mode: Mode, digest_key: Option<DigestKey>, mut client: Client, dir: TempDir) -> Self {
         for name in ["root", "root/etc", "outside", "work", "state", "blobs"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         // The ids of whoever runs the tests have names, whoever that is.
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
@@ -67,10 +90,9 @@ impl World {
         )
         .unwrap();
         fs::write(dir.path().join("root/etc/group"), format!("us:x:{gid}:\nwww:x:7002:\n")).unwrap();
-        let mut client = Client::in_process(rectify_provider_file::provider()).unwrap();
         let text = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
         let dirs = Directories { work: text("work"), state: text("state"), blobs: text("blobs") };
-        let configure = Configure { root: Some(text("root")), ..Configure::default() };
+        let configure = Configure { root: Some(text("root")), digest_key, ..Configure::default() };
         client.greet(mode, dirs, &configure).unwrap();
         Self { dir, client }
     }
@@ -155,6 +177,7 @@ impl World {
         let mut state = planned.prior.clone();
         if let Some(state) = &mut state {
             Pointer::from("/content/text").remove(state);
+            Pointer::from("/entries/names").remove(state);
         }
         op.desired.insert(RESTORE.into(), json!({"state": state}));
         op
@@ -190,7 +213,8 @@ impl World {
 
     pub fn nothing_left_behind(&self) {
         for path in snapshot(&self.at("/")).keys() {
-            assert!(!path.contains(".rectify-"), "left behind: {path}");
+            let ours = path.contains(".rectify-") && !path.ends_with(".rectify-root");
+            assert!(!ours, "left behind: {path}");
         }
     }
 

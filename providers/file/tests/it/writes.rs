@@ -95,7 +95,7 @@ fn a_judge_knows_no_environment_and_sees_the_permissions_to_be() {
     let judge = json!([
         "/bin/sh",
         "-c",
-        "[ \"$(env | grep -cv '^\\(PATH\\|LC_ALL\\|PWD\\|SHLVL\\|_\\)=')\" = 0 ] && [ \"$(stat -c %a \"$0\")\" = 640 ]",
+        "[ \"$(env | grep -cv '^\\(PATH\\|LC_ALL\\|PWD\\|SHLVL\\|_\\|RECTIFY_OPERATION\\)=')\" = 0 ] && [ \"$(stat -c %a \"$0\")\" = 640 ]",
         "%s"
     ]);
     world.converge("file.content", &json!({"path": "/a", "content": "x", "mode": "0640", "validate": judge}));
