@@ -7,6 +7,7 @@ use nix::{
 };
 use rectify_tests::{Scratch, remediation};
 use std::{
+    fs,
     process::{Child, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ fn running(seconds: u32) -> (Scratch, Child) {
         &remediation(
             "slow",
             &format!(
-                "  first:\n    command.run: {{argv: [/bin/sh, -c, 'touch \"$RECTIFY_ROOT/begun\"; sleep {seconds}; touch \"$RECTIFY_ROOT/ended\"']}}\n  second:\n    file.content: {{path: /etc/second, content: \"2\\n\"}}\n    after: [first]\n"
+                "  first:\n    command.run: {{argv: [/bin/sh, -c, 'echo $$ > \"$RECTIFY_ROOT/pid\"; mv \"$RECTIFY_ROOT/pid\" \"$RECTIFY_ROOT/begun\"; sleep {seconds}; touch \"$RECTIFY_ROOT/ended\"']}}\n  second:\n    file.content: {{path: /etc/second, content: \"2\\n\"}}\n    after: [first]\n"
             ),
         ),
     );
@@ -60,7 +61,7 @@ fn journal(scratch: &Scratch) -> String {
 
 #[test]
 fn once_finishes_what_is_under_way_and_starts_nothing_new() {
-    for signal_sent in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal_sent in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let (scratch, run) = running(1);
         signal(&run, signal_sent);
         let (code, stdout, stderr) = ended(run);
@@ -85,9 +86,72 @@ fn twice_ends_now_and_says_that_the_outcome_is_not_known() {
     let (code, stdout, stderr) = ended(run);
     assert!(began.elapsed() < Duration::from_secs(20), "it waited for the command");
     assert_eq!(code, Some(130), "{stdout}{stderr}");
+    let shell = scratch.read("root/begun");
+    assert!(!runs(&shell), "the command outlived the run");
     assert!(!scratch.path("root/ended").exists());
     assert!(!scratch.path("root/etc/second").exists());
     let journal = journal(&scratch);
     assert!(journal.contains("slow/first: intent"), "{journal}");
     assert!(!journal.contains("slow/first: succeeded"), "{journal}");
+}
+
+/// Whether a process still runs; one that has ended and that nobody has asked about yet does not.
+fn runs(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+/// Processes below one, by their `/proc` entries.
+fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut open = vec![pid];
+    while let Some(pid) = open.pop() {
+        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            let children = children.split_whitespace().filter_map(|word| word.parse::<u32>().ok());
+            found.extend(children.clone());
+            open.extend(children);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_provider_that_dies_is_replaced_and_the_step_is_finished() {
+    let scratch = Scratch::new();
+    scratch.trust(1);
+    // The first time it takes long enough for the provider to be killed meanwhile.
+    let check = "if [ -e \"$0\" ]; then exit 0; fi; echo $$ > \"$0\"; sleep 600";
+    let begun = scratch.path("begun");
+    scratch.write(
+        "project/remediations/one.yaml",
+        &remediation(
+            "one",
+            &format!(
+                "  a:\n    file.content:\n      path: /etc/a\n      content: \"1\\n\"\n      validate: [/bin/sh, -c, '{check} %s', {}]\n",
+                begun.display()
+            ),
+        ),
+    );
+    scratch.seal("a.plan.json");
+    let run = scratch
+        .command(&["-C", "project", "apply", "a.plan.json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("the check begins", || fs::read_to_string(&begun).is_ok_and(|text| text.ends_with('\n')));
+    let provider = descendants(run.id()).into_iter().find(|pid| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains("serve\0file")
+    });
+    let provider = i32::try_from(provider.expect("the provider runs")).unwrap();
+    kill(Pid::from_raw(provider), Signal::SIGKILL).unwrap();
+    let (code, stdout, stderr) = ended(run);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(scratch.read("root/etc/a"), "1\n");
+    let check = fs::read_to_string(&begun).unwrap();
+    assert!(!runs(&check), "the check outlived its provider");
+    let journal = journal(&scratch);
+    assert!(journal.contains("one/a: unknown") && journal.contains("one/a: intent, attempt 2"), "{journal}");
 }

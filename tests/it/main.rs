@@ -4,6 +4,8 @@
 mod chain;
 mod interrupt;
 mod laws;
+mod permission;
 mod refusals;
 mod reproducible;
+mod surroundings;
 mod tamper;

@@ -70,8 +70,9 @@ fn seals() {
         &remediation("one", "  a:\n    file.content: {path: /etc/a, content: \"2\\n\"}\n"),
     );
     refuses(&scratch, "plan-attested", &["-C", "project", "plan", "--out", "a.plan.json"]);
-    scratch.write("a.plan.d/seal.dsse.json", "{}");
-    refuses(&scratch, "seal-unreadable", &["approve", "a.plan.json", "--key", "keys-reviewer"]);
+    scratch.ok(&["approve", "a.plan.json", "--key", "keys-reviewer"]);
+    refuses(&scratch, "plan-approved", &["approve", "a.plan.json", "--key", "keys-reviewer"]);
+    scratch.ok(&["approve", "a.plan.json", "--key", "keys-reviewer", "--expires-in", "1h"]);
     fs::remove_file(scratch.path("trust.yaml")).unwrap();
     refuses(&scratch, "trust-file-missing", &["-C", "project", "apply", "a.plan.json"]);
 }
@@ -154,8 +155,11 @@ fn engine(scratch: &Scratch) -> Engine {
             policy_arguments: vec!["policy-child".into()],
             launcher: rectify_host::Launcher::default(),
         },
-        places: Places { trust: scratch.path("trust.yaml"), state: scratch.path("state") },
-        now_ms: || 1_800_000_000_000,
+        places: Places { trust: scratch.path("trust.yaml"), state: scratch.path("state"), project_key: None },
+        now_ms: || {
+            let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+            u64::try_from(since.as_millis()).unwrap()
+        },
         events: Box::new(Silent),
     }
 }

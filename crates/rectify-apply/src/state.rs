@@ -35,7 +35,7 @@ pub struct Options {
     pub on_failure: OnFailure,
     /// Fence of the lease under which the run acts.
     pub fence: u64,
-    /// Longest time that one operation may take, in milliseconds.
+    /// Longest time that one operation may take, in milliseconds, where its type does not say.
     pub deadline_ms: u64,
 }
 
@@ -93,6 +93,8 @@ pub(crate) struct Item {
     pub triggered: bool,
     pub phase: Phase,
     pub attempt: u32,
+    /// Longest time that it may take, in milliseconds.
+    pub deadline_ms: u64,
     /// How often its state was asked for; tells a late answer from the one that is waited for.
     pub asks: u32,
     pub before_image: Option<Digest>,
@@ -207,6 +209,17 @@ pub struct RunState {
 }
 
 impl RunState {
+    /// Gives operations of these types their own limit, in milliseconds.
+    #[must_use]
+    pub fn with_deadlines(mut self, deadlines: &BTreeMap<TypeName, u64>) -> Self {
+        for item in &mut self.items {
+            if let Some(deadline_ms) = deadlines.get(&item.type_name) {
+                item.deadline_ms = *deadline_ms;
+            }
+        }
+        self
+    }
+
     /// Prepares a run of this plan under this permission.
     ///
     /// # Errors
@@ -314,6 +327,7 @@ impl RunState {
                 triggered: !step.edges.iter().any(|edge| edge.kind == EdgeKind::OnChange),
                 phase: Phase::Waiting,
                 attempt: 0,
+                deadline_ms: self.options.deadline_ms,
                 asks: 0,
                 before_image: None,
                 unproven: false,

@@ -287,7 +287,7 @@ impl RunState {
             expect: item.expect,
             before_image: item.before_image,
             fence: options.fence,
-            deadline_ms: options.deadline_ms,
+            deadline_ms: item.deadline_ms,
         };
         let record = Record::Step(StepRecord { node: item.node.clone(), state: StepState::Intent(intent) });
         self.facts.intended = true;
@@ -356,7 +356,7 @@ impl RunState {
             desired: item.desired.clone(),
             expect: item.expect,
             result: item.result,
-            deadline_ms: options.deadline_ms,
+            deadline_ms: item.deadline_ms,
             fence: options.fence,
         }));
     }
@@ -500,5 +500,6 @@ impl RunState {
 /// Whether a failure leaves open what happened.
 fn is_unknown(error: &Failure) -> bool {
     error.code == "UNKNOWN_OUTCOME"
-        || (matches!(error.code.as_str(), "TIMEOUT" | "CANCELLED") && error.mutated != Mutated::No)
+        || (matches!(error.code.as_str(), "TIMEOUT" | "CANCELLED" | "INTERNAL")
+            && error.mutated != Mutated::No)
 }

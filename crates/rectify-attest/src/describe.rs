@@ -27,6 +27,9 @@ pub struct Description {
     pub seal: Option<SealSummary>,
     /// How many approvals are needed; absent if plan or seal is.
     pub approvals_required: Option<u32>,
+    /// How many approvals policy asks for and a solo trust file lets go.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub approvals_waived: u32,
     /// The approvals that count.
     pub approvals: Vec<CountedApproval>,
     /// Genuine approvals that do not count, and why.
@@ -116,6 +119,11 @@ pub struct RunSummary {
     pub ended_at: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// Describes a plan. `may_be_applied` is true if and only if [`crate::admit`] admits it.
 #[must_use]
 pub fn describe(input: &AdmissionInput<'_>) -> Description {
@@ -131,6 +139,7 @@ pub fn describe(input: &AdmissionInput<'_>) -> Description {
         }),
         seal: seal_summary(&assessment),
         approvals_required: assessment.quorum.as_ref().map(|q| q.required),
+        approvals_waived: assessment.quorum.as_ref().map_or(0, |q| q.waived),
         approvals: assessment.quorum.as_ref().map(|q| q.counted.clone()).unwrap_or_default(),
         uncounted: assessment.quorum.as_ref().map(|q| q.uncounted.clone()).unwrap_or_default(),
         envelopes: assessment.opened.iter().map(envelope_summary).collect(),

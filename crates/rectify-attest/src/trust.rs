@@ -20,7 +20,8 @@ pub const CEILING_MAX_S: u64 = 31 * 24 * 3600;
 /// What a trust file says, not checked yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustData {
-    /// Thresholds of zero are allowed: one person seals and applies alone. Loud on purpose.
+    /// Thresholds of zero are allowed, and without approvers those that policy asks for are let go:
+    /// one person seals and applies alone. Loud on purpose.
     pub solo: bool,
     /// Who holds which keys.
     pub principals: BTreeMap<PrincipalName, Principal>,

@@ -19,6 +19,8 @@ pub mod context {
     pub const TARGET_IDENTITY: &str = "rectify 2026 v1 target identity";
     /// The content of a secret, keyed by project and target.
     pub const SECRET: &str = "rectify 2026 v1 secret digest";
+    /// The key of a target's digests of what others may not read, from the project's key.
+    pub const DIGEST_KEY: &str = "rectify 2026 v1 digest key";
     /// A policy bundle: its files by path.
     pub const POLICY_BUNDLE: &str = "rectify 2026 v1 policy bundle";
     /// A set of source files by path.

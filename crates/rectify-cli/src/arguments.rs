@@ -16,6 +16,10 @@ pub struct Arguments {
     /// Directory of journal and before-images [default: rectify in the state directory]
     #[arg(long, value_name = "DIR", env = "RECTIFY_STATE", hide_env_values = true, global = true)]
     pub state: Option<PathBuf>,
+    /// The project's key, for digests of what others may not read [default: .rectify/project.key in
+    /// the project]
+    #[arg(long, value_name = "FILE", env = "RECTIFY_PROJECT_KEY", hide_env_values = true, global = true)]
+    pub project_key: Option<PathBuf>,
     /// Tell more on standard error; twice for everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
@@ -104,6 +108,9 @@ pub enum Command {
         /// For how long, such as `72h` [default: the trust file's ceiling]
         #[arg(long, value_name = "DURATION", value_parser = duration_s)]
         expires_in: Option<u64>,
+        /// Replace a seal that can still be used; the old one and its approvals are kept aside
+        #[arg(long)]
+        again: bool,
     },
     /// Consent to a sealed plan
     Approve {

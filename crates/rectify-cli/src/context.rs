@@ -4,7 +4,7 @@ use crate::{arguments::Arguments, builtin, listen::Listener};
 use rectify_engine::{Engine, Helpers, Places, Providers};
 use std::{
     io::IsTerminal,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -21,14 +21,14 @@ pub fn engine(arguments: &Arguments) -> Engine {
         places: Places {
             trust: arguments.trust.clone().unwrap_or_else(|| configuration().join("trust.yaml")),
             state: arguments.state.clone().unwrap_or_else(state),
+            project_key: arguments.project_key.clone(),
         },
         now_ms,
         events: Box::new(Listener { json: arguments.events, verbose: arguments.verbose > 0 }),
     }
 }
 
-/// Where the trust file and keys lie unless told otherwise.
-pub fn configuration() -> PathBuf {
+fn configuration() -> PathBuf {
     base("XDG_CONFIG_HOME", ".config", "/etc")
 }
 
@@ -36,7 +36,12 @@ fn state() -> PathBuf {
     base("XDG_STATE_HOME", ".local/state", "/var/lib")
 }
 
+/// Root's files have one place, whoever became root and however: with `sudo -E` the environment is
+/// that of another user, and a second journal would let a permission be used twice.
 fn base(variable: &str, below_home: &str, without_home: &str) -> PathBuf {
+    if rectify_engine::is_root() {
+        return Path::new(without_home).join("rectify");
+    }
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     set(variable)
         .or_else(|| set("HOME").map(|home| home.join(below_home)))

@@ -1,5 +1,6 @@
 //! Diagnostics as text: the file, the line, what is wrong there, and what to do.
 
+use crate::say;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use rectify_base::{Diagnostic, Severity};
 use rectify_compile::SourceFile;
@@ -12,7 +13,7 @@ const CONTEXT_LINES: usize = 1;
 pub fn print(diagnostics: &[Diagnostic], files: &[SourceFile]) {
     let renderer = if std::io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() };
     for diagnostic in diagnostics {
-        anstream::eprintln!("{}\n", render(diagnostic, files, &renderer));
+        say::block(&format!("{}\n", render(diagnostic, files, &renderer)));
     }
 }
 

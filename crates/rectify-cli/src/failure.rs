@@ -1,9 +1,12 @@
 //! The one translator from errors to what a person sees: kind, message, place, hint, exit code.
 
-use crate::{diagnostics, exit, words::count};
+use crate::{
+    diagnostics, exit,
+    say::{self, tell},
+    words::count,
+};
 use rectify_base::Code;
 use rectify_engine::EngineError;
-use rectify_plan::render::visible;
 use rectify_store::StoreError;
 
 /// Why a command failed.
@@ -37,11 +40,11 @@ impl Failure {
     pub fn report(self) -> u8 {
         match self {
             Self::Usage(message) => {
-                anstream::eprintln!("error: {message}");
+                tell!("error: {message}");
                 exit::USAGE
             }
             Self::Plain(message) => {
-                anstream::eprintln!("error: {message}");
+                tell!("error: {message}");
                 exit::ERROR
             }
             Self::Engine(error) => report(&error),
@@ -54,43 +57,47 @@ fn report(error: &EngineError) -> u8 {
         EngineError::Sources { diagnostics, files } => {
             diagnostics::print(diagnostics, files);
             let errors = diagnostics.iter().filter(|d| d.severity == rectify_base::Severity::Error).count();
-            anstream::eprintln!("{}; `rectify explain CODE` tells more", count(errors as u64, "problem"));
+            tell!("{}; `rectify explain CODE` tells more", count(errors as u64, "problem"));
         }
         EngineError::Refused { refusals } => {
             head(error.code(), &error.to_string());
             for refusal in refusals {
-                anstream::eprintln!("  {}", visible(&refusal.to_string()));
+                tell!("  {}", refusal);
             }
         }
         EngineError::Unsound { notes } => {
             head(error.code(), &error.to_string());
             for note in notes {
-                anstream::eprintln!("  {}", visible(&note.to_string()));
+                tell!("  {}", note);
             }
         }
         EngineError::Denied { decision } => {
             head(error.code(), &error.to_string());
             for finding in &decision.deny {
-                anstream::eprintln!("  {}: {}", visible(&finding.rule), visible(&finding.message));
+                tell!("  {}: {}", finding.rule, finding.message);
             }
         }
         _ => head(error.code(), &error.to_string()),
     }
     if let Some(help) = error.help() {
-        anstream::eprintln!("  help: {help}");
+        tell!("  help: {help}");
     }
     exit_code(error)
 }
 
 fn head(code: Code, message: &str) {
-    anstream::eprintln!("error[{code}]: {}", visible(message));
+    if say::events() {
+        say::event(&serde_json::json!({"event": "error", "code": code, "message": message}));
+    } else {
+        tell!("error[{code}]: {message}");
+    }
 }
 
 fn exit_code(error: &EngineError) -> u8 {
     match error {
         EngineError::Denied { .. } | EngineError::Refused { .. } | EngineError::PolicyHost(_) => exit::DENIED,
         EngineError::Store(StoreError::UseTaken { .. }) => exit::DENIED,
-        EngineError::Store(StoreError::Busy { .. }) => exit::LOCKED,
+        EngineError::Store(StoreError::Busy { .. }) | EngineError::Locked { .. } => exit::LOCKED,
         _ => exit::ERROR,
     }
 }

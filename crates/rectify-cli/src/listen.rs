@@ -1,5 +1,6 @@
 //! Events as lines on standard error.
 
+use crate::say::{self, tell};
 use rectify_engine::{Event, Events};
 
 /// Writes events as JSON lines, or what people want to see of them.
@@ -13,23 +14,20 @@ pub struct Listener {
 impl Events for Listener {
     fn on(&self, event: &Event) {
         if self.json {
-            if let Ok(line) = serde_json::to_string(event) {
-                anstream::eprintln!("{line}");
-            }
-            return;
+            return say::event(event);
         }
         match event {
             Event::StepEnded { target, address, result, message } => match message {
-                Some(message) => anstream::eprintln!("{result:>8}  {target}:{address}: {message}"),
-                None => anstream::eprintln!("{result:>8}  {target}:{address}"),
+                Some(message) => tell!("{result:>8}  {target}:{address}: {message}"),
+                None => tell!("{result:>8}  {target}:{address}"),
             },
             Event::GateEnded { target, address, holds, message } => {
                 let word = if *holds { "holds" } else { "FAILS" };
                 let message = message.as_ref().map(|m| format!(": {m}")).unwrap_or_default();
-                anstream::eprintln!("{word:>8}  {target}:{address}{message}");
+                tell!("{word:>8}  {target}:{address}{message}");
             }
             Event::ProviderStarted { provider, confinement: Some(confinement) } if self.verbose => {
-                anstream::eprintln!("provider {provider}: {confinement}");
+                tell!("provider {provider}: {confinement}");
             }
             _ => {}
         }

@@ -4,6 +4,8 @@
 //! else is in `rectify-engine`. The executable is also its own children: built-in providers, the
 //! confining launcher, and the policy child.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod arguments;
 mod builtin;
 mod commands;
@@ -13,6 +15,7 @@ mod exit;
 mod failure;
 mod listen;
 mod pages;
+mod say;
 mod words;
 
 use clap::Parser;
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
             return if usage { exit::USAGE.into() } else { exit::DONE.into() };
         }
     };
+    say::set_events(arguments.events);
     context::start_tracing(arguments.verbose, arguments.log_json);
     match commands::run(arguments) {
         Ok(code) => code.into(),

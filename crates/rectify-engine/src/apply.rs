@@ -8,12 +8,12 @@ mod sessions;
 pub use receipt::EXECUTOR_KEY;
 
 use crate::{
-    Engine, EngineError, Event, artifact::Artifact, error::FileVerb, gate, identity, project::Project,
+    Engine, EngineError, Event, artifact::Artifact, error::FileVerb, gate, identity, lock, project::Project,
     seal::project_bundle,
 };
 use rectify_apply::{Finished, Options, RunState};
 use rectify_attest::{AdmissionInput, Admitted, Receipt};
-use rectify_base::Digest;
+use rectify_base::{Digest, TypeName};
 use rectify_compile::Connection;
 use rectify_model::{
     Plan,
@@ -61,8 +61,10 @@ pub struct Applied {
     pub finished: Finished,
     /// The receipt.
     pub receipt: Receipt,
-    /// Where the signed receipt lies.
-    pub receipt_path: PathBuf,
+    /// Where the signed receipt lies; absent if it could not be written.
+    pub receipt_path: Option<PathBuf>,
+    /// What went wrong after the run had ended: with the journal's last record, or the receipt.
+    pub problems: Vec<EngineError>,
 }
 
 /// Admits a plan as this machine sees it now.
@@ -100,23 +102,72 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let connections = connections(engine, request.project, &plan)?;
     let admitted = admit(engine, request.project, &artifact).await?;
     prepare_state(&engine.places.state)?;
+    // Everything that can fail without a change comes before the permission is used.
+    let signer = receipt::executor(engine)?;
+    verify_identities(&plan, &connections, request.project)?;
+    let run = RunId::derive(admitted.use_id(), plan.targets.keys());
+    let _locks = lock::take(&engine.places.state, &plan, &run)?;
     let store = Arc::new(SqliteJournal::open(&engine.places.state.join(JOURNAL)).await?);
-    let record = run_record(engine, &artifact, &plan, &admitted)?;
+    let record = run_record(engine, &artifact, &plan, &admitted, &run)?;
     let started_at_ms = record.started_at_ms;
     let options = Options { fence: record.fence, ..Options::default() };
-    let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?;
-    let run = record.run.clone();
+    let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?
+        .with_deadlines(&deadlines(engine, &plan));
     store.begin_run(&record).await?;
     engine.events.on(&Event::RunStarted { run: run.to_string() });
     let sessions = sessions::Sessions::new(engine, &connections, request.project);
     let (finished, tally) =
         driver::drive(engine, Arc::clone(&store), &run, &plan, state, sessions, request.stop).await?;
     let receipt = receipt::receipt(&record, &plan, &finished, tally, started_at_ms, (engine.now_ms)());
-    let bytes = receipt::sign(engine, &artifact, &receipt)?;
-    store.finish_run(&run, (engine.now_ms)(), finished.outcome, Some(bytes.clone())).await?;
-    let receipt_path = receipt::write(&artifact, &run, &bytes)?;
+    // The outcome is what matters: nothing that fails from here on may hide it.
+    let mut problems = Vec::new();
+    let mut receipt_path = None;
+    if let Err(error) = store.finish_run(&run, (engine.now_ms)(), finished.outcome, None).await {
+        problems.push(error.into());
+    }
+    match receipt::sign(&signer, &artifact, &receipt) {
+        Err(error) => problems.push(error),
+        Ok(bytes) => {
+            match receipt::write(&artifact, &run, &bytes) {
+                Ok(path) => receipt_path = Some(path),
+                Err(error) => problems.push(error),
+            }
+            if problems.is_empty()
+                && let Err(error) =
+                    store.finish_run(&run, (engine.now_ms)(), finished.outcome, Some(bytes)).await
+            {
+                problems.push(error.into());
+            }
+        }
+    }
     engine.events.on(&Event::RunEnded { run: run.to_string(), outcome: finished.outcome.as_str().into() });
-    Ok(Applied { run, finished, receipt, receipt_path })
+    Ok(Applied { run, finished, receipt, receipt_path, problems })
+}
+
+/// Refuses before anything is begun if a target is not the one that the plan was made for. The run
+/// verifies it again.
+fn verify_identities(
+    plan: &Plan,
+    connections: &BTreeMap<rectify_base::TargetName, Connection>,
+    project: &Path,
+) -> Result<(), EngineError> {
+    for (name, target) in &plan.targets {
+        let Some(connection) = connections.get(name) else { continue };
+        if identity::observe(name, connection, project)? != target.identity {
+            return Err(EngineError::OtherTarget { target: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// How long an operation of each type may take, as its manifest says.
+fn deadlines(engine: &Engine, plan: &Plan) -> BTreeMap<TypeName, u64> {
+    let limit = |name: &TypeName| {
+        let manifest = &engine.providers.of_type(name)?.manifest;
+        let facts = manifest.types.iter().find(|facts| &facts.name == name)?;
+        Some((name.clone(), facts.apply_timeout_ms))
+    };
+    plan.types.keys().filter_map(limit).collect()
 }
 
 /// How the targets of a plan are reached, from the inventory as it is now. Their identities are
@@ -136,7 +187,10 @@ fn connections(
             let connection = output.connections.get(target).cloned();
             let connection =
                 connection.ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
-            Ok((target.clone(), connection))
+            // Resolved once, so that nobody can put another directory there between two uses.
+            let root = identity::root_of(&connection, directory);
+            let root = root.map(|root| root.to_string_lossy().into_owned());
+            Ok((target.clone(), Connection::Local { root }))
         })
         .collect()
 }
@@ -162,6 +216,7 @@ fn run_record(
     artifact: &Artifact,
     plan: &Plan,
     admitted: &Admitted,
+    run: &RunId,
 ) -> Result<RunRecord, EngineError> {
     let mut providers = BTreeMap::new();
     for name in plan.types.keys() {
@@ -189,7 +244,7 @@ fn run_record(
     approvals.sort();
     Ok(RunRecord {
         format: journal::FORMAT.into(),
-        run: RunId::derive(&use_id, plan.targets.keys()),
+        run: run.clone(),
         use_id,
         plan: artifact.digests,
         targets: plan.targets.keys().cloned().collect(),

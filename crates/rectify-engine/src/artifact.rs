@@ -2,19 +2,28 @@
 //! evidence: `evidence/graph.json`, `evidence/observations/<target>.json`, and, never signed,
 //! `evidence/report.json` and `evidence/sources.json`.
 
-use crate::{EngineError, error::FileVerb};
+use crate::{
+    EngineError,
+    error::FileVerb,
+    files::{read_bounded, replace, write_new},
+};
 use rectify_attest::EnvelopeFile;
 use rectify_base::{FileDigests, canonical, limits};
 use rectify_model::{Graph, Observation, Plan};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs,
-    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
 /// Ending of plan files.
 pub const ENDING: &str = ".plan.json";
+
+/// Where receipts lie in the directory beside a plan.
+const RECEIPTS: &str = "receipts";
+
+/// Where attestations of permissions that are over are kept in the directory beside a plan.
+const FORMER: &str = "former";
 
 /// A plan file and what lies beside it.
 #[derive(Clone, Debug)]
@@ -64,7 +73,7 @@ impl Artifact {
     /// Where receipts lie, apart from what vouches for the plan.
     #[must_use]
     pub fn receipts_directory(&self) -> PathBuf {
-        self.directory().join("receipts")
+        self.directory().join(RECEIPTS)
     }
 
     /// The receipts, by file name.
@@ -92,6 +101,31 @@ impl Artifact {
         let path = self.directory().join(name);
         write_new(&path, bytes)?;
         Ok(path)
+    }
+
+    /// Sets everything aside that was said about an earlier permission: attestations and receipts go
+    /// to `former/N`, so that the plan can be sealed anew and nothing is lost.
+    ///
+    /// # Errors
+    /// When something cannot be moved.
+    pub fn set_aside(&self) -> Result<PathBuf, EngineError> {
+        let directory = self.directory();
+        let mut number = 1;
+        let mut place = directory.join(FORMER).join(number.to_string());
+        while place.exists() {
+            number += 1;
+            place = directory.join(FORMER).join(number.to_string());
+        }
+        fs::create_dir_all(&place).map_err(|e| EngineError::file(FileVerb::Write, &place, e))?;
+        let error = |e| EngineError::file(FileVerb::Write, &directory, e);
+        for entry in fs::read_dir(&directory).map_err(error)? {
+            let entry = entry.map_err(error)?;
+            let name = entry.file_name();
+            if !entry.file_type().map_err(error)?.is_dir() || name == RECEIPTS {
+                fs::rename(entry.path(), place.join(name)).map_err(error)?;
+            }
+        }
+        Ok(place)
     }
 
     /// The recorded graph with its digests.
@@ -126,8 +160,9 @@ pub struct Parts<'a> {
     pub sources: &'a [u8],
 }
 
-/// Writes a plan and its evidence. An existing plan is replaced together with its directory, unless
-/// it has attestations: those vouch for other bytes and are never thrown away silently.
+/// Writes a plan and its evidence. An existing plan is replaced together with its evidence, unless
+/// it has attestations or receipts: those are about other bytes and are never thrown away silently.
+/// Whatever else lies beside it is left alone.
 ///
 /// # Errors
 /// When something cannot be written, or the old plan has attestations.
@@ -139,11 +174,12 @@ pub fn write(path: &Path, parts: &Parts<'_>) -> Result<(), EngineError> {
         let attested = fs::read_dir(&directory).is_ok_and(|mut entries| {
             entries.any(|e| e.is_ok_and(|e| e.file_type().is_ok_and(|t| !t.is_dir())))
         });
-        if attested && !same {
+        if !same && (attested || directory.join(RECEIPTS).exists()) {
             return Err(EngineError::Attested { path: path.to_owned() });
         }
-        if !attested && directory.is_dir() {
-            fs::remove_dir_all(&directory).map_err(|e| EngineError::file(FileVerb::Write, &directory, e))?;
+        let evidence = directory.join("evidence");
+        if !attested && evidence.is_dir() {
+            fs::remove_dir_all(&evidence).map_err(|e| EngineError::file(FileVerb::Write, &evidence, e))?;
         }
     }
     let evidence = directory.join("evidence");
@@ -166,36 +202,6 @@ pub fn document<T: Serialize>(value: &T) -> Result<Vec<u8>, EngineError> {
     canonical::file_bytes(value).map_err(|source| EngineError::Document { path: PathBuf::new(), source })
 }
 
-/// Replaces a file: temporary file beside it, sync, rename, sync of the directory.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    let error = |e| EngineError::file(FileVerb::Write, path, e);
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(error)?;
-    file.write_all(bytes).map_err(error)?;
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(mode).map_err(error)?;
-    file.as_file().sync_all().map_err(error)?;
-    file.persist(path).map_err(|e| error(e.error))?;
-    sync_directory_of(path)
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    let error = |e| EngineError::file(FileVerb::Write, path, e);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(error)?;
-    file.write_all(bytes).map_err(error)?;
-    file.sync_all().map_err(error)?;
-    sync_directory_of(path)
-}
-
-fn sync_directory_of(path: &Path) -> Result<(), EngineError> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let synced = fs::File::open(parent).and_then(|directory| directory.sync_all());
-    synced.map_err(|e| EngineError::file(FileVerb::Write, path, e))
-}
-
 fn check_name(path: &Path) -> Result<(), EngineError> {
     if path.to_string_lossy().ends_with(ENDING) {
         Ok(())
@@ -216,33 +222,20 @@ fn files_in(directory: &Path) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
         return Ok(found);
     }
     let error = |e| EngineError::file(FileVerb::Read, directory, e);
+    let mut names = Vec::new();
     for entry in fs::read_dir(directory).map_err(error)? {
         let entry = entry.map_err(error)?;
-        if entry.file_type().map_err(error)?.is_dir() {
-            continue;
+        if !entry.file_type().map_err(error)?.is_dir() {
+            names.push(entry.file_name());
         }
-        let name = entry.file_name().to_string_lossy().into_owned();
-        found.push((name, read_bounded(&entry.path(), limits::ENVELOPE_MAX_BYTES)?));
     }
-    found.sort();
+    names.sort();
+    // One more than is accepted is enough to be refused.
+    for name in names.into_iter().take(rectify_attest::admit::ENVELOPES_MAX + 1) {
+        let bytes = read_bounded(&directory.join(&name), limits::ENVELOPE_MAX_BYTES)?;
+        found.push((name.to_string_lossy().into_owned(), bytes));
+    }
     Ok(found)
-}
-
-/// Reads a regular file; one byte more than the limit is enough to refuse it, whatever its size is
-/// said to be.
-fn read_bounded(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, EngineError> {
-    let error = |e| EngineError::file(FileVerb::Read, path, e);
-    // Looked at before it is opened: opening a FIFO would wait for its writer.
-    if !fs::metadata(path).map_err(error)?.is_file() {
-        return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(error)?;
-    file.take(limit_bytes as u64 + 1).read_to_end(&mut bytes).map_err(error)?;
-    if bytes.len() > limit_bytes {
-        return Err(EngineError::TooLarge { path: path.to_owned(), limit_bytes });
-    }
-    Ok(bytes)
 }
 
 fn read_document<T: DeserializeOwned>(path: &Path) -> Result<(T, FileDigests), EngineError> {

@@ -37,8 +37,10 @@ rectify_base::codes! {
     PLAN_SEALED = "plan-sealed";
     /// A plan has no seal.
     PLAN_NOT_SEALED = "plan-not-sealed";
-    /// The seal cannot be read.
-    SEAL_UNREADABLE = "seal-unreadable";
+    /// A key has approved a plan already.
+    PLAN_APPROVED = "plan-approved";
+    /// Another engine changes the target.
+    TARGET_LOCKED = "target-locked";
     /// There is no trust file.
     TRUST_FILE_MISSING = "trust-file-missing";
     /// A key did not sign.

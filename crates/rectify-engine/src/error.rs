@@ -59,8 +59,14 @@ pub enum EngineError {
     Sealed { path: PathBuf },
     #[error("{} is not sealed", path.display())]
     NotSealed { path: PathBuf },
-    #[error("{file}: {message}")]
-    Envelope { file: String, message: String },
+    #[error("`{name}` has approved this already, until unix time {expires_at}")]
+    Approved { name: String, expires_at: u64 },
+    /// A name leads elsewhere than when the plan was made.
+    #[error("target `{target}` is not the one that the plan was made for")]
+    OtherTarget { target: TargetName },
+    /// Another engine changes the target.
+    #[error("target `{target}` is being changed by {holder}")]
+    Locked { target: TargetName, holder: String },
     #[error("there is no trust file at {}", path.display())]
     NoTrust { path: PathBuf },
     #[error("type `{name}`: {message}")]
@@ -119,7 +125,9 @@ impl EngineError {
             Self::EmptyPlan => codes::PLAN_EMPTY,
             Self::Sealed { .. } => codes::PLAN_SEALED,
             Self::NotSealed { .. } => codes::PLAN_NOT_SEALED,
-            Self::Envelope { .. } => codes::SEAL_UNREADABLE,
+            Self::Approved { .. } => codes::PLAN_APPROVED,
+            Self::Locked { .. } => codes::TARGET_LOCKED,
+            Self::OtherTarget { .. } => rectify_apply::codes::IDENTITY,
             Self::NoTrust { .. } => codes::TRUST_FILE_MISSING,
             Self::TypeUnavailable { .. } => codes::TYPE_UNAVAILABLE,
             Self::Unsound { notes } => {
@@ -159,8 +167,13 @@ impl EngineError {
             Self::Denied { .. } => "change the remediation, or the policy and its digest in the trust file",
             Self::Document { .. } => "make the plan again with `rectify plan --out`; plans are never edited",
             Self::EmptyPlan => "there is nothing to apply",
-            Self::Sealed { .. } => "make a new plan to seal it anew",
+            Self::Sealed { .. } => {
+                "its seal can still be used: apply it, or replace the seal and its approvals with `seal --again`"
+            }
             Self::NotSealed { .. } => "seal it with `rectify seal`",
+            Self::Approved { .. } => "nothing is left to do with this key",
+            Self::OtherTarget { .. } => "nothing was begun; check the inventory, or plan again",
+            Self::Locked { .. } => "wait until that run has ended; `rectify history` shows runs",
             Self::NoTrust { .. } => {
                 "`rectify trust init --solo` makes one for working alone; see docs/trust.md"
             }
@@ -169,7 +182,7 @@ impl EngineError {
             }
             Self::Unsound { .. } => "do not apply this plan; if nobody edited it, report this as a bug",
             Self::NotReproduced { .. } => {
-                "the evidence, or this version of Rectify, is not what made the plan"
+                "plan again: the sources, the evidence or this version of Rectify are not what made the plan"
             }
             _ => return None,
         };

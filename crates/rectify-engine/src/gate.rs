@@ -1,7 +1,8 @@
 //! The gate: which policy applies, what it says, and whom this machine trusts.
 
-use crate::{Engine, EngineError, error::FileVerb, validate::Compiled};
+use crate::{Engine, EngineError, error::FileVerb, files::read_text, validate::Compiled};
 use rectify_attest::TrustFile;
+use rectify_base::limits::SOURCE_MAX_BYTES;
 use rectify_model::{Decision, Plan};
 use rectify_policy::{Bundle, Clock};
 use std::{fs, path::Path};
@@ -71,10 +72,7 @@ fn read_bundle(directory: &Path) -> Result<Bundle, EngineError> {
             if entry.file_type().map_err(error)?.is_dir() {
                 open.push(format!("{name}/"));
             } else if name.ends_with(".rego") || name.ends_with(".json") {
-                let path = entry.path();
-                let text =
-                    fs::read_to_string(&path).map_err(|e| EngineError::file(FileVerb::Read, &path, e))?;
-                bundle.files.insert(name, text);
+                bundle.files.insert(name, read_text(&entry.path(), SOURCE_MAX_BYTES)?);
             }
         }
     }

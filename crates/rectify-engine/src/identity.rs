@@ -1,12 +1,12 @@
 //! What a target proves about itself. A name alone never decides where an approved change lands.
 
-use crate::{EngineError, error::FileVerb};
+use crate::{EngineError, error::FileVerb, files::read_regular};
 use rectify_base::{Digest, TargetName, digest::context};
 use rectify_compile::Connection;
 use rectify_model::observation::Identity;
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,8 @@ use std::{
 /// `rectify inventory adopt`.
 pub const ROOT_MARKER: &str = ".rectify-root";
 const MACHINE_ID: &str = "/etc/machine-id";
+const ID_DIGITS: usize = 32;
+const ID_FILE_MAX_BYTES: usize = 256;
 
 /// The root directory of a connection, made absolute against the project.
 #[must_use]
@@ -33,25 +35,32 @@ pub fn observe(
     connection: &Connection,
     project: &Path,
 ) -> Result<Identity, EngineError> {
-    let digest = |kind: &str, id: &str| {
-        Digest::derive(context::TARGET_IDENTITY, &[kind.as_bytes(), id.trim_end().as_bytes()])
-    };
     match root_of(connection, project) {
         None => {
             let path = Path::new(MACHINE_ID);
-            let id = fs::read_to_string(path).map_err(|e| EngineError::file(FileVerb::Read, path, e))?;
+            let id = read_id(path).map_err(|e| EngineError::file(FileVerb::Read, path, e))?;
             Ok(Identity::Machine(digest("machine", &id)))
         }
-        Some(root) => {
-            let path = root.join(ROOT_MARKER);
-            let id = fs::read_to_string(&path).map_err(|source| EngineError::NoRootMarker {
-                target: target.clone(),
-                root,
-                source,
-            })?;
-            Ok(Identity::Root(digest("root", &id)))
-        }
+        Some(root) => match read_id(&root.join(ROOT_MARKER)) {
+            Ok(id) => Ok(Identity::Root(digest("root", &id))),
+            Err(source) => Err(EngineError::NoRootMarker { target: target.clone(), root, source }),
+        },
     }
+}
+
+fn digest(kind: &str, id: &str) -> Digest {
+    Digest::derive(context::TARGET_IDENTITY, &[kind.as_bytes(), id.as_bytes()])
+}
+
+/// Reads an id of 32 hexadecimal digits. An empty one, or the `uninitialized` of an image that was
+/// never booted, would make many machines one target.
+fn read_id(path: &Path) -> io::Result<String> {
+    let bytes = read_regular(path, ID_FILE_MAX_BYTES)?.unwrap_or_default();
+    let id = str::from_utf8(&bytes).unwrap_or_default().trim_end();
+    if id.len() == ID_DIGITS && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0') {
+        return Ok(id.to_owned());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "it does not hold 32 hexadecimal digits"))
 }
 
 /// Makes a root directory a target by giving it a marker; an existing one is kept.
@@ -62,7 +71,7 @@ pub fn adopt(target: &TargetName, connection: &Connection, project: &Path) -> Re
     let root =
         root_of(connection, project).ok_or_else(|| EngineError::NotARoot { target: target.clone() })?;
     let path = root.join(ROOT_MARKER);
-    if path.exists() {
+    if read_id(&path).is_ok() {
         return Ok(path);
     }
     let error = |e| EngineError::file(FileVerb::Write, &path, e);

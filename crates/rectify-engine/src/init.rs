@@ -1,6 +1,6 @@
 //! `init`: a project that works as it stands.
 
-use crate::{EngineError, artifact, error::FileVerb, project::PROJECT_FILE};
+use crate::{EngineError, error::FileVerb, project::PROJECT_FILE};
 use rectify_base::ProjectName;
 use std::{
     fs,
@@ -43,7 +43,7 @@ verify:
   - file.matches: {path: /etc/issue.net, pattern: Authorised users only}
 "#;
 
-const IGNORE: &str = "*.plan.json\n*.plan.d/\n";
+const IGNORE: &str = "# The key of this project: never to be shared with who may only read the project.\n.rectify/\n";
 
 /// Makes a project in a directory, which is made if need be. Existing files are never overwritten.
 /// Returns the files that were written.
@@ -70,7 +70,7 @@ pub fn init(directory: &Path, name: Option<&ProjectName>) -> Result<Vec<PathBuf>
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|e| EngineError::file(FileVerb::Write, parent, e))?;
         }
-        artifact::replace(&path, text.as_bytes())?;
+        crate::files::replace(&path, text.as_bytes())?;
         written.push(path);
     }
     Ok(written)

@@ -9,15 +9,19 @@ pub mod artifact;
 pub mod codes;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod gate;
 pub mod history;
 pub mod identity;
 pub mod init;
+pub mod lock;
 pub mod observe;
 pub mod plan;
 pub mod project;
+pub mod project_key;
 pub mod providers;
 pub mod seal;
+pub mod show;
 pub mod validate;
 pub mod verify;
 
@@ -61,4 +65,12 @@ pub struct Places {
     pub trust: PathBuf,
     /// Journal, ledgers and before-images.
     pub state: PathBuf,
+    /// The project's key, where it is not in the project.
+    pub project_key: Option<PathBuf>,
+}
+
+/// Whether this process may do everything.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }

@@ -1,8 +1,10 @@
 //! Observing a target: the graph is walked, providers are asked, answers are recorded. Providers run
 //! in sessions that cannot change anything.
 
-use crate::{Engine, EngineError, Event, error::FileVerb, identity, providers::Provider, validate::Compiled};
-use rectify_base::TargetName;
+use crate::{
+    Engine, EngineError, Event, error::FileVerb, identity, project_key, providers::Provider, validate::Compiled,
+};
+use rectify_base::{DigestKey, TargetName};
 use rectify_host::{Confinement, Session, SessionSpec};
 use rectify_model::{
     Observation,
@@ -58,6 +60,7 @@ pub async fn target(
     let directory = &compiled.project.directory;
     let identity = identity::observe(target, connection, directory)?;
     let root = identity::root_of(connection, directory);
+    let digest_key = project_key::of_target(engine, directory, &identity)?;
     let mut sessions: BTreeMap<String, ProviderSession> = BTreeMap::new();
     let mut walk = Walk::new(&compiled.graph, target)?;
     let mut nodes = 0;
@@ -85,8 +88,8 @@ pub async fn target(
             if !sessions.contains_key(&name)
                 && let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name)
             {
-                let session =
-                    start(engine, provider, Mode::Plan, root.as_deref(), plan_commands, None).await?;
+                let place = Place { root: root.as_deref(), digest_key: digest_key.clone(), state: None };
+                let session = start(engine, provider, Mode::Plan, place, plan_commands).await?;
                 engine.events.on(&Event::ProviderStarted {
                     provider: name.clone(),
                     confinement: Some(confinement_words(session.confinement())),
@@ -134,6 +137,16 @@ pub fn provider_of<'e>(
     })
 }
 
+/// Where a session works.
+pub struct Place<'a> {
+    /// Directory that stands for `/`.
+    pub root: Option<&'a Path>,
+    /// Key of digests of what others may not read.
+    pub digest_key: DigestKey,
+    /// The engine's state directory, for sessions that may change things.
+    pub state: Option<&'a Path>,
+}
+
 /// Starts a provider. Sessions that may not change anything are confined.
 ///
 /// # Errors
@@ -142,16 +155,15 @@ pub async fn start(
     engine: &Engine,
     provider: &Provider,
     mode: Mode,
-    root: Option<&Path>,
+    place: Place<'_>,
     plan_commands: &[Vec<String>],
-    state: Option<&Path>,
 ) -> Result<ProviderSession, EngineError> {
     let work = tempfile::Builder::new()
         .prefix("rectify-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .tempdir()
         .map_err(|e| EngineError::file(FileVerb::Write, std::env::temp_dir(), e))?;
-    let below = |name: &str| state.map(|s| s.join(name).to_string_lossy().into_owned()).unwrap_or_default();
+    let below = |name: &str| place.state.map(|s| s.join(name).to_string_lossy().into_owned()).unwrap_or_default();
     let dirs = Directories {
         work: work.path().to_string_lossy().into_owned(),
         state: below("ledger"),
@@ -159,7 +171,8 @@ pub async fn start(
     };
     let mut spec = SessionSpec::new(provider.program.clone(), provider.manifest.clone(), mode, dirs);
     spec.arguments.clone_from(&provider.arguments);
-    spec.root = root.map(PathBuf::from);
+    spec.root = place.root.map(PathBuf::from);
+    spec.digest_key = Some(place.digest_key);
     spec.plan_commands = plan_commands.to_vec();
     spec.launcher = engine.helpers.launcher.clone();
     Ok(ProviderSession { session: Session::start(spec).await?, _work: work })

@@ -1,6 +1,6 @@
 //! A project on disk: which files belong to it, and their bytes.
 
-use crate::{EngineError, error::FileVerb};
+use crate::{EngineError, error::FileVerb, files::read_bounded};
 use rectify_base::{Digest, digest::context, limits::SOURCE_MAX_BYTES};
 use rectify_compile::SourceFile;
 use std::{
@@ -63,11 +63,6 @@ impl Project {
 }
 
 fn read_source(directory: &Path, name: &str) -> Result<SourceFile, EngineError> {
-    let path = directory.join(name);
-    let error = |e| EngineError::file(FileVerb::Read, &path, e);
-    let size = fs::metadata(&path).map_err(error)?.len();
-    if size > SOURCE_MAX_BYTES as u64 {
-        return Err(EngineError::TooLarge { path, limit_bytes: SOURCE_MAX_BYTES });
-    }
-    Ok(SourceFile { path: name.to_owned(), bytes: fs::read(&path).map_err(error)? })
+    let bytes = read_bounded(&directory.join(name), SOURCE_MAX_BYTES)?;
+    Ok(SourceFile { path: name.to_owned(), bytes })
 }

@@ -1,7 +1,9 @@
 //! `seal` and `approve`: people vouch for a plan, until when, for one use.
 
 use crate::{Engine, EngineError, artifact::Artifact, gate, identity, project::Project};
-use rectify_attest::{Approval, DecisionRecord, PrincipalName, Seal, Signer, Verdict, attest};
+use rectify_attest::{
+    Approval, DecisionRecord, PrincipalName, Refusal, Seal, Signer, TrustFile, Verdict, attest,
+};
 use rectify_base::Digest;
 use rectify_model::{Decision, journal::UseId};
 use std::path::Path;
@@ -25,6 +27,8 @@ pub struct SealRequest<'a> {
     pub requester: PrincipalName,
     /// Seconds until it expires; the trust file's default if absent.
     pub lifetime_s: Option<u64>,
+    /// Whether a seal that can still be used is replaced; one that is over always is.
+    pub again: bool,
 }
 
 /// What was sealed.
@@ -46,10 +50,17 @@ pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, 
     if plan.counts.changes() == 0 {
         return Err(EngineError::EmptyPlan);
     }
-    if artifact.attestations()?.iter().any(|(name, _)| name == SEAL_FILE) {
+    let now = (engine.now_ms)() / 1000;
+    let sealed = artifact.attestations()?.into_iter().find(|(name, _)| name == SEAL_FILE);
+    if let Some((_, bytes)) = &sealed
+        && !request.again
+        && !is_over(engine, &artifact, bytes, now).await?
+    {
         return Err(EngineError::Sealed { path: artifact.path });
     }
     crate::verify::reproduce(&artifact, &plan)?;
+    // The seal names the sources, so the plan must be what they say.
+    crate::verify::reproduce_sources(engine, &plan, request.project)?;
     let trust = gate::required_trust(engine)?;
     let project = Project::read(request.project)?;
     let bundle = project_bundle(engine, request.project)?;
@@ -57,7 +68,6 @@ pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, 
     if !decision.allowed {
         return Err(EngineError::Denied { decision: Box::new(decision) });
     }
-    let now = (engine.now_ms)() / 1000;
     let record = DecisionRecord { evaluated_at: now, decision: decision.clone() };
     let decision_bytes = attest(artifact.digests, &record, &[request.signer])?;
     let use_id =
@@ -76,14 +86,25 @@ pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, 
         decision: Digest::of_bytes(&decision_bytes),
     };
     let seal_bytes = attest(artifact.digests, &seal, &[request.signer])?;
-    let old = artifact.directory().join(DECISION_FILE);
-    if old.exists() {
-        // Left by an attempt that ended between the two files; without a seal it vouches for nothing.
-        std::fs::remove_file(&old).map_err(|e| EngineError::file(crate::error::FileVerb::Write, &old, e))?;
+    // Also what an attempt left that ended between the two files.
+    if !artifact.attestations()?.is_empty() {
+        artifact.set_aside()?;
     }
     artifact.attest(DECISION_FILE, &decision_bytes)?;
     artifact.attest(SEAL_FILE, &seal_bytes)?;
     Ok(Sealed { seal, decision })
+}
+
+/// Whether a seal gives nobody anything any more: it has expired, or this machine has used it.
+async fn is_over(engine: &Engine, artifact: &Artifact, bytes: &[u8], now: u64) -> Result<bool, EngineError> {
+    let envelope = rectify_attest::Envelope::read(bytes);
+    let seal = envelope
+        .ok()
+        .and_then(|e| rectify_attest::statement::decode::<Seal>(artifact.digests, e.payload()).ok());
+    // What cannot be read is not replaced silently: somebody should look at it.
+    let Some(seal) = seal else { return Ok(false) };
+    let runs = crate::history::list(engine, u32::MAX).await?;
+    Ok(now >= seal.expires_at || runs.iter().any(|summary| summary.run.use_id == seal.use_id))
 }
 
 /// The policy bundle of a project, from its sources as they are now.
@@ -118,13 +139,14 @@ pub struct ApproveRequest<'a> {
 /// Adds an approval beside a sealed plan.
 ///
 /// # Errors
-/// When the plan has no seal, or this key approved it already.
+/// When nobody who may seal has sealed the plan, its seal has expired, or this key approved it already.
 pub fn approve(engine: &Engine, request: &ApproveRequest<'_>) -> Result<Approval, EngineError> {
     let artifact = Artifact::read(request.plan)?;
     let plan = artifact.plan()?;
     crate::verify::reproduce(&artifact, &plan)?;
-    let seal = seal_of(&artifact)?;
+    let trust = gate::required_trust(engine)?;
     let now = (engine.now_ms)() / 1000;
+    let seal = seal_of(&artifact, &trust, now)?;
     let expires_at = request.lifetime_s.map_or(seal.expires_at, |s| now.saturating_add(s));
     let approval = Approval {
         use_id: seal.use_id,
@@ -136,19 +158,34 @@ pub fn approve(engine: &Engine, request: &ApproveRequest<'_>) -> Result<Approval
     };
     let bytes = attest(artifact.digests, &approval, &[request.signer])?;
     let key = Digest::of_bytes(request.signer.public_key().as_bytes()).hex();
-    let name = format!("approval-{}.dsse.json", key.get(..16).unwrap_or(&key));
+    let key = key.get(..16).unwrap_or(&key);
+    // A later end makes another file, so that an approval can be renewed before or after it expires.
+    let name = format!("approval-{key}-{expires_at}.dsse.json");
+    if artifact.attestations()?.iter().any(|(other, _)| *other == name) {
+        return Err(EngineError::Approved { name: request.approver.to_string(), expires_at });
+    }
     artifact.attest(&name, &bytes)?;
     Ok(approval)
 }
 
-fn seal_of(artifact: &Artifact) -> Result<Seal, EngineError> {
+/// The seal, if somebody who may seal has signed it and it has not expired. An approval beside
+/// anything else would be consent to nothing.
+fn seal_of(artifact: &Artifact, trust: &TrustFile, now: u64) -> Result<Seal, EngineError> {
     let attestations = artifact.attestations()?;
     let (_, bytes) = attestations
         .iter()
         .find(|(name, _)| name == SEAL_FILE)
         .ok_or_else(|| EngineError::NotSealed { path: artifact.path.clone() })?;
-    let unreadable = |message: String| EngineError::Envelope { file: SEAL_FILE.into(), message };
-    let envelope = rectify_attest::Envelope::read(bytes).map_err(|e| unreadable(e.to_string()))?;
-    rectify_attest::statement::decode::<Seal>(artifact.digests, envelope.payload())
-        .map_err(|e| unreadable(e.to_string()))
+    let refused = |refusal| EngineError::Refused { refusals: vec![refusal] };
+    let signed =
+        rectify_attest::verify::<Seal>(SEAL_FILE, bytes, artifact.digests, trust).map_err(refused)?;
+    if !signed.signers.iter().any(|signer| trust.data().sealers.contains(&signer.principal)) {
+        let message = "none of its signers may seal";
+        return Err(refused(Refusal::new(rectify_attest::codes::SEAL_ROLE, SEAL_FILE, message)));
+    }
+    if now >= signed.predicate.expires_at {
+        let message = format!("expired at unix time {}", signed.predicate.expires_at);
+        return Err(refused(Refusal::new(rectify_attest::codes::SEAL_EXPIRED, SEAL_FILE, message)));
+    }
+    Ok(signed.predicate)
 }

@@ -498,7 +498,7 @@ fn configuration(spec: &SessionSpec) -> Result<Configure, Fault> {
         })
     });
     let plan_commands = if spec.mode == Mode::Plan { spec.plan_commands.clone() } else { Vec::new() };
-    Ok(Configure { root: root.transpose()?, plan_commands, digest_key: None })
+    Ok(Configure { root: root.transpose()?, plan_commands, digest_key: spec.digest_key.clone() })
 }
 
 /// 128 random bits in hexadecimal.

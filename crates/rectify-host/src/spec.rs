@@ -1,6 +1,7 @@
 //! What a session is to be.
 
 use crate::{executable::Executable, launch::Launcher};
+use rectify_base::DigestKey;
 use rectify_protocol::{
     Manifest,
     message::{Directories, Mode},
@@ -22,6 +23,8 @@ pub struct SessionSpec {
     pub root: Option<PathBuf>,
     /// Commands that may run in a plan session.
     pub plan_commands: Vec<Vec<String>>,
+    /// Key of digests of what others may not read.
+    pub digest_key: Option<DigestKey>,
     /// Private directories: absolute paths, mode 0700; `work` is empty and becomes the working
     /// directory, `state` and `blobs` may be empty strings unless the mode is `apply`.
     pub dirs: Directories,
@@ -50,6 +53,7 @@ impl SessionSpec {
             mode,
             root: None,
             plan_commands: Vec::new(),
+            digest_key: None,
             dirs,
             confine: mode != Mode::Apply,
             allow_unconfined: false,

@@ -104,7 +104,7 @@ fn cases() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
             let constant = format!("codes::{}", code.to_uppercase().replace('-', "_"));
             let word = |at: usize| text[at..].chars().next().is_none_or(|c| !c.is_alphanumeric() && c != '_');
             let named = text.match_indices(&constant).any(|(at, _)| word(at + constant.len()));
-            if named || text.contains(&format!("\"{code}\"")) {
+            if named || text.contains(&format!("\"{code}\"")) || text.contains(&format!("[{code}]")) {
                 found.entry(code.clone()).or_default().insert(shown.clone());
             }
         }

@@ -31,6 +31,8 @@ pub struct CountedApproval {
 #[derive(Clone, Debug)]
 pub(crate) struct Quorum {
     pub(crate) required: u32,
+    /// Approvals that policy asks for and a solo trust file lets go.
+    pub(crate) waived: u32,
     pub(crate) counted: Vec<CountedApproval>,
     /// Genuine, but not counted.
     pub(crate) uncounted: Vec<Refusal>,
@@ -97,13 +99,17 @@ pub(crate) fn count(
             uncounted.push(Refusal::new(codes::APPROVAL_REPEATED, weaker.file, message));
         }
     }
-    let threshold = input
-        .trust
-        .threshold(&plan.project, plan.targets.values().map(|t| t.environment.as_str()))
-        .max(input.decision.approvals());
-    let required = threshold.saturating_add(u32::from(requester_until.is_none()));
+    let threshold =
+        input.trust.threshold(&plan.project, plan.targets.values().map(|t| t.environment.as_str()));
+    // Where one person decides alone and nobody may approve, nobody could give what policy asks for.
+    let asked = input.decision.approvals();
+    let trust = input.trust.data();
+    let alone = trust.solo && trust.approvers.is_empty();
+    let waived = if alone { asked.saturating_sub(threshold) } else { 0 };
+    let required = threshold.max(asked - waived).saturating_add(u32::from(requester_until.is_none()));
     Quorum {
         required,
+        waived,
         counted: best.into_values().collect(),
         uncounted,
         requester_until: requester_until.unwrap_or(u64::MAX),

@@ -9,6 +9,7 @@ use crate::{
     arguments::{Arguments, Command},
     context,
     failure::Failure,
+    say::say,
 };
 use rectify_base::RemediationName;
 use std::collections::BTreeSet;
@@ -35,8 +36,9 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
                 project::diff(&engine, &at, select(&remediations)?.as_ref()).await
             }
             Command::Show { plan, format, details } => project::show(&plan, format, details),
-            Command::Seal { plan, key, author, requester, expires_in } => {
-                signing::seal(&engine, &at, &plan, &key, author, requester, expires_in).await
+            Command::Seal { plan, key, author, requester, expires_in, again } => {
+                let wanted = signing::Sealing { author, requester, lifetime_s: expires_in, again };
+                signing::seal(&engine, &at, &plan, &key, wanted).await
             }
             Command::Approve { plan, key, reason, expires_in } => {
                 signing::approve(&engine, &plan, &key, reason, expires_in)
@@ -53,7 +55,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Trust(trust) => signing::trust(&engine, trust),
             Command::Policy(crate::arguments::Policy::Digest) => {
                 let bundle = rectify_engine::seal::project_bundle(&engine, &at)?;
-                println!("{}", bundle.digest());
+                say!("{}", bundle.digest());
                 Ok(crate::exit::DONE)
             }
             Command::Inventory(inventory) => reference::inventory(&engine, &at, inventory),

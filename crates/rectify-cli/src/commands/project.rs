@@ -2,12 +2,15 @@
 
 use crate::{
     arguments::{DataFormat, PlanFormat},
-    context, diagnostics, exit,
+    diagnostics, exit,
     failure::Failure,
+    say::{say, tell},
     words::count,
 };
 use rectify_base::{ProjectName, RemediationName};
-use rectify_engine::{Engine, artifact::Artifact, gate::Verdict, plan as planning, validate as compiling};
+use rectify_engine::{
+    Engine, artifact::Artifact, gate::Verdict, plan as planning, show as showing, validate as compiling,
+};
 use rectify_model::{Decision, Plan};
 use rectify_plan::render;
 use std::{
@@ -30,14 +33,25 @@ pub fn out(bytes: &[u8]) -> Result<(), Failure> {
 pub fn init(engine: &Engine, directory: &Path, name: Option<String>, solo: bool) -> Result<u8, Failure> {
     let name = name.map(ProjectName::new).transpose().map_err(|e| Failure::usage(e.to_string()))?;
     for path in rectify_engine::init::init(directory, name.as_ref())? {
-        println!("wrote {}", path.display());
+        say!("wrote {}", path.display());
     }
     if solo && !engine.places.trust.exists() {
-        let key = context::configuration().join("id_ed25519");
-        super::signing::solo(engine, &key)?;
+        super::signing::solo(engine, &engine.places.trust.with_file_name("id_ed25519"))?;
+    } else if solo {
+        tell!("there is a trust file at {}; it is left as it is", engine.places.trust.display());
     }
-    println!("next: rectify -C {} plan", directory.display());
+    say!("next: rectify -C {} plan", quoted(directory));
     Ok(exit::DONE)
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@%,:".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// `validate`.
@@ -48,7 +62,7 @@ pub fn validate(engine: &Engine, directory: &Path, format: DataFormat) -> Result
         }
         Ok(compiled) => {
             diagnostics::print(compiled.warnings(), &compiled.project.files);
-            println!(
+            say!(
                 "valid: {} and {} on {}",
                 count(compiled.graph.nodes.len() as u64, "step"),
                 count(compiled.graph.gates.len() as u64, "gate"),
@@ -124,12 +138,12 @@ pub async fn plan(
     diagnostics::print(outcome.compiled.warnings(), &outcome.compiled.project.files);
     print_plan(&outcome.plan, &outcome.bytes, wanted.format, wanted.details)?;
     if wanted.format == PlanFormat::Text {
-        println!("plan {}", outcome.digests.blake3);
+        say!("plan {}", outcome.digests.blake3);
     }
     say_verdict(&outcome.verdict);
     if let Some(path) = &wanted.out {
         planning::write(&outcome, path)?;
-        anstream::eprintln!("wrote {}", path.display());
+        tell!("wrote {}", path.display());
     }
     let pending = outcome.plan.counts.changes() > 0;
     Ok(if wanted.detailed_exitcode && pending { exit::CHANGES } else { exit::DONE })
@@ -151,8 +165,9 @@ pub fn show(path: &Path, format: PlanFormat, details: bool) -> Result<u8, Failur
     let plan = artifact.plan()?;
     print_plan(&plan, &artifact.bytes, format, details)?;
     if format == PlanFormat::Text {
-        println!("plan {}", artifact.digests.blake3);
+        say!("plan {}", artifact.digests.blake3);
     }
+    showing::check(&artifact, &plan)?;
     Ok(exit::DONE)
 }
 
@@ -169,7 +184,7 @@ fn say_verdict(verdict: &Verdict) {
     match verdict {
         Verdict::Decided(decision) => say_decision(decision),
         Verdict::Undecided { code, message } => {
-            anstream::eprintln!("policy: cannot decide, which counts as denied: {message} [{code}]");
+            tell!("policy: cannot decide, which counts as denied: {message} [{code}]");
         }
     }
 }
@@ -182,15 +197,14 @@ pub fn say_decision(decision: &Decision) {
         1 => ", asks for 1 approval".into(),
         n => format!(", asks for {n} approvals"),
     };
-    anstream::eprintln!("policy: {word}{approvals}");
-    let visible = render::visible;
+    tell!("policy: {word}{approvals}");
     for finding in &decision.deny {
-        anstream::eprintln!("  deny  {}: {}", visible(&finding.rule), visible(&finding.message));
+        tell!("  deny  {}: {}", finding.rule, finding.message);
     }
     for demand in &decision.require_approval {
-        anstream::eprintln!("  approval  {}: {}", visible(&demand.rule), visible(&demand.message));
+        tell!("  approval  {}: {}", demand.rule, demand.message);
     }
     for finding in &decision.warn {
-        anstream::eprintln!("  warn  {}: {}", visible(&finding.rule), visible(&finding.message));
+        tell!("  warn  {}: {}", finding.rule, finding.message);
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     exit,
     failure::Failure,
     pages::PAGES,
+    say::say,
 };
 use rectify_base::TargetName;
 use rectify_engine::{Engine, EngineError, identity, validate::validate};
@@ -62,7 +63,7 @@ pub fn inventory(engine: &Engine, directory: &Path, command: Inventory) -> Resul
                 .get(&target)
                 .ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
             let path = identity::adopt(&target, connection, directory)?;
-            println!("{target} is now told apart by {}", path.display());
+            say!("{target} is now told apart by {}", path.display());
         }
     }
     Ok(exit::DONE)

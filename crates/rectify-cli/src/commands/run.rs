@@ -1,13 +1,18 @@
 //! `apply` and `history`.
 
 use super::{project::out, signing::moment};
-use crate::{exit, failure::Failure};
+use crate::{
+    exit,
+    failure::Failure,
+    say::{say, tell},
+};
 use rectify_engine::{
     Engine,
     apply::{ApplyRequest, Stop, apply as engine_apply},
     history as engine_history,
 };
 use rectify_model::journal::{GateState, Record, RunId, RunOutcome, StepState, TargetState};
+use rectify_plan::render::visible;
 use std::path::Path;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -28,30 +33,43 @@ pub async fn apply(engine: &Engine, project: &Path, plan: &Path) -> Result<u8, F
         already += target.already;
     }
     for reason in &applied.finished.reasons {
-        anstream::eprintln!("{}: {} [{}]", reason.place, reason.message, reason.code);
+        tell!("{}: {} [{}]", reason.place, reason.message, reason.code);
     }
-    println!(
+    say!(
         "run {short}: {}, {changed} changed, {already} already as planned",
         applied.finished.outcome.as_str()
     );
-    println!("receipt {}", applied.receipt_path.display());
-    Ok(applied.finished.outcome.exit_code())
+    if let Some(path) = &applied.receipt_path {
+        say!("receipt {}", path.display());
+    }
+    let code = applied.finished.outcome.exit_code();
+    if applied.problems.is_empty() {
+        return Ok(code);
+    }
+    for problem in &applied.problems {
+        tell!("error[{}]: after the run: {problem}", problem.code());
+    }
+    Ok(if code == exit::DONE { exit::ERROR } else { code })
 }
 
 /// The first signal asks to stop, the second does not ask.
 async fn listen(wish: watch::Sender<Stop>) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        // A lost connection is no reason to leave a step half-way.
+        signal(SignalKind::hangup()),
+    ) else {
         return;
     };
     for stop in [Stop::Gracefully, Stop::Now] {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
         if stop == Stop::Gracefully {
-            anstream::eprintln!("stopping after what is under way; once more to stop now");
+            tell!("stopping after what is under way; once more to stop now");
         }
         if wish.send(stop).is_err() {
             return;
@@ -76,7 +94,7 @@ pub async fn history(engine: &Engine, limit: u32) -> Result<u8, Failure> {
         ));
     }
     if text.is_empty() {
-        anstream::eprintln!("nothing was applied on this machine yet");
+        tell!("nothing was applied on this machine yet");
     }
     out(text.as_bytes())?;
     Ok(exit::DONE)
@@ -107,6 +125,7 @@ pub async fn one(engine: &Engine, id: &str) -> Result<u8, Failure> {
                 GateState::Failed(failure) => format!("{}: fails: {}", gate.node, failure.message),
             },
         };
+        let line = visible(&line);
         text.push_str(&format!("{:>5}  {}  {line}\n", entry.seq, moment(entry.at_ms / 1000)));
     }
     out(text.as_bytes())?;

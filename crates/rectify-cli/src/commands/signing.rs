@@ -5,6 +5,7 @@ use crate::{
     arguments::{DataFormat, Key, Keys, Trust},
     exit,
     failure::Failure,
+    say::{say, tell},
     words::count,
 };
 use rectify_attest::{Description, PrincipalName, Signer, TrustFile};
@@ -24,25 +25,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How a plan is to be sealed.
+pub struct Sealing {
+    /// See [`SealRequest`]; likewise the others.
+    pub author: Option<String>,
+    pub requester: Option<String>,
+    pub lifetime_s: Option<u64>,
+    pub again: bool,
+}
+
 /// `seal`.
 pub async fn seal(
     engine: &Engine,
     project: &Path,
     plan: &Path,
     key: &Key,
-    author: Option<String>,
-    requester: Option<String>,
-    lifetime_s: Option<u64>,
+    wanted: Sealing,
 ) -> Result<u8, Failure> {
     let trust = gate::required_trust(engine)?;
     let signer = load(key)?;
     let holder = holder(&trust, &signer, key)?;
-    let author = named(author, &holder)?;
-    let requester = named(requester, &holder)?;
-    let request = SealRequest { project, plan, signer: &signer, author, requester, lifetime_s };
+    let author = named(wanted.author, &holder)?;
+    let requester = named(wanted.requester, &holder)?;
+    let Sealing { lifetime_s, again, .. } = wanted;
+    let request = SealRequest { project, plan, signer: &signer, author, requester, lifetime_s, again };
     let sealed = sealing::seal(engine, &request).await?;
     say_decision(&sealed.decision);
-    println!("sealed by {holder} for one use, until {}", moment(sealed.seal.expires_at));
+    say!("sealed by {holder} for one use, until {}", moment(sealed.seal.expires_at));
     Ok(exit::DONE)
 }
 
@@ -59,7 +68,7 @@ pub fn approve(
     let approver = holder(&trust, &signer, key)?;
     let request = ApproveRequest { plan, signer: &signer, approver: approver.clone(), reason, lifetime_s };
     let approval = sealing::approve(engine, &request)?;
-    println!("approved by {approver} until {}", moment(approval.expires_at));
+    say!("approved by {approver} until {}", moment(approval.expires_at));
     Ok(exit::DONE)
 }
 
@@ -77,16 +86,16 @@ pub async fn verify(
     if reproduce {
         let document = artifact.plan()?;
         verifying::reproduce(&artifact, &document)?;
-        println!("reproduced: graph and observations give exactly this plan");
+        say!("reproduced: graph and observations give exactly this plan");
         if let Some(source) = source {
             verifying::reproduce_sources(engine, &document, source)?;
-            println!("reproduced: the sources give exactly this graph");
+            say!("reproduced: the sources give exactly this graph");
         }
         return Ok(exit::DONE);
     }
     let verified = verifying::verify(engine, project, plan).await?;
     if let Err(error) = &verified.decision {
-        anstream::eprintln!("policy: cannot decide, which counts as denied: {error} [{}]", error.code());
+        tell!("policy: cannot decide, which counts as denied: {error} [{}]", error.code());
     }
     let executors = executors.iter().map(|path| rectify_keys::read_public_key(path));
     let executors: Vec<_> = executors.collect::<Result<_, _>>().map_err(rectify_engine::EngineError::from)?;
@@ -163,6 +172,12 @@ fn describe(description: &Description) -> String {
     if let Some(required) = description.approvals_required {
         text.push_str(&format!("approvals: {} of {required}\n", description.approvals.len()));
     }
+    if description.approvals_waived > 0 {
+        text.push_str(&format!(
+            "SOLO: policy asks for {}; this trust file lets that go\n",
+            count(u64::from(description.approvals_waived), "approval")
+        ));
+    }
     for refusal in &description.uncounted {
         text.push_str(&format!("does not count: {refusal}\n"));
     }
@@ -236,7 +251,8 @@ pub fn keys(command: Keys) -> Result<u8, Failure> {
         })
         .transpose()?;
     let signer = new_key(&file, &comment, passphrase.as_ref())?;
-    println!("wrote {0} and {0}.pub\n{1}", file.display(), signer.public_key().fingerprint());
+    say!("wrote {0} and {0}.pub", file.display());
+    say!("{}", signer.public_key().fingerprint());
     Ok(exit::DONE)
 }
 
@@ -272,7 +288,7 @@ pub fn solo(engine: &Engine, key: &Path) -> Result<(), Failure> {
             .map_err(rectify_engine::EngineError::from)?
     } else {
         let signer = new_key(key, "rectify solo", None)?;
-        println!("wrote {}", key.display());
+        say!("wrote {}", key.display());
         signer
     };
     let name = PrincipalName::new("me").map_err(|e| Failure::usage(e.to_string()))?;
@@ -291,7 +307,7 @@ fn write_solo(engine: &Engine, name: PrincipalName, key: rectify_attest::PublicK
             .map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
     }
     rectify_keys::write_new_trust(path, &trust).map_err(rectify_engine::EngineError::from)?;
-    println!("wrote {}", path.display());
-    println!("SOLO: the holder of this one key can change this machine without anybody's approval");
+    say!("wrote {}", path.display());
+    say!("SOLO: the holder of this one key can change this machine without anybody's approval");
     Ok(())
 }

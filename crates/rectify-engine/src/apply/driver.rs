@@ -61,7 +61,7 @@ pub async fn drive(
                     match wanted {
                         Stop::No => { if changed.is_err() { told = Stop::Now; } continue; }
                         Stop::Gracefully => { told = wanted; Event::Cancel }
-                        Stop::Now => { told = wanted; sessions.kill(); Event::Interrupt }
+                        Stop::Now => { told = wanted; sessions.kill().await; Event::Interrupt }
                     }
                 }
                 event = events.recv() => match event { Some(event) => event, None => Event::Tick },
@@ -208,6 +208,10 @@ async fn act(sessions: &mut Sessions<'_>, sender: &mpsc::UnboundedSender<Event>,
                 let request = Apply { op_id, type_name, action, desired, expect, result, deadline_ms, fence };
                 match session.apply(request).await {
                     Ok(answer) => act_answer(answer),
+                    // Not sent, or refused as a whole: nothing was done.
+                    Err(error) if error.effect() == rectify_host::Effect::Nothing => {
+                        ActAnswer::Failed(failure(error.code().as_str(), error.to_string(), Mutated::No))
+                    }
                     Err(error) => ActAnswer::Lost { message: error.to_string() },
                 }
             }

@@ -1,8 +1,9 @@
 //! The provider sessions of a run: one per target and provider, started when first needed.
 
 use crate::{
-    Engine, EngineError,
-    observe::{self, ProviderSession},
+    Engine, EngineError, identity,
+    observe::{self, Place, ProviderSession},
+    project_key,
 };
 use rectify_base::{TargetName, TypeName};
 use rectify_compile::Connection;
@@ -45,13 +46,19 @@ impl<'e> Sessions<'e> {
     ) -> Result<Arc<ProviderSession>, EngineError> {
         let provider = observe::provider_of(self.engine, type_name)?;
         let key = (target.clone(), provider.manifest.name.clone());
-        if let Some(session) = self.open.get(&key) {
+        // A provider that died is no use to anybody; a fresh one can look at what it left.
+        if let Some(session) = self.open.get(&key).filter(|session| !session.is_over()) {
             return Ok(Arc::clone(session));
         }
-        let root = super::root(self.connection(target)?, self.project);
-        let state = Some(self.engine.places.state.as_path());
-        let session =
-            Arc::new(observe::start(self.engine, provider, Mode::Apply, root.as_deref(), &[], state).await?);
+        let connection = self.connection(target)?;
+        let root = super::root(connection, self.project);
+        let identity = identity::observe(target, connection, self.project)?;
+        let place = Place {
+            root: root.as_deref(),
+            digest_key: project_key::of_target(self.engine, self.project, &identity)?,
+            state: Some(self.engine.places.state.as_path()),
+        };
+        let session = Arc::new(observe::start(self.engine, provider, Mode::Apply, place, &[]).await?);
         self.engine.events.on(&crate::Event::ProviderStarted { provider: key.1.clone(), confinement: None });
         self.open.insert(key, Arc::clone(&session));
         Ok(session)
@@ -75,8 +82,10 @@ impl<'e> Sessions<'e> {
         }
     }
 
-    /// Ends all providers now.
-    pub fn kill(&mut self) {
-        self.open.clear();
+    /// Ends all providers now, and waits until nothing of them runs any more.
+    pub async fn kill(&self) {
+        for session in self.open.values() {
+            session.kill().await;
+        }
     }
 }

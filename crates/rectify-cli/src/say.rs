@@ -1,0 +1,67 @@
+//! The two ways out: lines of answers on standard output, and lines about the work on standard
+//! error. Neither ever ends a command: whoever reads may have gone, or a disk may be full, and a run
+//! under way must not die of it. What others wrote is escaped, so that it cannot act on a terminal
+//! or pass for a line of ours.
+
+use rectify_plan::render::visible;
+use std::{fmt::Arguments, io::Write, sync::OnceLock};
+
+static EVENTS: OnceLock<bool> = OnceLock::new();
+
+/// Says once whether standard error carries events as JSON lines, and nothing else.
+pub fn set_events(events: bool) {
+    EVENTS.get_or_init(|| events);
+}
+
+/// Whether standard error carries events as JSON lines.
+pub fn events() -> bool {
+    EVENTS.get().copied().unwrap_or(false)
+}
+
+/// One line of an answer.
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::say::answer(format_args!($($argument)*)) };
+}
+
+/// One line about the work; an event `note` if events are asked for.
+macro_rules! tell {
+    ($($argument:tt)*) => { $crate::say::note(format_args!($($argument)*)) };
+}
+
+pub(crate) use {say, tell};
+
+/// See [`say!`].
+pub fn answer(line: Arguments<'_>) {
+    write(&mut std::io::stdout().lock(), &visible(&line.to_string()));
+}
+
+/// See [`tell!`].
+pub fn note(line: Arguments<'_>) {
+    let line = line.to_string();
+    if events() {
+        event(&serde_json::json!({"event": "note", "text": line}));
+    } else {
+        write(&mut anstream::stderr().lock(), &visible(&line));
+    }
+}
+
+/// One event as a JSON line on standard error.
+pub fn event<T: serde::Serialize>(event: &T) {
+    if let Ok(line) = serde_json::to_string(event) {
+        write(&mut std::io::stderr().lock(), &line);
+    }
+}
+
+/// Text of ours with line ends and colours, on standard error.
+pub fn block(text: &str) {
+    if events() {
+        event(&serde_json::json!({"event": "note", "text": anstream::adapter::strip_str(text).to_string()}));
+    } else {
+        write(&mut anstream::stderr().lock(), text.trim_end_matches('\n'));
+    }
+}
+
+fn write(to: &mut dyn Write, line: &str) {
+    // In one piece, so that lines of several writers do not mix. Nobody is left to tell of a failure.
+    drop(to.write_all(format!("{line}\n").as_bytes()).and_then(|()| to.flush()));
+}

@@ -1,0 +1,93 @@
+//! Reading files that others may have made, and writing files that must survive a crash.
+
+use crate::{EngineError, error::FileVerb};
+use rustix::fs::{Mode, OFlags, open};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::Path,
+};
+
+/// Reads a regular file. Never waits for whoever might write to a FIFO, and never reads more than
+/// one byte beyond the limit, whatever size the file is said to have.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or is too large.
+pub fn read_bounded(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, EngineError> {
+    let error = |e| EngineError::file(FileVerb::Read, path, e);
+    match read_regular(path, limit_bytes).map_err(error)? {
+        Some(bytes) => Ok(bytes),
+        None => Err(EngineError::TooLarge { path: path.to_owned(), limit_bytes }),
+    }
+}
+
+/// Reads a regular file of text, see [`read_bounded`].
+///
+/// # Errors
+/// Likewise; or it is not UTF-8.
+pub fn read_text(path: &Path, limit_bytes: usize) -> Result<String, EngineError> {
+    String::from_utf8(read_bounded(path, limit_bytes)?)
+        .map_err(|e| EngineError::file(FileVerb::Read, path, io::Error::new(io::ErrorKind::InvalidData, e)))
+}
+
+/// Reads a regular file; `None` if it is larger than the limit.
+pub(crate) fn read_regular(path: &Path, limit_bytes: usize) -> io::Result<Option<Vec<u8>>> {
+    let file =
+        fs::File::from(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit_bytes as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= limit_bytes).then_some(bytes))
+}
+
+/// Replaces a file: temporary file beside it, sync, rename, sync of the directory.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    let error = |e| EngineError::file(FileVerb::Write, path, e);
+    let mut file = tempfile::NamedTempFile::new_in(parent(path)).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(mode).map_err(error)?;
+    file.as_file().sync_all().map_err(error)?;
+    file.persist(path).map_err(|e| error(e.error))?;
+    sync_directory_of(path)
+}
+
+/// Writes a file that must not be there yet.
+///
+/// # Errors
+/// When it cannot be written, or is there.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    let error = |e| EngineError::file(FileVerb::Write, path, e);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.sync_all().map_err(error)?;
+    sync_directory_of(path)
+}
+
+/// Writes a file that must not be there yet, and that nobody else may read.
+///
+/// # Errors
+/// When it cannot be written, or is there.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let error = |e| EngineError::file(FileVerb::Write, path, e);
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.sync_all().map_err(error)?;
+    sync_directory_of(path)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync_directory_of(path: &Path) -> Result<(), EngineError> {
+    let synced = fs::File::open(parent(path)).and_then(|directory| directory.sync_all());
+    synced.map_err(|e| EngineError::file(FileVerb::Write, path, e))
+}
