@@ -33,6 +33,10 @@ rectify_base::codes! {
     POLICY_DENIED = "policy-denied";
     /// A plan without changes needs no seal.
     PLAN_EMPTY = "plan-empty";
+    /// A provider refuses a property.
+    PROPERTY_REFUSED = "property-refused";
+    /// A step could not be decided.
+    PLAN_UNDECIDED = "plan-undecided";
     /// A plan is sealed already.
     PLAN_SEALED = "plan-sealed";
     /// A plan has no seal.

@@ -53,6 +53,9 @@ pub enum EngineError {
     Sources { diagnostics: Vec<Diagnostic>, files: Vec<rectify_compile::SourceFile> },
     #[error("policy denies this plan")]
     Denied { decision: Box<Decision> },
+    /// A plan with a gap.
+    #[error("{target}:{address} cannot be decided, so the plan is not whole")]
+    Undecided { target: TargetName, address: rectify_base::Address },
     #[error("the plan changes nothing")]
     EmptyPlan,
     #[error("{} is sealed already", path.display())]
@@ -122,6 +125,7 @@ impl EngineError {
                 diagnostics.first().map_or(codes::DOCUMENT_INVALID, |diagnostic| diagnostic.code)
             }
             Self::Denied { .. } => codes::POLICY_DENIED,
+            Self::Undecided { .. } => codes::PLAN_UNDECIDED,
             Self::EmptyPlan => codes::PLAN_EMPTY,
             Self::Sealed { .. } => codes::PLAN_SEALED,
             Self::NotSealed { .. } => codes::PLAN_NOT_SEALED,
@@ -166,6 +170,7 @@ impl EngineError {
             Self::UnknownTarget { .. } => "`rectify inventory list` shows the targets",
             Self::Denied { .. } => "change the remediation, or the policy and its digest in the trust file",
             Self::Document { .. } => "make the plan again with `rectify plan --out`; plans are never edited",
+            Self::Undecided { .. } => "plan again once it can be, or plan only other remediations",
             Self::EmptyPlan => "there is nothing to apply",
             Self::Sealed { .. } => {
                 "its seal can still be used: apply it, or replace the seal and its approvals with `seal --again`"

@@ -88,7 +88,7 @@ pub async fn target(
             if !sessions.contains_key(&name)
                 && let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name)
             {
-                let place = Place { root: root.as_deref(), digest_key: digest_key.clone(), state: None };
+                let place = Place { root: root.as_deref(), digest_key: Some(digest_key.clone()), state: None };
                 let session = start(engine, provider, Mode::Plan, place, plan_commands).await?;
                 engine.events.on(&Event::ProviderStarted {
                     provider: name.clone(),
@@ -142,7 +142,7 @@ pub struct Place<'a> {
     /// Directory that stands for `/`.
     pub root: Option<&'a Path>,
     /// Key of digests of what others may not read.
-    pub digest_key: DigestKey,
+    pub digest_key: Option<DigestKey>,
     /// The engine's state directory, for sessions that may change things.
     pub state: Option<&'a Path>,
 }
@@ -172,7 +172,7 @@ pub async fn start(
     let mut spec = SessionSpec::new(provider.program.clone(), provider.manifest.clone(), mode, dirs);
     spec.arguments.clone_from(&provider.arguments);
     spec.root = place.root.map(PathBuf::from);
-    spec.digest_key = Some(place.digest_key);
+    spec.digest_key = place.digest_key;
     spec.plan_commands = plan_commands.to_vec();
     spec.launcher = engine.helpers.launcher.clone();
     Ok(ProviderSession { session: Session::start(spec).await?, _work: work })

@@ -1,13 +1,14 @@
 //! `plan`: compile, observe, plan, check, and ask policy what it would say.
 
 use crate::{
-    Engine, EngineError, artifact,
+    Engine, EngineError, artifact, codes,
     gate::{self, Verdict},
     observe,
     validate::{Compiled, validate},
 };
-use rectify_base::{FileDigests, RemediationName};
-use rectify_model::{Observation, Plan};
+use rectify_base::{Diagnostic, FileDigests, RemediationName};
+use rectify_compile::Locator;
+use rectify_model::{Observation, Plan, plan::Deferred};
 use rectify_plan::{Input, ObservedDocument, Report};
 use serde::Serialize;
 use std::{collections::BTreeSet, path::Path};
@@ -71,6 +72,20 @@ pub async fn plan(
     engine.events.on(&crate::Event::Planned { changes: plan.counts.changes() });
     let report = PlanningReport { planning: report, confinement };
     Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations })
+}
+
+impl PlanOutcome {
+    /// What could not be decided, at the places of the steps.
+    #[must_use]
+    pub fn undecided(&self) -> Vec<Diagnostic> {
+        let files = &self.compiled.project.files;
+        let locator = Locator::new(files, &self.compiled.output.source_map);
+        let tell = |entry: &Deferred| {
+            let message = format!("cannot be decided: {} ({})", entry.message, entry.code);
+            locator.diagnostic(&entry.address, Some(&entry.target), None, codes::PLAN_UNDECIDED, message)
+        };
+        self.plan.undecided().map(tell).collect()
+    }
 }
 
 /// Plans from recorded data alone and lets the checker look at the result.

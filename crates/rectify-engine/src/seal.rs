@@ -47,6 +47,9 @@ pub struct Sealed {
 pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, EngineError> {
     let artifact = Artifact::read(request.plan)?;
     let plan = artifact.plan()?;
+    if let Some(entry) = plan.undecided().next() {
+        return Err(EngineError::Undecided { target: entry.target.clone(), address: entry.address.clone() });
+    }
     if plan.counts.changes() == 0 {
         return Err(EngineError::EmptyPlan);
     }

@@ -1,10 +1,14 @@
 //! `validate` and `graph`: what the sources mean, or what is wrong with them.
 
-use crate::{Engine, EngineError, project::Project};
-use rectify_base::{Diagnostic, FileDigests, RemediationName};
-use rectify_compile::{Input, Output, compile};
+use crate::{Engine, EngineError, codes, observe, project::Project};
+use rectify_base::{Address, Diagnostic, FileDigests, RemediationName};
+use rectify_compile::{Input, Locator, Output, compile};
 use rectify_model::Graph;
-use std::{collections::BTreeSet, path::Path};
+use rectify_protocol::message::{DesiredItem, Mode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// A compiled project.
 #[derive(Clone, Debug)]
@@ -27,6 +31,45 @@ impl Compiled {
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.output.diagnostics
     }
+}
+
+/// Asks the providers about the properties of every step and gate. No target is looked at.
+///
+/// # Errors
+/// [`EngineError::Sources`] with everything that they refuse; or when a provider cannot be started.
+pub async fn ask_providers(engine: &Engine, compiled: &Compiled) -> Result<(), EngineError> {
+    let steps = compiled.graph.nodes.iter().map(|n| (&n.address, &n.type_name, &n.desired));
+    let gates = compiled.graph.gates.iter().map(|g| (&g.address, &g.type_name, &g.desired));
+    // What is the same on several targets is asked once.
+    let mut asked: BTreeMap<&str, BTreeMap<&Address, DesiredItem>> = BTreeMap::new();
+    for (address, type_name, desired) in steps.chain(gates) {
+        let provider = observe::provider_of(engine, type_name)?;
+        let item = DesiredItem { type_name: type_name.clone(), desired: desired.clone() };
+        asked.entry(&provider.manifest.name).or_default().entry(address).or_insert(item);
+    }
+    let locator = Locator::new(&compiled.project.files, &compiled.output.source_map);
+    let mut diagnostics = Vec::new();
+    for (name, items) in asked {
+        let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name) else { continue };
+        let place = observe::Place { root: None, digest_key: None, state: None };
+        let session = observe::start(engine, provider, Mode::Read, place, &[]).await?;
+        let (addresses, items): (Vec<&Address>, Vec<DesiredItem>) = items.into_iter().unzip();
+        for (address, answer) in addresses.into_iter().zip(session.validate(items).await?) {
+            let Err(error) = answer else { continue };
+            let pointer = error.path.as_deref().and_then(|path| path.parse().ok());
+            let found =
+                locator.diagnostic(address, None, pointer.as_ref(), codes::PROPERTY_REFUSED, error.message);
+            diagnostics.push(match error.hint {
+                Some(hint) => found.help(hint),
+                None => found,
+            });
+        }
+        session.shutdown().await?;
+    }
+    if diagnostics.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::Sources { diagnostics, files: compiled.project.files.clone() })
 }
 
 /// Compiles a project, or the selected remediations of it. Starts no provider.

@@ -26,7 +26,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
     runtime.block_on(async {
         match arguments.command {
             Command::Init { directory, name, solo } => project::init(&engine, &directory, name, solo),
-            Command::Validate { format } => project::validate(&engine, &at, format),
+            Command::Validate { format } => project::validate(&engine, &at, format).await,
             Command::Graph { format } => project::graph(&engine, &at, format),
             Command::Plan { remediations, out, format, details, detailed_exitcode } => {
                 let wanted = project::Wanted { out, format, details, detailed_exitcode };

@@ -55,8 +55,12 @@ fn quoted(path: &Path) -> String {
 }
 
 /// `validate`.
-pub fn validate(engine: &Engine, directory: &Path, format: DataFormat) -> Result<u8, Failure> {
-    match compiling::validate(engine, directory, None) {
+pub async fn validate(engine: &Engine, directory: &Path, format: DataFormat) -> Result<u8, Failure> {
+    let compiled = match compiling::validate(engine, directory, None) {
+        Ok(compiled) => compiling::ask_providers(engine, &compiled).await.map(|()| compiled),
+        Err(error) => Err(error),
+    };
+    match compiled {
         Ok(compiled) if format == DataFormat::Json => {
             out(&json(&compiled.warnings()))?;
         }
@@ -144,6 +148,14 @@ pub async fn plan(
     if let Some(path) = &wanted.out {
         planning::write(&outcome, path)?;
         tell!("wrote {}", path.display());
+    }
+    let undecided = outcome.undecided();
+    if !undecided.is_empty() {
+        return Err(rectify_engine::EngineError::Sources {
+            diagnostics: undecided,
+            files: outcome.compiled.project.files.clone(),
+        }
+        .into());
     }
     let pending = outcome.plan.counts.changes() > 0;
     Ok(if wanted.detailed_exitcode && pending { exit::CHANGES } else { exit::DONE })

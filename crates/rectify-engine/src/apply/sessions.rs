@@ -55,7 +55,7 @@ impl<'e> Sessions<'e> {
         let identity = identity::observe(target, connection, self.project)?;
         let place = Place {
             root: root.as_deref(),
-            digest_key: project_key::of_target(self.engine, self.project, &identity)?,
+            digest_key: Some(project_key::of_target(self.engine, self.project, &identity)?),
             state: Some(self.engine.places.state.as_path()),
         };
         let session = Arc::new(observe::start(self.engine, provider, Mode::Apply, place, &[]).await?);
