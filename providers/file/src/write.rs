@@ -120,7 +120,7 @@ impl Change<'_> {
     /// hand, and that what is there is what was looked at.
     fn still_the_same(&self, dir: &Dir) -> Result<(), ItemError> {
         let error = doing("the path cannot be looked at");
-        let now = self.tree.walk(self.tree.root(), &self.path.parent)?;
+        let now = self.tree.walk(self.tree.root(), &self.path.parent)?.dir();
         let now = now.ok_or_else(|| stale("the directory of the path was removed meanwhile"))?;
         let held = fs::fstat(dir).map_err(&error)?;
         let named = fs::fstat(&*now).map_err(&error)?;

@@ -91,7 +91,7 @@ fn what_is_mounted_after_the_plan_is_refused_when_applied() {
         prior: world.read("file.absent", &json!({"path": "/file"}), false).unwrap().state,
         planned: None,
         undo: "none".into(),
-        undo_note: None,
+        ..Default::default()
     };
     let op = world.operation("file.absent", &json!({"path": "/file"}), &planned);
     let error = world.apply(&op).unwrap_err();
