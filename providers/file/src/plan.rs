@@ -7,7 +7,7 @@ use crate::{
     errors::conflict,
     goal::{Goals, count},
     look::{Look, Scope, look_in},
-    mounts,
+    obstacles,
     tree::Walked,
     write::{keeps_inode, replaces},
     xattr,
@@ -58,11 +58,8 @@ pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanA
         (None, None) => into_missing(cx, item, path)?,
         _ => "exact",
     };
-    if look.is_some()
-        && replaces(prior.as_ref(), goal.as_ref())
-        && let Some(dir) = &dir
-    {
-        mounts::refuse(&**dir, &path.name)?;
+    if let (Some(_), Some(dir), Some(prior)) = (&look, &dir, &prior) {
+        obstacles::refuse(&**dir, &path.name, replaces(prior, goal.as_ref()))?;
     }
     // On a predicted state, what is there now still says how many names and attributes it has.
     if look.is_none() {
@@ -164,9 +161,7 @@ fn undo(prior: Option<&Entry>, goal: Option<&Entry>, look: Option<&Look>) -> Res
         (Entry::Special { .. }, None) => {
             Ok(Undo { grade: "none", note: Some(format!("a {} is not brought back", prior.kind())) })
         }
-        (Entry::File { content, .. }, goal)
-            if content.is_long() && !goal.is_some_and(|goal| keeps_inode(prior, goal)) =>
-        {
+        (Entry::File { content, .. }, goal) if content.is_long() && replaces(prior, goal) => {
             let note = format!("a content of more than {FILE_CONTENT_MAX_BYTES} bytes is not kept");
             Ok(Undo { grade: "none", note: Some(note) })
         }

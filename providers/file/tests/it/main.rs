@@ -6,7 +6,7 @@ mod digests;
 mod edits;
 mod laws;
 mod manifest;
-mod mounts;
+mod obstacles;
 mod races;
 mod removal;
 mod resolve;
