@@ -3,6 +3,7 @@
 
 mod chain;
 mod digests;
+mod documentation;
 mod edits;
 mod laws;
 mod manifest;
