@@ -43,6 +43,12 @@ words(command) := json.marshal(command.argv) if command.argv
 
 words(command) := sprintf("a script of %d characters that begins with %q", [count(command.script), substring(command.script, 0, 60)]) if command.script
 
+# Never undefined: a rule whose message is undefined would not fire.
+words(command) := "something unknown" if {
+	not command.argv
+	not command.script
+}
+
 by(command) := concat("", [" as ", command.user]) if command.user
 
 by(command) := "" if not command.user

@@ -47,6 +47,10 @@ test_an_action_that_does_not_say_what_it_executes_needs_a_person if {
 	}
 }
 
+test_a_command_without_words_needs_a_person if {
+	asked == {"a/b on web-1 executes something unknown (run)"} with input as executing([{"when": "run", "environment": {}, "stdin": false}])
+}
+
 test_known_checkers_need_nobody if {
 	every argv in [["/usr/sbin/sshd", "-t", "-f", "%s"], ["visudo", "-c", "-f", "%s"], ["nginx", "-t", "-c", "%s"]] {
 		count(asked) == 0 with input as executing([bare("validate", argv)])
