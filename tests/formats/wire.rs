@@ -103,6 +103,8 @@ fn every_line_of_a_session_is_a_message() {
     assert_eq!(answer["result"]["error"]["code"], "STALE", "{answer}");
     session.call("blob.get", json!({"digest": digest, "offset": 0, "length": 10}));
     session.call("shutdown", json!({}));
+    // The engine closes the stream then.
+    drop(session);
     assert!(child.wait().unwrap().success());
 }
 

@@ -173,25 +173,40 @@ impl Serialize for Without<'_> {
         let Value::Object(map) = self.value else { return self.value.serialize(serializer) };
         let mut out = serializer.serialize_map(None)?;
         for (key, value) in map {
-            let mut rest = Vec::new();
-            let mut gone = false;
-            for pointer in &self.rest {
-                let (token, below) = pointer.split_once('/').map_or((*pointer, None), |(t, b)| (t, Some(b)));
-                if key == token
-                    || (token.contains('~') && *key == token.replace("~1", "/").replace("~0", "~"))
-                {
-                    gone |= below.is_none();
-                    rest.extend(below);
-                }
-            }
-            match (gone, rest.is_empty()) {
-                (true, _) => {}
-                (false, true) => out.serialize_entry(key, value)?,
-                (false, false) => out.serialize_entry(key, &Without { value, rest })?,
+            match below(&self.rest, key) {
+                Below::Gone => {}
+                Below::Whole => out.serialize_entry(key, value)?,
+                Below::Part(rest) => out.serialize_entry(key, &Without { value, rest })?,
             }
         }
         out.end()
     }
+}
+
+/// What pointers leave of a member.
+pub(crate) enum Below<'a> {
+    /// They name the member itself.
+    Gone,
+    /// They do not lead into it.
+    Whole,
+    /// They lead into it, and these are their ends.
+    Part(Vec<&'a str>),
+}
+
+/// Follows pointers (without their first slash) into a member.
+pub(crate) fn below<'a>(pointers: &[&'a str], key: &str) -> Below<'a> {
+    let mut part = Vec::new();
+    for pointer in pointers {
+        let (token, end) =
+            pointer.split_once('/').map_or((*pointer, None), |(token, end)| (token, Some(end)));
+        if key == token || (token.contains('~') && key == token.replace("~1", "/").replace("~0", "~")) {
+            match end {
+                None => return Below::Gone,
+                Some(end) => part.push(end),
+            }
+        }
+    }
+    if part.is_empty() { Below::Whole } else { Below::Part(part) }
 }
 
 /// The canonical bytes of a file: indented by two spaces, with a final newline.

@@ -9,8 +9,11 @@ use crate::{
     canonical::{self, CanonicalError},
     digest::context,
 };
-use alloc::string::ToString;
-use serde_json::Value;
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use serde_json::{Map, Value};
 
 /// Computes the fingerprint of a state (see the module). `volatile` members (and display-only
 /// ones, such as the text of a content that is also given by digest) do not take part.
@@ -43,11 +46,38 @@ pub fn fingerprint(
     ))
 }
 
+/// Whether two states of one type have one fingerprint; copies and hashes nothing.
+#[must_use]
+pub fn alike(a: Option<&Value>, b: Option<&Value>, volatile: &[Pointer]) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            let rest: Vec<&str> = volatile.iter().filter_map(|p| p.as_str().strip_prefix('/')).collect();
+            alike_without(a, b, &rest)
+        }
+        (None, None) => true,
+        (Some(state), None) | (None, Some(state)) => state.is_null(),
+    }
+}
+
+fn alike_without(a: &Value, b: &Value, rest: &[&str]) -> bool {
+    let (Value::Object(old), Value::Object(new)) = (a, b) else { return a == b };
+    if rest.is_empty() {
+        return old == new;
+    }
+    let takes_part = |key: &String| !matches!(canonical::below(rest, key), canonical::Below::Gone);
+    let known = |map: &Map<String, Value>| map.keys().filter(|key| takes_part(key)).count();
+    known(old) == known(new)
+        && old.iter().all(|(key, old)| match canonical::below(rest, key) {
+            canonical::Below::Gone => true,
+            canonical::Below::Whole => new.get(key) == Some(old),
+            canonical::Below::Part(rest) => new.get(key).is_some_and(|new| alike_without(old, new, &rest)),
+        })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use alloc::vec::Vec;
     use serde_json::json;
 
     /// The definition, word by word.
@@ -58,6 +88,34 @@ mod tests {
         }
         let bytes = serde_json::to_vec(&reduced).unwrap();
         Digest::derive(context::FINGERPRINT, &[name.as_str().as_bytes(), b"3", &bytes])
+    }
+
+    #[test]
+    fn states_are_alike_if_their_fingerprints_are_equal() {
+        let name: TypeName = "file.content".parse().unwrap();
+        let states = [
+            None,
+            Some(json!({})),
+            Some(json!({"text": 1})),
+            Some(json!({"content": {"size": 1}})),
+            Some(json!({"content": {"size": 1, "text": "a"}})),
+            Some(json!({"content": {"size": 1, "text": "b"}})),
+            Some(json!({"content": {"size": 2, "text": "b"}})),
+            Some(json!({"content": {"text": "b"}, "x": 1})),
+            Some(json!({"content": {}, "x": 1})),
+            Some(json!({"content": [], "x": 1})),
+            Some(json!({"x": 1})),
+        ];
+        for list in [&[][..], &["/content/text"], &["/content"], &["/content/text", "/x", "/text"]] {
+            let volatile: Vec<Pointer> = list.iter().map(|text| Pointer::from(*text)).collect();
+            for a in &states {
+                for b in &states {
+                    let print = |state: &Option<Value>| fingerprint(&name, 1, state.as_ref(), &volatile);
+                    let equal = print(a).unwrap() == print(b).unwrap();
+                    assert_eq!(alike(a.as_ref(), b.as_ref(), &volatile), equal, "{a:?} {b:?} {list:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -20,5 +20,7 @@ pub use code::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use digest::{Digest, FileDigests, Sha256Digest};
 pub use keyed::{ContentHasher, DigestKey};
-pub use names::{Address, NodeKey, ProjectName, RemediationName, StepName, TargetName, TypeName};
+pub use names::{
+    Address, GroupName, ModuleName, NodeKey, ProjectName, RemediationName, StepName, TargetName, TypeName,
+};
 pub use pointer::Pointer;

@@ -20,3 +20,7 @@ pub const ENVELOPE_MAX_BYTES: usize = 8 * 1024 * 1024;
 pub const ENVELOPE_SIGNATURES_MAX: usize = 16;
 /// Longest name of a project, remediation, step or target.
 pub const NAME_MAX_BYTES: usize = 63;
+/// Longest key of one of the steps that a `for_each` makes.
+pub const KEY_MAX_BYTES: usize = 255;
+/// Most modules that lie in one another.
+pub const CALLS_MAX: usize = 4;

@@ -1,6 +1,6 @@
 //! Names and addresses. Each kind of name is a type of its own; all share one spelling rule.
 
-use crate::limits::NAME_MAX_BYTES;
+use crate::limits::{CALLS_MAX, KEY_MAX_BYTES, NAME_MAX_BYTES};
 use alloc::{
     format,
     string::{String, ToString},
@@ -38,6 +38,46 @@ macro_rules! name_pattern {
     () => {
         "[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
     };
+}
+
+/// What [`is_key`] accepts, in brackets, or nothing.
+#[cfg(feature = "schema")]
+macro_rules! key_pattern {
+    () => {
+        "(\\[\"[ !#-\\[\\]-_a-~]{1,255}\"\\])?"
+    };
+}
+
+/// Whether a text can tell one of several steps of a `for_each` from the others: 1 to
+/// [`KEY_MAX_BYTES`] printable ASCII characters without `"`, `\` and the backtick, so that an address
+/// reads the same in messages, tables and shells.
+#[must_use]
+pub fn is_key(text: &str) -> bool {
+    (1..=KEY_MAX_BYTES).contains(&text.len())
+        && text.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\' | b'`'))
+}
+
+/// A step below a remediation: names, each with a key or without, one in another.
+fn is_steps(mut rest: &str) -> bool {
+    for _ in 0..=CALLS_MAX {
+        let end = rest.find(['/', '[']).unwrap_or(rest.len());
+        let (name, tail) = rest.split_at(end);
+        if !is_name(name) {
+            return false;
+        }
+        rest = tail;
+        if let Some(keyed) = rest.strip_prefix("[\"") {
+            // A key may hold slashes and brackets, but no quote.
+            let Some((key, tail)) = keyed.split_once('"') else { return false };
+            let Some(tail) = tail.strip_prefix(']').filter(|_| is_key(key)) else { return false };
+            rest = tail;
+        }
+        match rest.strip_prefix('/') {
+            Some(inner) => rest = inner,
+            None => return rest.is_empty(),
+        }
+    }
+    false
 }
 
 macro_rules! text_type {
@@ -109,6 +149,14 @@ text_type!(
     RemediationName, "remediation name", name_pattern!(), NAME_RULE, is_name
 );
 text_type!(
+    /// Name of a module, unique in its project.
+    ModuleName, "module name", name_pattern!(), NAME_RULE, is_name
+);
+text_type!(
+    /// Name of a group of targets, unique in the inventory.
+    GroupName, "group name", name_pattern!(), NAME_RULE, is_name
+);
+text_type!(
     /// Name of a step, unique in its remediation.
     StepName, "step name", name_pattern!(), NAME_RULE, is_name
 );
@@ -133,17 +181,23 @@ text_type!(
 );
 text_type!(
     /// Where something stands in a project: `remediation/step`, or `remediation/verify:0` for a
-    /// gate. Together with a target it names one node of the graph.
+    /// gate. One of several steps has its key behind it, `remediation/step["key"]`, and a step of a
+    /// module stands below its call, `remediation/call/step`. Together with a target it names one
+    /// node of the graph.
     Address,
     "address",
-    concat!(name_pattern!(), "/(", name_pattern!(), "|verify:[0-9]{1,6})"),
-    "expected `remediation/step` or `remediation/verify:<index>`",
+    concat!(
+        name_pattern!(), "/(", name_pattern!(), key_pattern!(),
+        "(/", name_pattern!(), key_pattern!(), "){0,4}|verify:[0-9]{1,6})"
+    ),
+    "expected `remediation/step`, `remediation/step[\"key\"]`, `remediation/call/step` or \
+     `remediation/verify:<index>`",
     |text| {
-        text.split_once('/').is_some_and(|(remediation, step)| {
-            let gate = step
+        text.split_once('/').is_some_and(|(remediation, rest)| {
+            let gate = rest
                 .strip_prefix("verify:")
                 .is_some_and(|i| !i.is_empty() && i.len() <= 6 && i.bytes().all(|b| b.is_ascii_digit()));
-            is_name(remediation) && (is_name(step) || gate)
+            is_name(remediation) && (gate || is_steps(rest))
         })
     }
 );
@@ -175,7 +229,8 @@ impl Address {
         self.0.split_once('/').map_or("", |(remediation, _)| remediation)
     }
 
-    /// The step's name, or `verify:<index>`.
+    /// What stands behind the remediation: the step's name, with keys and calls if there are any, or
+    /// `verify:<index>`.
     #[must_use]
     pub fn step(&self) -> &str {
         self.0.split_once('/').map_or("", |(_, step)| step)

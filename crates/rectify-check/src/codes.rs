@@ -91,4 +91,14 @@ rectify_base::codes! {
     CHECK_ORDER = "check-order";
     /// Broken: a step starts from the state that the step before it on the same thing leaves behind.
     CHECK_CHAIN = "check-chain";
+    /// Broken: a step says where it writes in truth, as its provider said, and nothing twice.
+    CHECK_RESOLVED = "check-resolved";
+    /// Broken: no two steps write one thing under two names.
+    CHECK_NAMES = "check-names";
+    /// Broken: a chain is called converged only if its steps leave what was found, with certainty.
+    CHECK_CONVERGED = "check-converged";
+    /// Broken: no chain of steps is done that leaves what was found, with nothing between or after them.
+    CHECK_FUTILE = "check-futile";
+    /// Broken: an unchanged entry says truthfully why nothing is done.
+    CHECK_IDLE = "check-idle";
 }

@@ -99,6 +99,16 @@ pub enum Invariant {
     Order = 44,
     /// I45: A step starts from the state that the step before it on the same thing leaves behind.
     Chain = 45,
+    /// I46: A step says where it writes in truth, as its provider said, and nothing twice.
+    Resolved = 46,
+    /// I47: No two steps write one thing under two names.
+    Names = 47,
+    /// I48: A chain is called converged only if its steps leave what was found, with certainty.
+    Converged = 48,
+    /// I49: No chain of steps is done that leaves what was found, with nothing between or after them.
+    Futile = 49,
+    /// I50: An unchanged entry says truthfully why nothing is done.
+    Idle = 50,
 }
 
 impl Invariant {
@@ -149,6 +159,11 @@ impl Invariant {
         Self::Unchanged,
         Self::Order,
         Self::Chain,
+        Self::Resolved,
+        Self::Names,
+        Self::Converged,
+        Self::Futile,
+        Self::Idle,
     ];
 
     /// Its code.
@@ -200,6 +215,11 @@ impl Invariant {
             Self::Unchanged => codes::CHECK_UNCHANGED,
             Self::Order => codes::CHECK_ORDER,
             Self::Chain => codes::CHECK_CHAIN,
+            Self::Resolved => codes::CHECK_RESOLVED,
+            Self::Names => codes::CHECK_NAMES,
+            Self::Converged => codes::CHECK_CONVERGED,
+            Self::Futile => codes::CHECK_FUTILE,
+            Self::Idle => codes::CHECK_IDLE,
         }
     }
 
@@ -264,6 +284,17 @@ impl Invariant {
             Self::Chain => {
                 "A step starts from the state that the step before it on the same thing leaves behind."
             }
+            Self::Resolved => {
+                "A step says where it writes in truth, as its provider said, and nothing twice."
+            }
+            Self::Names => "No two steps write one thing under two names.",
+            Self::Converged => {
+                "A chain is called converged only if its steps leave what was found, with certainty."
+            }
+            Self::Futile => {
+                "No chain of steps is done that leaves what was found, with nothing between or after them."
+            }
+            Self::Idle => "An unchanged entry says truthfully why nothing is done.",
         }
     }
 }

@@ -50,6 +50,13 @@ fn put(state: &mut Value, parents: &[String], last: &str, value: Option<&Value>)
     }
 }
 
+/// The directories above a path, nearest first, as touch keys. None for other kinds of things.
+pub(crate) fn above(key: &str) -> impl Iterator<Item = &str> {
+    let path = key.strip_prefix("path:").unwrap_or_default();
+    let begin = key.len() - path.len();
+    path.match_indices('/').rev().filter(|(at, _)| *at > 0).filter_map(move |(at, _)| key.get(..begin + at))
+}
+
 /// Places of texts that are shown beside a digest of the same content: the parents of volatile
 /// members named `text`.
 pub(crate) fn shown_contents(volatile: &[Pointer]) -> Vec<Pointer> {

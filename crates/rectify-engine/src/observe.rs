@@ -81,7 +81,7 @@ pub async fn target(
                 type_name: node.type_name.clone(),
                 desired: node.desired.clone(),
                 prior: item.prior,
-                directories: None,
+                directories: item.directories,
             });
         }
         for (name, (indices, items)) in batches {
@@ -212,8 +212,8 @@ fn to_answer(answer: Result<PlanAnswer, ItemError>) -> Answer {
             code: word(&error.code).unwrap_or_default(),
             message: error.hint.map_or(error.message.clone(), |hint| format!("{}; {hint}", error.message)),
         },
-        Ok(PlanAnswer::Unchanged { state }) => Answer::Unchanged { state },
-        Ok(PlanAnswer::Changed { prior, planned, prediction, disruption, undo, undo_note }) => {
+        Ok(PlanAnswer::Unchanged { state, resolved }) => Answer::Unchanged { state, resolved },
+        Ok(PlanAnswer::Changed { prior, planned, prediction, disruption, undo, undo_note, resolved }) => {
             let Some(prediction) = parse::<Prediction>(&prediction) else { return invalid("prediction") };
             let Some(grade) = parse::<UndoGrade>(&undo) else { return invalid("undo grade") };
             let words: Option<Vec<Disruption>> = disruption.iter().map(|word| parse(word)).collect();
@@ -226,6 +226,7 @@ fn to_answer(answer: Result<PlanAnswer, ItemError>) -> Answer {
                 prediction,
                 disruption,
                 undo: ProposedUndo { grade, note: undo_note },
+                resolved,
             })
         }
     }

@@ -44,7 +44,7 @@ impl Review for Applied {
 impl Review for PlanAnswer {
     fn review(&self, descriptor: &TypeDescriptor) -> Result<(), Fault> {
         match self {
-            Self::Unchanged { state: now } => state(now.as_ref()),
+            Self::Unchanged { state: now, .. } => state(now.as_ref()),
             Self::Changed { prior, planned, prediction, disruption, undo, .. } => {
                 state(prior.as_ref())?;
                 state(planned.as_ref())?;

@@ -60,6 +60,10 @@ pub enum Answer {
         /// The state, without what is only for display; absent if the resource does not exist.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<Value>,
+        /// Keys that it writes in truth, sorted, where links on the way lead elsewhere than its
+        /// write touches say; those are not repeated.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resolved: Vec<String>,
     },
     /// The state has to change, or the action has to run.
     Changed(Proposal),
@@ -70,6 +74,18 @@ pub enum Answer {
         /// What it said, without secrets.
         message: String,
     },
+}
+
+impl Answer {
+    /// Keys that the node writes in truth, beside its write touches.
+    #[must_use]
+    pub fn resolved(&self) -> &[String] {
+        match self {
+            Self::Unchanged { resolved, .. } => resolved,
+            Self::Changed(proposal) => &proposal.resolved,
+            Self::Undecided { .. } => &[],
+        }
+    }
 }
 
 /// What a provider would do.
@@ -91,6 +107,10 @@ pub struct Proposal {
     pub disruption: Vec<Disruption>,
     /// How it could be taken back.
     pub undo: ProposedUndo,
+    /// Keys that it writes in truth, sorted, where links on the way lead elsewhere than its
+    /// write touches say; those are not repeated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolved: Vec<String>,
 }
 
 /// How a provider would take a step back.

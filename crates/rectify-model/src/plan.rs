@@ -38,9 +38,10 @@ pub struct Plan {
     pub types: BTreeMap<TypeName, PlanType>,
     /// What will be done, in the graph's order.
     pub steps: Vec<Step>,
-    /// What is as it should be already, in the graph's order.
+    /// What is not done because nothing has to be, in the graph's order.
     pub unchanged: Vec<Unchanged>,
-    /// What could not be decided; signed as not covered, never executed.
+    /// What is not covered: it could not be decided, or waits for something that is not. Signed as
+    /// such, never executed.
     pub deferred: Vec<Deferred>,
     /// What must hold afterwards, sorted by target and address.
     pub gates: Vec<PlanGate>,
@@ -48,6 +49,13 @@ pub struct Plan {
     pub waves: Vec<Vec<TargetName>>,
     /// Sums, so that a reader need not count.
     pub counts: Counts,
+}
+
+impl Plan {
+    /// What could not be decided. Unless this is empty, the plan says too little to be sealed.
+    pub fn undecided(&self) -> impl Iterator<Item = &Deferred> {
+        self.deferred.iter().filter(|entry| entry.cause == DeferredCause::Undecided)
+    }
 }
 
 /// A target of a plan.
@@ -144,6 +152,10 @@ pub struct Step {
     /// What it reads and writes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub touches: Vec<Touch>,
+    /// Keys that it writes in truth, sorted, where links on the way lead elsewhere than its
+    /// write touches say; those are not repeated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolved: Vec<String>,
     /// How sure this is.
     pub prediction: Prediction,
     /// How it could be taken back.
@@ -210,6 +222,33 @@ pub struct Unchanged {
     pub address: Address,
     /// Fingerprint of the state that was found.
     pub fingerprint: Digest,
+    /// Why nothing is done; left out where it is as desired.
+    #[serde(default, skip_serializing_if = "Idle::is_as_desired")]
+    pub why: Idle,
+}
+
+/// Why nothing is done about a node that was decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Idle {
+    /// The state is as desired, or the action has nothing to do.
+    #[default]
+    AsDesired,
+    /// The steps that write this thing, carried out one after the other, would leave it as it was
+    /// found. It is as desired already.
+    Converged,
+    /// It would change, but none of the steps that trigger it does. It may differ from what is
+    /// desired.
+    NotTriggered,
+}
+
+impl Idle {
+    /// Whether this is [`Idle::AsDesired`].
+    #[must_use]
+    pub const fn is_as_desired(&self) -> bool {
+        matches!(self, Self::AsDesired)
+    }
 }
 
 /// A node that is not covered by the plan.
@@ -221,10 +260,23 @@ pub struct Deferred {
     pub target: TargetName,
     /// What.
     pub address: Address,
+    /// Whether it could not be decided itself, or only waits for another one.
+    pub cause: DeferredCause,
     /// Why, as a code.
     pub code: String,
     /// Why, in words.
     pub message: String,
+}
+
+/// What kind of reason a deferral has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeferredCause {
+    /// It could not be decided. A plan with such an entry is not fit to be sealed.
+    Undecided,
+    /// It can be decided only after an earlier step. Plan again once that is done.
+    Waits,
 }
 
 /// A check that must hold after the steps of its remediation on a target.
@@ -260,8 +312,10 @@ pub struct Counts {
     pub delete: u64,
     /// Actions that run.
     pub run: u64,
-    /// Nodes that need nothing.
+    /// Nodes that need nothing: as desired, or converged.
     pub unchanged: u64,
+    /// Nodes that would change, but are not triggered.
+    pub not_triggered: u64,
     /// Nodes that are not covered.
     pub deferred: u64,
 }

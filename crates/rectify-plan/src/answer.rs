@@ -2,10 +2,14 @@
 //! undecided one; planning refuses an observation that holds one.
 
 use crate::index::Indexed;
-use rectify_base::{Digest, canonical::CanonicalError, fingerprint::fingerprint};
+use rectify_base::{
+    Digest,
+    canonical::CanonicalError,
+    fingerprint::{alike, fingerprint},
+};
 use rectify_model::{
     grade::{Prediction, TypeKind},
-    graph::TypeFacts,
+    graph::{Access, TypeFacts},
     observation::{Answer, Proposal},
 };
 use serde_json::Value;
@@ -27,10 +31,11 @@ pub(crate) fn prediction(facts: &TypeFacts, proposal: &Proposal) -> Prediction {
 
 /// Checks an answer; the message says which rule it breaks.
 pub(crate) fn check(node: &Indexed<'_>, answer: &Answer) -> Result<(), String> {
+    check_resolved(node, answer.resolved())?;
     match answer {
         Answer::Undecided { code, .. } if code.is_empty() => Err("it is undecided without a code".into()),
         Answer::Undecided { .. } => Ok(()),
-        Answer::Unchanged { state } => check_state(state.as_ref()),
+        Answer::Unchanged { state, .. } => check_state(state.as_ref()),
         Answer::Changed(proposal) => check_proposal(node, proposal),
     }
 }
@@ -50,13 +55,36 @@ fn check_proposal(node: &Indexed<'_>, proposal: &Proposal) -> Result<(), String>
         }
         TypeKind::Resource if opaque => Ok(()),
         TypeKind::Resource => {
-            let print = |state: Option<&Value>| print_of(node, state).map_err(|error| error.to_string());
-            if print(proposal.prior.as_ref())? == print(proposal.planned.as_ref())? {
+            if alike(proposal.prior.as_ref(), proposal.planned.as_ref(), &node.facts.volatile) {
                 return Err("it claims a change, but prior and planned state are equal".into());
             }
             Ok(())
         }
     }
+}
+
+fn check_resolved(node: &Indexed<'_>, resolved: &[String]) -> Result<(), String> {
+    if resolved.is_empty() {
+        return Ok(());
+    }
+    if !resolved.is_sorted_by(|a, b| a < b) {
+        return Err("its resolved keys are not sorted, each once".into());
+    }
+    let mut writes = node.node.touches.iter().filter(|touch| touch.access == Access::Write).peekable();
+    if writes.peek().is_none() {
+        return Err("it names resolved keys, but the step writes nothing".into());
+    }
+    if writes.any(|touch| resolved.contains(&touch.key)) {
+        return Err("its resolved keys repeat one that the step says it writes".into());
+    }
+    match resolved.iter().find(|key| !is_key(key)) {
+        Some(key) => Err(format!("`{key}` is not a key: expected `<kind>:<name>`")),
+        None => Ok(()),
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    key.split_once(':').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty())
 }
 
 fn check_state(state: Option<&Value>) -> Result<(), String> {
@@ -76,11 +104,10 @@ pub(crate) fn check_stands_on(
 ) -> Result<(), String> {
     let found = match answer {
         Answer::Undecided { .. } => return Ok(()),
-        Answer::Unchanged { state } => state.as_ref(),
+        Answer::Unchanged { state, .. } => state.as_ref(),
         Answer::Changed(proposal) => proposal.prior.as_ref(),
     };
-    let print = |state: Option<&Value>| print_of(node, state).map_err(|error| error.to_string());
-    if print(found)? == print(given)? {
+    if alike(found, given, &node.facts.volatile) {
         Ok(())
     } else {
         Err("it does not start from the state that the earlier step leaves behind".into())

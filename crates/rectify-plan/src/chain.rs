@@ -1,18 +1,24 @@
 //! Steps that touch one thing. A step is predicted on the result of the step that changed the thing
 //! last; where that result is not known, the step cannot be decided.
 
-use crate::{answer, index::TargetNodes};
+use crate::{
+    answer,
+    index::{Indexed, TargetNodes},
+};
 use rectify_model::{
     grade::{Prediction, TypeKind},
     graph::Access,
     observation::Proposal,
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 const PATH: &str = "path:";
 
-/// An earlier writer of a thing: its position, and which of its written keys it is.
+/// An earlier writer of a thing: its position, and which of all written keys it is.
 #[derive(Clone, Copy)]
 struct Link {
     writer: usize,
@@ -22,30 +28,78 @@ struct Link {
 /// What a node touches, and who wrote it last before.
 #[derive(Default)]
 struct Links<'g> {
-    /// Keys that the node writes, each with its latest earlier writer.
-    writes: Vec<(&'g str, Option<Link>)>,
+    /// The slots of the keys that the node writes.
+    writes: Range<usize>,
     /// Latest earlier writers of directories above the paths that it touches.
     above: Vec<Link>,
     /// Keys that it only reads, with their latest earlier writers.
     reads: Vec<(&'g str, Link)>,
 }
 
+/// One key that one node writes.
+struct Slot<'g> {
+    key: &'g str,
+    /// The latest earlier writer of the key.
+    before: Option<Link>,
+    /// The last step, the node itself included, that changes the key.
+    origin: Option<usize>,
+}
+
 /// The chains of one target, and how far they are followed.
 pub(crate) struct Chains<'g> {
     links: Vec<Links<'g>>,
-    /// For each node and each key it writes: the last step, itself included, that changes the key.
-    origins: Vec<Vec<Option<usize>>>,
+    slots: Vec<Slot<'g>>,
+    /// For each node, the first of all nodes that are joined with it by writing the same things.
+    groups: Vec<usize>,
 }
 
 /// What a node's answer has to stand on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Basis {
     /// What is there now.
     Live,
     /// The predicted result of the step at this position.
     Result(usize),
-    /// Nothing: an earlier step changes the thing, and this says why its result cannot be used.
-    Unknown(String),
+    /// Nothing: the step at this position changes the thing, and its result cannot be used.
+    Unknown(usize, Why),
+}
+
+impl Basis {
+    /// The step that decides what there is to stand on, if there is one.
+    pub const fn origin(self) -> Option<usize> {
+        match self {
+            Self::Live => None,
+            Self::Result(origin) | Self::Unknown(origin, _) => Some(origin),
+        }
+    }
+}
+
+/// Why the result of a step cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    Above,
+    Undecided,
+    Runs,
+    Opaque,
+    Part,
+}
+
+impl Why {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Above => "changes a directory above it in a way that decides what is there",
+            Self::Undecided => "changes the same thing",
+            Self::Runs => "runs before and may change the same thing",
+            Self::Opaque => "changes the same thing in a way that cannot be predicted",
+            Self::Part => "changes a part of the same thing that this step cannot be predicted on",
+        }
+    }
+}
+
+/// Why a node has no basis, in words.
+pub(crate) fn unknown(target: &TargetNodes<'_>, origin: usize, why: Why) -> String {
+    let address = target.nodes.get(origin).map_or("", |node| node.node.address.as_str());
+    format!("`{address}` {}", why.text())
 }
 
 impl<'g> Chains<'g> {
@@ -53,59 +107,100 @@ impl<'g> Chains<'g> {
     pub fn new(target: &TargetNodes<'g>) -> Self {
         let mut last: BTreeMap<&str, Link> = BTreeMap::new();
         let mut all = Vec::with_capacity(target.nodes.len());
+        let mut slots: Vec<Slot<'g>> = Vec::with_capacity(target.nodes.len());
+        let mut groups: Vec<usize> = (0..target.nodes.len()).collect();
         for (position, indexed) in target.nodes.iter().enumerate() {
-            let touches = &indexed.node.touches;
-            let mut links = Links::default();
-            for touch in touches {
+            let mut links = Links { writes: slots.len()..slots.len(), ..Links::default() };
+            for touch in &indexed.node.touches {
                 let before = last.get(touch.key.as_str()).copied();
                 match (touch.access, before) {
-                    (Access::Write, before) => links.writes.push((&touch.key, before)),
+                    (Access::Write, before) => {
+                        if let Some(before) = before {
+                            join(&mut groups, before.writer, position);
+                        }
+                        slots.push(Slot { key: &touch.key, before, origin: None });
+                    }
                     (Access::Read, Some(before)) => links.reads.push((&touch.key, before)),
                     (Access::Read, None) => {}
                 }
                 links.above.extend(ancestors(&touch.key).filter_map(|key| last.get(key).copied()));
             }
-            for (slot, (key, _)) in links.writes.iter().enumerate() {
-                last.insert(key, Link { writer: position, slot });
+            links.writes.end = slots.len();
+            for slot in links.writes.clone() {
+                if let Some(here) = slots.get(slot) {
+                    last.insert(here.key, Link { writer: position, slot });
+                }
             }
             all.push(links);
         }
-        let origins = vec![Vec::new(); all.len()];
-        Self { links: all, origins }
+        for position in 0..groups.len() {
+            let first = first_of(&groups, position);
+            if let Some(group) = groups.get_mut(position) {
+                *group = first;
+            }
+        }
+        Self { links: all, slots, groups }
+    }
+
+    /// Nodes that write the same things, directly or through others; only those of more than one.
+    pub fn groups(&self) -> BTreeMap<usize, Vec<usize>> {
+        let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (position, first) in self.groups.iter().enumerate() {
+            if *first != position {
+                members.entry(*first).or_insert_with(|| vec![*first]).push(position);
+            }
+        }
+        members
+    }
+
+    /// The group of a node, named by its first member.
+    pub fn group_of(&self, position: usize) -> usize {
+        self.groups.get(position).copied().unwrap_or(position)
+    }
+
+    fn slots_of(&self, position: usize) -> &[Slot<'g>] {
+        let range = self.links.get(position).map(|links| links.writes.clone()).unwrap_or_default();
+        self.slots.get(range).unwrap_or_default()
+    }
+
+    /// The keys that a node writes, sorted.
+    pub fn keys(&self, position: usize) -> impl Iterator<Item = &'g str> + '_ {
+        self.slots_of(position).iter().map(|slot| slot.key)
     }
 
     /// Positions whose outcome must be known before the node can be asked about.
     pub fn waits_for(&self, position: usize) -> BTreeSet<usize> {
         let Some(links) = self.links.get(position) else { return BTreeSet::new() };
-        let own = links.writes.iter().filter_map(|(_, link)| link.map(|link| link.writer));
+        let own = self.slots_of(position).iter().filter_map(|slot| slot.before.map(|link| link.writer));
         own.chain(links.above.iter().map(|link| link.writer)).collect()
     }
 
     /// Notes whether a node changes something. Its predecessors have been settled before.
     pub fn settle(&mut self, position: usize, changes: bool) {
-        let Some(links) = self.links.get(position) else { return };
-        let after = links
-            .writes
-            .iter()
-            .map(
-                |(_, before)| {
-                    if changes { Some(position) } else { before.and_then(|link| self.origin(link)) }
-                },
-            )
-            .collect();
-        if let Some(slots) = self.origins.get_mut(position) {
-            *slots = after;
+        let range = self.links.get(position).map(|links| links.writes.clone()).unwrap_or_default();
+        for slot in range {
+            let before = self.slots.get(slot).and_then(|slot| slot.before);
+            let origin = if changes { Some(position) } else { before.and_then(|link| self.origin(link)) };
+            if let Some(slot) = self.slots.get_mut(slot) {
+                slot.origin = origin;
+            }
         }
     }
 
     fn origin(&self, link: Link) -> Option<usize> {
-        self.origins.get(link.writer)?.get(link.slot).copied().flatten()
+        self.slots.get(link.slot)?.origin
     }
 
     /// Keys that a node only reads and that an earlier step changes, with that step.
     pub fn changed_reads(&self, position: usize) -> impl Iterator<Item = (&'g str, usize)> + '_ {
         let reads = self.links.get(position).map(|links| links.reads.as_slice()).unwrap_or_default();
         reads.iter().filter_map(|(key, link)| Some((*key, self.origin(*link)?)))
+    }
+
+    /// The earlier steps that change directories above what a node touches, nearest first.
+    pub fn changed_above(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
+        let above = self.links.get(position).map(|links| links.above.as_slice()).unwrap_or_default();
+        above.iter().filter_map(|link| self.origin(*link))
     }
 
     /// What the node's answer has to stand on. `proposals` gives the proposal of a changing step.
@@ -115,63 +210,73 @@ impl<'g> Chains<'g> {
         position: usize,
         proposals: impl Fn(usize) -> Option<&'p Proposal>,
     ) -> Basis {
-        let (Some(links), Some(here)) = (self.links.get(position), target.nodes.get(position)) else {
-            return Basis::Live;
-        };
+        let Some(here) = target.nodes.get(position) else { return Basis::Live };
         // The state of an action is that of its guards, and a probe has none: neither is chained.
         if here.facts.kind != TypeKind::Resource {
             return Basis::Live;
         }
-        let unknown = |origin: usize, why: &str| {
-            let address = target.nodes.get(origin).map_or("", |node| node.node.address.as_str());
-            Basis::Unknown(format!("`{address}` {why}"))
-        };
-        for origin in links.above.iter().filter_map(|link| self.origin(*link)) {
-            let known = proposals(origin).is_some_and(leaves_directory);
-            if !known {
-                return unknown(origin, "changes a directory above it in a way that decides what is there");
+        for origin in self.changed_above(position) {
+            if !proposals(origin).is_some_and(leaves_directory) {
+                return Basis::Unknown(origin, Why::Above);
             }
         }
-        let origins: BTreeSet<usize> =
-            links.writes.iter().filter_map(|(_, link)| link.and_then(|link| self.origin(link))).collect();
-        let Some(last) = origins.last().copied() else { return Basis::Live };
-        let keys = |position: usize| -> BTreeSet<&str> {
-            let writes = self.links.get(position).map(|links| links.writes.as_slice()).unwrap_or_default();
-            writes.iter().map(|(key, _)| *key).collect()
+        let origins = || {
+            self.slots_of(position).iter().filter_map(|slot| slot.before.and_then(|link| self.origin(link)))
         };
+        let Some(last) = origins().max() else { return Basis::Live };
         let (Some(before), Some(proposal)) = (target.nodes.get(last), proposals(last)) else {
-            return unknown(last, "changes the same thing");
+            return Basis::Unknown(last, Why::Undecided);
         };
         if before.facts.kind != TypeKind::Resource {
-            return unknown(last, "runs before and may change the same thing");
+            return Basis::Unknown(last, Why::Runs);
         }
         if answer::prediction(before.facts, proposal) == Prediction::Opaque {
-            return unknown(last, "changes the same thing in a way that cannot be predicted");
+            return Basis::Unknown(last, Why::Opaque);
         }
-        if origins.len() > 1
-            || before.node.type_name.provider() != here.node.type_name.provider()
-            || keys(last) != keys(position)
-        {
-            return unknown(last, "changes a part of the same thing that this step cannot be predicted on");
+        if origins().any(|origin| origin != last) || !self.same_things(before, last, here, position) {
+            return Basis::Unknown(last, Why::Part);
         }
         Basis::Result(last)
+    }
+
+    /// Whether two nodes are of one provider and write the same keys.
+    pub fn same_things(&self, a: &Indexed<'_>, at_a: usize, b: &Indexed<'_>, at_b: usize) -> bool {
+        a.node.type_name.provider() == b.node.type_name.provider() && self.keys(at_a).eq(self.keys(at_b))
+    }
+}
+
+/// The first member of a node's group, as far as groups are joined.
+fn first_of(groups: &[usize], position: usize) -> usize {
+    let mut here = position;
+    while let Some(next) = groups.get(here).copied().filter(|next| *next != here) {
+        here = next;
+    }
+    here
+}
+
+/// Joins two groups under the earlier first member.
+fn join(groups: &mut [usize], a: usize, b: usize) {
+    let (a, b) = (first_of(groups, a), first_of(groups, b));
+    let (first, other) = (a.min(b), a.max(b));
+    if let Some(group) = groups.get_mut(other) {
+        *group = first;
     }
 }
 
 /// Whether a proposal leaves a directory in the place of a directory, or where nothing was.
-fn leaves_directory(proposal: &Proposal) -> bool {
+pub(crate) fn leaves_directory(proposal: &Proposal) -> bool {
     let is_directory =
         |state: &Value| state.get("kind").and_then(Value::as_str).is_some_and(|kind| kind == "directory");
     proposal.planned.as_ref().is_some_and(is_directory) && proposal.prior.as_ref().is_none_or(is_directory)
 }
 
 /// The directories above a path, nearest first, as touch keys. None for other kinds of things.
-fn ancestors(key: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn ancestors(key: &str) -> impl Iterator<Item = &str> {
     let is_path = key.starts_with(PATH);
     let mut rest = key;
     std::iter::from_fn(move || {
-        let (parent, _) = rest.rsplit_once('/')?;
+        let (parent, _) = rest.rsplit_once('/').filter(|_| is_path)?;
         rest = parent;
-        (is_path && parent.len() > PATH.len()).then_some(parent)
+        (parent.len() > PATH.len()).then_some(parent)
     })
 }

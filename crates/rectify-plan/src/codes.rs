@@ -25,6 +25,8 @@ rectify_base::codes! {
     PLAN_AFTER_DEFERRED = "plan-after-deferred";
     /// Deferred: an earlier step changes the same thing, and its result is not known.
     PLAN_PRIOR_UNKNOWN = "plan-prior-unknown";
+    /// Deferred: another step writes the same thing under another name.
+    PLAN_TWO_NAMES = "plan-two-names";
     /// An answer for a node that was not asked about, or a second one.
     PLAN_WALK_ORDER = "plan-walk-order";
     /// The walk was finished before every node was answered.

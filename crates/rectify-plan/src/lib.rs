@@ -6,9 +6,11 @@
 //! - [`plan`] turns a graph and its observations into a [`Planned`] plan and report.
 //! - [`render`] turns a plan into text for people.
 
+mod alias;
 mod answer;
 mod chain;
 pub mod codes;
+mod converge;
 mod diff;
 mod error;
 mod frontier;

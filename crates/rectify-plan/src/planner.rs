@@ -12,8 +12,8 @@ use rectify_base::{Address, FileDigests, TargetName, canonical};
 use rectify_model::{
     Graph, Observation, Plan,
     graph::{Gate, TypeFacts},
-    observation::{self, Answer},
-    plan::{self, Action, Counts, Deferred, PlanGate, PlanTarget, PlanType, Unchanged},
+    observation,
+    plan::{self, Action, Counts, Deferred, Idle, PlanGate, PlanTarget, PlanType, Unchanged},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ pub fn plan(input: &Input<'_>) -> Result<Planned, PlanError> {
         verify_entries(&nodes, document.observation)?;
         let outcomes = outcome::decide(&nodes, document.observation)?;
         let contracted = frontier::contract(&nodes, &outcomes);
-        draft.add_target(&nodes, document.observation, outcomes, contracted)?;
+        draft.add_target(&nodes, outcomes, contracted)?;
         if let Some(info) = graph.targets.get(&name) {
             targets.insert(
                 name,
@@ -230,20 +230,18 @@ impl Draft {
     fn add_target(
         &mut self,
         nodes: &TargetNodes<'_>,
-        observation: &Observation,
         outcomes: Outcomes<'_>,
         contracted: Contracted,
     ) -> Result<(), PlanError> {
         let parts = nodes
             .nodes
             .iter()
-            .zip(&observation.entries)
             .zip(outcomes.outcomes)
             .zip(outcomes.reasons)
             .zip(contracted.edges)
             .zip(contracted.reasons)
             .enumerate();
-        for (position, (((((node, entry), outcome), reasons), edges), order)) in parts {
+        for (position, ((((node, outcome), reasons), edges), order)) in parts {
             let (target, address) = (node.node.target.clone(), node.node.address.clone());
             let refuse = |error: canonical::CanonicalError| {
                 let place = format!("observation:{target}:/entries/{position}/answer");
@@ -251,25 +249,25 @@ impl Draft {
             };
             let mut done = None;
             match outcome {
-                Outcome::Stays => {
-                    let state = match &entry.answer {
-                        Answer::Unchanged { state } => state.as_ref(),
-                        Answer::Changed(proposal) => proposal.prior.as_ref(),
-                        Answer::Undecided { .. } => None,
-                    };
+                Outcome::Stays { why, state } => {
                     let fingerprint = crate::answer::print_of(node, state).map_err(refuse)?;
-                    self.counts.unchanged += 1;
+                    match why {
+                        Idle::AsDesired | Idle::Converged => self.counts.unchanged += 1,
+                        Idle::NotTriggered => self.counts.not_triggered += 1,
+                    }
                     self.unchanged.push(Unchanged {
                         target: target.clone(),
                         address: address.clone(),
                         fingerprint,
+                        why,
                     });
                 }
-                Outcome::Deferred { code, message } => {
+                Outcome::Deferred { cause, code, message } => {
                     self.counts.deferred += 1;
                     self.deferred.push(Deferred {
                         target: target.clone(),
                         address: address.clone(),
+                        cause,
                         code,
                         message,
                     });

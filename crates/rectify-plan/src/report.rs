@@ -44,6 +44,15 @@ pub struct Entry {
 pub enum Reason {
     /// No-op: the state is as desired, or the action has nothing to do.
     AsDesired,
+    /// No-op: the steps that write this thing, one after the other, leave it as it was found.
+    Converged {
+        /// The first of them that finds something to change.
+        first: Address,
+        /// The last one.
+        last: Address,
+        /// How many they are.
+        steps: u64,
+    },
     /// No-op: none of the steps that trigger it changes anything.
     TriggerNotFired {
         /// Those steps.
@@ -207,6 +216,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AsDesired => f.write_str("nothing to do: it is as desired"),
+            Self::Converged { first, last, steps } => write!(
+                f,
+                "nothing to do: converged by its chain; the {steps} steps on it from `{first}` to `{last}` leave it as it was found"
+            ),
             Self::TriggerNotFired { sources } => {
                 write!(f, "nothing to do: what triggers it does not change ({})", list(sources))
             }

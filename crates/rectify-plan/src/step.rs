@@ -36,6 +36,7 @@ pub(crate) fn build(
         result,
         planned: known.flatten().map(|planned| without_volatile(node.facts, planned)),
         touches: node.node.touches.clone(),
+        resolved: proposal.resolved.clone(),
         prediction,
         undo: undo(node.facts, proposal, action, expect, result),
         edges,

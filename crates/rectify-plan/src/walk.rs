@@ -6,16 +6,18 @@
 
 use crate::{
     PlanError, answer,
-    chain::{Basis, Chains},
+    chain::{self, Basis, Chains, leaves_directory},
     codes,
     index::{self, TargetNodes},
 };
 use rectify_base::{Digest, TargetName};
 use rectify_model::{
     Graph, Observation,
+    grade::TypeKind,
     observation::{self, Answer, Identity, Observed, Proposal},
 };
 use rectify_protocol::message::Predicted;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A node that can be asked about.
@@ -25,6 +27,9 @@ pub struct WalkItem {
     pub node: usize,
     /// The state to start from, where an earlier step changes the same thing; absent: read it.
     pub prior: Option<Predicted>,
+    /// Predicted states of the directories above it that earlier steps make or change, nearest
+    /// first; absent if an earlier action may make some, too.
+    pub directories: Option<Vec<Value>>,
 }
 
 /// The walk over the nodes of one target.
@@ -33,6 +38,8 @@ pub struct Walk<'g> {
     nodes: TargetNodes<'g>,
     chains: Chains<'g>,
     progress: Vec<Progress>,
+    /// Whether an action comes before each node.
+    after_action: Vec<bool>,
     /// Local positions that became ready since [`Walk::ready`] was called.
     fresh: BTreeSet<usize>,
 }
@@ -98,7 +105,8 @@ impl<'g> Walk<'g> {
                 }
             }
         }
-        Ok(Self { target: target.clone(), nodes, chains, progress, fresh })
+        let after_action = after_action(&nodes);
+        Ok(Self { target: target.clone(), nodes, chains, progress, after_action, fresh })
     }
 
     /// The nodes that can be asked about now, in the graph's order. Each is handed out once.
@@ -109,11 +117,12 @@ impl<'g> Walk<'g> {
                 Basis::Result(origin) => {
                     self.proposal(origin).map(|proposal| Predicted { state: proposal.planned.clone() })
                 }
-                Basis::Live | Basis::Unknown(_) => None,
+                Basis::Live | Basis::Unknown(..) => None,
             };
+            let directories = self.directories(position);
             if let Some(progress) = self.progress.get_mut(position) {
                 progress.asked = true;
-                items.push(WalkItem { node: self.nodes.start + position, prior });
+                items.push(WalkItem { node: self.nodes.start + position, prior, directories });
             }
         }
         items
@@ -174,11 +183,23 @@ impl<'g> Walk<'g> {
         }
     }
 
+    fn directories(&self, position: usize) -> Option<Vec<Value>> {
+        if self.after_action.get(position).copied().unwrap_or(true) {
+            return None;
+        }
+        let above = self.chains.changed_above(position).collect::<BTreeSet<_>>();
+        let planned =
+            |at: usize| self.proposal(at).filter(|proposal| leaves_directory(proposal))?.planned.clone();
+        Some(above.into_iter().rev().filter_map(planned).collect())
+    }
+
     /// Drops what is only for display from an unchanged state, and refuses what a provider must
     /// not answer.
     fn sanitized(&self, position: usize, mut answer: Answer) -> Answer {
         let Some(node) = self.nodes.nodes.get(position) else { return answer };
-        let checked = answer::check(node, &answer).and_then(|()| self.check_prior(position, &answer));
+        let checked = foreign(&answer)
+            .and_then(|()| answer::check(node, &answer))
+            .and_then(|()| self.check_prior(position, &answer));
         if let Err(message) = checked {
             return Answer::Undecided {
                 code: codes::PLAN_ANSWER_INVALID.as_str().into(),
@@ -188,7 +209,7 @@ impl<'g> Walk<'g> {
                 ),
             };
         }
-        if let Answer::Unchanged { state: Some(state) } = &mut answer {
+        if let Answer::Unchanged { state: Some(state), .. } = &mut answer {
             for pointer in &node.facts.volatile {
                 pointer.remove(state);
             }
@@ -244,7 +265,8 @@ impl<'g> Walk<'g> {
                         Basis::Live | Basis::Result(_) => {
                             self.fresh.insert(next);
                         }
-                        Basis::Unknown(message) => {
+                        Basis::Unknown(origin, why) => {
+                            let message = chain::unknown(&self.nodes, origin, why);
                             let code = codes::PLAN_PRIOR_UNKNOWN.as_str().into();
                             answers.push((next, Answer::Undecided { code, message }));
                         }
@@ -283,6 +305,29 @@ impl<'g> Walk<'g> {
         }
         outcome
     }
+}
+
+/// Codes that begin like this crate's are not for providers: they say why a node was not asked.
+fn foreign(answer: &Answer) -> Result<(), String> {
+    match answer {
+        Answer::Undecided { code, .. } if code.starts_with("plan-") => {
+            Err(format!("`{code}` is not a code of a provider"))
+        }
+        Answer::Undecided { .. } | Answer::Unchanged { .. } | Answer::Changed(_) => Ok(()),
+    }
+}
+
+/// Whether an action comes before each node.
+fn after_action(nodes: &TargetNodes<'_>) -> Vec<bool> {
+    let mut after: Vec<bool> = Vec::with_capacity(nodes.nodes.len());
+    for node in &nodes.nodes {
+        let says = |source: &usize| {
+            let action = nodes.nodes.get(*source).is_some_and(|node| node.facts.kind == TypeKind::Action);
+            action || after.get(*source).copied().unwrap_or(false)
+        };
+        after.push(node.sources.iter().any(says));
+    }
+    after
 }
 
 impl Progress {

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 /// The files of a policy by their path in the bundle, with `/` between components.
 ///
 /// `*.rego` holds rules in package `rectify` (helpers may have packages of their own),
-/// `*_test.rego` holds tests and never takes part in a decision, `data.json` at the top holds
-/// what stands under `data`.
+/// `*_test.rego` holds tests and never takes part in a decision, `data.json` holds what stands under
+/// `data`. Where several bundles were put together, below a name each, all their `data.json` make one
+/// `data`; none may change what another says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bundle {
@@ -17,7 +18,7 @@ pub struct Bundle {
     pub files: BTreeMap<String, String>,
 }
 
-/// Name of the only data file.
+/// Name of a data file.
 pub const DATA_FILE: &str = "data.json";
 
 impl Bundle {
@@ -32,10 +33,17 @@ impl Bundle {
     /// The zones named in `data.json` under `zones`, which the caller puts into the clock.
     #[must_use]
     pub fn zones(&self) -> Vec<String> {
-        let data = self.files.get(DATA_FILE).and_then(|text| serde_json::from_str(text).ok());
-        let zones = data.as_ref().and_then(|data: &serde_json::Value| data.get("zones"));
-        let names = zones.and_then(serde_json::Value::as_array).into_iter().flatten();
-        names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        let names = |text: &str| -> Vec<String> {
+            let data: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+            let names = data.get("zones").and_then(serde_json::Value::as_array).into_iter().flatten();
+            names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        };
+        self.data().flat_map(|(_, text)| names(text)).collect()
+    }
+
+    /// The data files.
+    pub(crate) fn data(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().filter(|(path, _)| is_data(path)).map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// The rule files, without tests.
@@ -65,17 +73,17 @@ impl Bundle {
         for (path, text) in &self.files {
             let plain = path.split('/').all(|part| !matches!(part, "" | "." | ".."))
                 && !path.contains(|c: char| c.is_control() || c == ':' || c == '\\');
-            if !plain || !(is_rules(path) || is_test(path) || path == DATA_FILE) {
+            if !plain || !(is_rules(path) || is_test(path) || is_data(path)) {
                 return Err(PolicyError::new(
                     codes::POLICY_FILE,
                     path.as_str(),
-                    "expected `*.rego`, `*_test.rego` or `data.json` at the top of the bundle",
+                    "expected `*.rego`, `*_test.rego` or `data.json`",
                 ));
             }
             if text.len() > limits::BUNDLE_FILE_MAX_BYTES {
                 return too_large(path, "bytes in one file", limits::BUNDLE_FILE_MAX_BYTES);
             }
-            if path == DATA_FILE {
+            if is_data(path) {
                 continue;
             }
             for (index, line) in text.split('\n').enumerate() {
@@ -91,6 +99,10 @@ impl Bundle {
         }
         Ok(())
     }
+}
+
+fn is_data(path: &str) -> bool {
+    path.rsplit('/').next() == Some(DATA_FILE)
 }
 
 fn is_test(path: &str) -> bool {
@@ -113,6 +125,7 @@ pub fn standard() -> Bundle {
     Bundle {
         files: standard_files!(
             "allow.rego" "allow_test.rego"
+            "commands.rego" "commands_test.rego"
             "data.json"
             "forbidden_paths.rego" "forbidden_paths_test.rego"
             "irreversible.rego" "irreversible_test.rego"

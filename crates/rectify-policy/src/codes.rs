@@ -7,7 +7,7 @@ rectify_base::codes! {
     POLICY_TOO_LARGE = "policy-too-large";
     /// A file is not Rego v1.
     POLICY_SYNTAX = "policy-syntax";
-    /// `data.json` is not a JSON object, or it redefines the package.
+    /// A `data.json` is not a JSON object, redefines the package, or contradicts another one.
     POLICY_DATA = "policy-data";
     /// No rule `allow` in package `rectify`.
     POLICY_NO_ALLOW = "policy-no-allow";

@@ -1,20 +1,20 @@
 //! The published input: what a policy may know of a plan. It lists changes; what needs nothing
 //! appears as a count. `schemas/policy-input.schema.json` describes it.
 
-use crate::Clock;
+use crate::{
+    Clock,
+    commands::{self, Command},
+};
 use rectify_model::{
     graph::{Access, RemediationInfo},
-    plan::{Plan, Step},
+    plan::{Plan, PlanGate, Step},
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Format name of this version.
-pub const FORMAT: &str = "rectify.policy-input/v1";
-
-/// The type whose argument vector policies see.
-const COMMAND: &str = "command.run";
+pub const FORMAT: &str = "rectify.policy-input/v2";
 
 /// What a policy sees as `input`.
 #[derive(Serialize)]
@@ -22,7 +22,8 @@ const COMMAND: &str = "command.run";
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(title = "Input of Rectify policies"))]
 struct PolicyInput<'a> {
-    /// `rectify.policy-input/v1`.
+    /// `rectify.policy-input/v2`.
+    #[cfg_attr(test, schemars(extend("const" = FORMAT)))]
     format: &'a str,
     /// Name of the project.
     project: &'a str,
@@ -36,6 +37,8 @@ struct PolicyInput<'a> {
     targets: BTreeMap<&'a str, Target<'a>>,
     /// What will be done, in the order of the plan.
     changes: Vec<Change<'a>>,
+    /// What is asked afterwards, in the order of the plan.
+    gates: Vec<Gate<'a>>,
 }
 
 /// Sums over the plan.
@@ -55,6 +58,8 @@ struct Counts {
     run: u64,
     /// Steps that need nothing.
     unchanged: u64,
+    /// Steps that would change something, but that no change triggers.
+    not_triggered: u64,
 }
 
 /// One target.
@@ -84,7 +89,8 @@ struct Change<'a> {
     type_name: &'a str,
     /// `create`, `update`, `replace`, `delete` or `run`.
     action: &'a str,
-    /// Absolute paths that are written, as far as they are known beforehand.
+    /// Absolute paths that are written, as far as they are known beforehand: those that the step names,
+    /// and those that they lead to through links.
     paths: Vec<&'a str>,
     /// `exact`, `conditional` or `opaque`.
     prediction: Word,
@@ -99,9 +105,28 @@ struct Change<'a> {
     /// Why the remediation exists; absent if its author did not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<Because<'a>>,
-    /// Argument vector; only of `command.run`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<Vec<&'a str>>,
+    /// Everything that the step executes, also in order to know whether it has to, or may.
+    commands: Vec<Command<'a>>,
+}
+
+/// One check that must hold after the changes of its remediation on a target.
+#[derive(Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Gate<'a> {
+    /// Name of the target.
+    target: &'a str,
+    /// `remediation/verify:<index>`.
+    address: &'a str,
+    /// Name of the remediation.
+    remediation: &'a str,
+    /// Such as `tcp.connect`.
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    /// How long it is asked again, in seconds.
+    within_s: u32,
+    /// Everything that it executes.
+    commands: Vec<Command<'a>>,
 }
 
 /// A reason.
@@ -135,7 +160,12 @@ fn change<'a>(
     let info = remediations.get(step.address.remediation());
     let because = info.and_then(|info| info.because.as_ref());
     let written = step.touches.iter().filter(|touch| touch.access == Access::Write);
-    let argv = step.desired.get("argv").and_then(Value::as_array);
+    // In order and once each: what a step names may also be where a link of another name leads.
+    let paths: BTreeSet<&str> = written
+        .map(|touch| &touch.key)
+        .chain(&step.resolved)
+        .filter_map(|key| key.strip_prefix("path:"))
+        .collect();
     // An unknown type can be repeated least safely, and a plan that passed the checker has none.
     let retry = plan.types.get(&step.type_name).map_or("once".to_owned(), |info| word(info.retry));
     Change {
@@ -144,7 +174,7 @@ fn change<'a>(
         remediation: step.address.remediation(),
         type_name: step.type_name.as_str(),
         action: step.action.as_str(),
-        paths: written.filter_map(|touch| touch.key.strip_prefix("path:")).collect(),
+        paths: paths.into_iter().collect(),
         prediction: word(step.prediction),
         retry,
         undo: word(step.undo.grade),
@@ -154,9 +184,18 @@ fn change<'a>(
             id: because.id.as_deref().unwrap_or(""),
             text: because.text.as_deref().unwrap_or(""),
         }),
-        command: argv
-            .filter(|_| step.type_name.as_str() == COMMAND)
-            .map(|argv| argv.iter().filter_map(Value::as_str).collect()),
+        commands: commands::of_step(&step.desired),
+    }
+}
+
+fn gate(gate: &PlanGate) -> Gate<'_> {
+    Gate {
+        target: gate.target.as_str(),
+        address: gate.address.as_str(),
+        remediation: gate.address.remediation(),
+        type_name: gate.type_name.as_str(),
+        within_s: gate.within_s,
+        commands: commands::of_gate(&gate.desired),
     }
 }
 
@@ -176,6 +215,7 @@ pub fn input(plan: &Plan, now: &Clock) -> Value {
             delete: plan.counts.delete,
             run: plan.counts.run,
             unchanged: plan.counts.unchanged,
+            not_triggered: plan.counts.not_triggered,
         },
         deferred: plan.counts.deferred,
         targets: plan
@@ -186,6 +226,7 @@ pub fn input(plan: &Plan, now: &Clock) -> Value {
             })
             .collect(),
         changes: plan.steps.iter().map(|step| change(plan, &remediations, step, &no_labels)).collect(),
+        gates: plan.gates.iter().map(gate).collect(),
     };
     // Maps with string keys and no floats: serialization cannot fail. Were it to, `null` has no
     // field that any rule asks for, and it does not match the schema.

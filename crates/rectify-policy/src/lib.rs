@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod check;
 pub mod clock;
 pub mod codes;
+mod commands;
 mod engine;
 pub mod error;
 pub mod evaluate;

@@ -8,6 +8,6 @@ require_approval contains {"rule": "opaque_commands", "message": message, "count
 	message := sprintf("%s on %s runs a command whose effect is not known: %s", [change.address, change.target, shown(change)])
 }
 
-shown(change) := concat(" ", change.command)
+shown(change) := concat("; ", [executed(command) | some command in change.commands; command.when == "run"]) if count(change.commands) > 0
 
-shown(change) := change.type if not change.command
+shown(change) := change.type if count(change.commands) == 0

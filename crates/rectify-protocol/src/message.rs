@@ -238,6 +238,10 @@ pub enum PlanAnswer {
         /// The state; absent if it does not exist.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<Value>,
+        /// Keys that it writes in truth, sorted, where links on the way lead elsewhere than the
+        /// properties say. A key that a write touch names already is not repeated.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resolved: Vec<String>,
     },
     /// Something to do.
     Changed {
@@ -257,6 +261,10 @@ pub enum PlanAnswer {
         /// What would be lost.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo_note: Option<String>,
+        /// Keys that it writes in truth, sorted, where links on the way lead elsewhere than the
+        /// properties say. A key that a write touch names already is not repeated.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resolved: Vec<String>,
     },
 }
 

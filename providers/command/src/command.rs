@@ -61,6 +61,16 @@ pub(crate) fn carry_out(
     Err(ItemError::new(code, what + &tail(&finished.output.stderr)).mutated(Mutated::Maybe))
 }
 
+/// The command ended well, and yet did not do what the step says it does.
+pub(crate) fn created_nothing(path: &str, output: &Output) -> ItemError {
+    let code = output.exit_code.map_or_else(String::new, |code| format!(" with {code}"));
+    let message = format!("the command exited{code}, but {path} does not exist{}", tail(&output.stderr));
+    ItemError::new(ErrorCode::Failed, message)
+        .at("/creates")
+        .mutated(Mutated::Yes)
+        .hint("see what the command did, and let `creates` name a path that it makes")
+}
+
 fn tail(stderr: &str) -> String {
     let text = stderr.trim();
     let surplus = text.chars().count().saturating_sub(MESSAGE_TAIL_CHARS);

@@ -42,6 +42,11 @@ impl GuardState<'_> {
         self.creates.map(|(path, _)| GuardState { creates: Some((path, true)) }.to_value())
     }
 
+    /// What the command would create and is not there.
+    pub(crate) fn missing(&self) -> Option<&str> {
+        self.creates.and_then(|(path, exists)| (!exists).then_some(path))
+    }
+
     /// Whether what the command would create is there.
     pub(crate) fn is_done(&self) -> bool {
         self.creates.is_some_and(|(_, exists)| exists)

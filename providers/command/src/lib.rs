@@ -62,10 +62,12 @@ impl Provider for CommandProvider {
         let state = guard_state(cx.root(), properties.creates.as_deref())?;
         let prior = Some(state.to_value());
         if state.is_done() {
-            return Ok(PlanAnswer::Unchanged { state: prior });
+            return Ok(PlanAnswer::Unchanged { state: prior, resolved: Vec::new() });
         }
         let decided = match guards::ask(cx, &properties, Instant::now() + PLAN_GUARD_TIMEOUT)? {
-            Verdict::NothingToDo => return Ok(PlanAnswer::Unchanged { state: prior }),
+            Verdict::NothingToDo => {
+                return Ok(PlanAnswer::Unchanged { state: prior, resolved: Vec::new() });
+            }
             Verdict::ToDo => true,
             Verdict::NotAllowed => false,
         };
@@ -78,6 +80,7 @@ impl Provider for CommandProvider {
             disruption: properties.disruption().into_iter().map(Into::into).collect(),
             undo: "none".into(),
             undo_note: Some("what a command did is not known, so it cannot be taken back".into()),
+            resolved: Vec::new(),
         })
     }
 
@@ -119,6 +122,9 @@ impl Provider for CommandProvider {
             let output = command::carry_out(cx, &properties, deadline)?;
             let state =
                 guard_state(cx.root(), properties.creates.as_deref()).map_err(|e| e.mutated(Mutated::Yes))?;
+            if let Some(path) = state.missing() {
+                return Err(command::created_nothing(path, &output));
+            }
             Ok(Applied { status: ApplyStatus::Applied, state: Some(state.to_value()), output: Some(output) })
         })
     }

@@ -1,5 +1,6 @@
 //! What the provider says of itself.
 
+use crate::properties::{STDIN_MAX_CHARS, TIMEOUT_MAX_S};
 use rectify_sdk::{
     base::{Pointer, TypeName},
     protocol::{
@@ -85,14 +86,14 @@ fn schema() -> Value {
             "timeout_s": {
                 "type": "integer",
                 "minimum": 1,
-                "maximum": 3600,
+                "maximum": TIMEOUT_MAX_S,
                 "default": 300,
                 "description": "Seconds until the command and its process group are ended.",
             },
             "stdin": {
                 "type": "string",
-                "maxLength": 65536,
-                "description": "Text for its standard input; the way to pass a secret.",
+                "maxLength": STDIN_MAX_CHARS,
+                "description": "Text for its standard input. It is in the graph and the plan as it is written here, for everybody who reads them: it must not be a secret.",
             },
         },
     })

@@ -1,9 +1,17 @@
 //! The properties of `command.run`.
 
-use rectify_sdk::protocol::{ErrorCode, ItemError};
+use rectify_sdk::{
+    base::Pointer,
+    protocol::{ErrorCode, ItemError},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+
+/// Longest time for a command, in seconds.
+pub(crate) const TIMEOUT_MAX_S: u64 = 3_600;
+/// Longest text for standard input.
+pub(crate) const STDIN_MAX_CHARS: usize = 65_536;
 
 /// What a step says. Defaults are those of the schema.
 #[derive(Debug, Deserialize)]
@@ -63,8 +71,24 @@ impl Properties {
         }
         for (name, value) in &this.environment {
             if name.is_empty() || name.contains('=') || name.contains('\0') || value.contains('\0') {
-                return Err(wrong("/environment", format!("`{name}` cannot be a variable with this value")));
+                let message = format!("`{}` cannot be a variable with this value", name.escape_debug());
+                return Err(wrong(Pointer::root().child("environment").child(name).as_str(), message));
             }
+        }
+        if this.exit_codes.is_empty() {
+            return Err(wrong("/exit_codes", "without an exit code the command could never succeed"));
+        }
+        if let Some(at) = this.exit_codes.iter().position(|code| !(0..=255).contains(code)) {
+            return Err(wrong(&format!("/exit_codes/{at}"), "an exit code is between 0 and 255"));
+        }
+        if !(1..=TIMEOUT_MAX_S).contains(&this.timeout_s) {
+            return Err(wrong("/timeout_s", format!("the time is between 1 and {TIMEOUT_MAX_S} seconds")));
+        }
+        if this.stdin.as_ref().is_some_and(|text| text.chars().count() > STDIN_MAX_CHARS) {
+            return Err(wrong("/stdin", format!("this is more than {STDIN_MAX_CHARS} characters")));
+        }
+        if this.user.as_ref().is_some_and(|name| name.is_empty() || name.contains([':', '\n', '\0'])) {
+            return Err(wrong("/user", "this cannot be the name of a user"));
         }
         Ok(this)
     }

@@ -4,7 +4,7 @@
 
 use crate::{
     names::Names,
-    tree::{Dir, Owner, Tree},
+    tree::{Dir, Owner, Tree, Walked},
 };
 use rectify_sdk::{Context, protocol::ItemError};
 use std::{
@@ -46,12 +46,11 @@ impl Batch {
         }
     }
 
-    /// A directory beneath the root; `None` where it does not exist. What does not exist is looked
-    /// for again each time.
-    pub(crate) fn dir(&self, path: &str) -> Result<Option<Arc<Dir>>, ItemError> {
+    /// Walks to a directory beneath the root. What does not exist is looked for again each time.
+    pub(crate) fn walk(&self, path: &str) -> Result<Walked, ItemError> {
         let mut dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(dir) = dirs.get(path) {
-            return Ok(Some(Arc::clone(dir)));
+            return Ok(Walked::There(Arc::clone(dir)));
         }
         let mut here = self.tree.root();
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
@@ -63,14 +62,20 @@ impl Batch {
                 here = Arc::clone(dir);
                 continue;
             }
-            let Some(next) = self.tree.walk(here, part)? else { return Ok(None) };
+            let next = match self.tree.walk(here, part)? {
+                Walked::There(next) => next,
+                Walked::Missing(mut real) => {
+                    real.extend_from_slice(path.get(end..).unwrap_or_default().as_bytes());
+                    return Ok(Walked::Missing(real));
+                }
+            };
             if dirs.len() >= DIRECTORIES_MAX {
                 dirs.clear();
             }
             dirs.insert(known.into(), Arc::clone(&next));
             here = next;
         }
-        Ok(Some(here))
+        Ok(Walked::There(here))
     }
 }
 

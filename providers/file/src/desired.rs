@@ -171,8 +171,7 @@ pub(crate) fn restore_of(desired: &Map<String, Value>) -> Result<Option<Restore>
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ItemError> {
-    serde_json::from_value(value)
-        .map_err(|e| ItemError::new(ErrorCode::Schema, format!("the properties cannot be read: {e}")))
+    serde_json::from_value(value).map_err(|e| schema(format!("the properties cannot be read: {e}"), ""))
 }
 
 impl Path {
@@ -202,6 +201,18 @@ impl Path {
     }
 }
 
+/// Whether a user or group could be called so. A number must fit, and the largest one means "no
+/// change" to the system.
+fn may_be_a_name(name: &str) -> bool {
+    if name.is_empty() || name.starts_with(['-', '+', '#']) {
+        return false;
+    }
+    if name.bytes().all(|b| b.is_ascii_digit()) {
+        return name.parse().is_ok_and(|id: u32| id != u32::MAX);
+    }
+    !name.contains([':', '/', ',']) && !name.contains(char::is_control) && name.trim() == name
+}
+
 impl WantedAccess {
     fn parse(mode: Option<&str>, owner: Option<String>, group: Option<String>) -> Result<Self, ItemError> {
         let mode = match mode {
@@ -210,11 +221,19 @@ impl WantedAccess {
                 schema(format!("`{text}` is not a mode; write it as in `0640`, in quotes"), "/mode")
             })?),
         };
+        for (name, at) in [(&owner, "/owner"), (&group, "/group")] {
+            if name.as_deref().is_some_and(|name| !may_be_a_name(name)) {
+                return Err(schema("this can be neither a name nor the number of a user or group", at));
+            }
+        }
         Ok(Self { mode, owner, group })
     }
 }
 
 fn pattern(text: &str, at: &str) -> Result<Regex, ItemError> {
+    if text.is_empty() {
+        return Err(schema("an empty pattern means every line", at));
+    }
     RegexBuilder::new(text)
         .size_limit(PATTERN_MAX_BYTES)
         .build()
@@ -245,8 +264,11 @@ fn one_line(text: &str, at: &str) -> Result<(), ItemError> {
 
 fn command(argv: Option<Vec<String>>) -> Result<Option<Vec<String>>, ItemError> {
     let Some(argv) = argv else { return Ok(None) };
-    if argv.first().is_none_or(String::is_empty) {
+    let Some(program) = argv.first() else {
         return Err(schema("the command is empty", "/validate"));
+    };
+    if program.is_empty() || (program.contains('/') && !program.starts_with('/')) {
+        return Err(schema("the program is neither absolute nor a bare name", "/validate/0"));
     }
     if argv.iter().any(|argument| argument.contains('\0')) {
         return Err(schema("an argument holds a NUL", "/validate"));
@@ -322,6 +344,9 @@ impl FileBlock {
             position: position(self.position, self.anchor.as_deref())?,
             presence: self.state,
         };
+        if edit.holds_lone_return() {
+            return Err(schema("a line of the block holds a carriage return that ends no line", "/block"));
+        }
         if edit.holds_marker() {
             return Err(schema("a line of the block is one of its markers", "/block"));
         }
@@ -397,6 +422,20 @@ mod tests {
             ("file.content", json!({"path": "/a", "content": "", "validate": []}), "/validate"),
             ("file.content", json!({"path": "/a", "content": "", "validate": ["true"]}), "/validate"),
             ("file.content", json!({"path": "/a", "content": "", "validate": ["%s"]}), "/validate"),
+            ("file.content", json!({"path": "/a", "content": "", "validate": ["x", "-f"]}), "/validate"),
+            ("file.line", json!({"path": "/a", "line": "a", "match": "(((a{99}){99}){99}){99}"}), "/match"),
+            ("file.line", json!({"path": "/a", "line": "a", "position": "before", "anchor": "["}), "/anchor"),
+            ("file.line", json!({"path": "/a", "line": "a\u{0}", "match": ""}), "/match"),
+            ("file.block", json!({"path": "/a", "block": "x\ry"}), "/block"),
+            ("file.content", json!({"path": "/a", "content": "", "validate": ["./x", "%s"]}), "/validate/0"),
+            ("file.content", json!({"path": "/a", "content": "", "validate": ["", "%s"]}), "/validate/0"),
+            ("file.content", json!({"path": "/a", "content": "", "owner": ""}), "/owner"),
+            ("file.content", json!({"path": "/a", "content": "", "owner": "web:www"}), "/owner"),
+            ("file.content", json!({"path": "/a", "content": "", "owner": "-x"}), "/owner"),
+            ("file.content", json!({"path": "/a", "content": "", "owner": "4294967295"}), "/owner"),
+            ("file.directory", json!({"path": "/a", "group": "99999999999"}), "/group"),
+            ("file.directory", json!({"path": "/a", "group": " a"}), "/group"),
+            ("file.content", json!({"path": "/a", "content": 1}), ""),
             ("file.line", json!({"path": "/a"}), "/line"),
             ("file.line", json!({"path": "/a", "state": "absent"}), "/match"),
             ("file.line", json!({"path": "/a", "line": "a\nb"}), "/line"),

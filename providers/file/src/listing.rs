@@ -4,7 +4,7 @@
 use crate::{
     entry::Entries,
     errors::{conflict, doing, system},
-    mounts::status,
+    obstacles::status,
     tree::open_in,
 };
 use rectify_sdk::{

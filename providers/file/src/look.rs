@@ -111,7 +111,7 @@ impl<'k> Scope<'k> {
 
 /// Looks at a path, walking there anew.
 pub(crate) fn look(tree: &Tree, names: &Names, path: &Path, scope: Scope<'_>) -> Result<Look, ItemError> {
-    let dir = tree.walk(tree.root(), &path.parent)?;
+    let dir = tree.walk(tree.root(), &path.parent)?.dir();
     look_in(dir, names, path, scope)
 }
 

@@ -3,10 +3,12 @@
 use crate::{
     batch::Batch,
     desired::{Desired, Path, Want},
-    entry::Entry,
+    entry::{Entry, parse_mode},
+    errors::conflict,
     goal::{Goals, count},
     look::{Look, Scope, look_in},
-    mounts,
+    obstacles,
+    tree::Walked,
     write::{keeps_inode, replaces},
     xattr,
 };
@@ -31,7 +33,9 @@ pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanA
     let desired = Desired::parse(&item.type_name, &item.desired)?;
     let names = batch.names()?;
     let path = &desired.path;
-    let dir = batch.dir(&path.parent)?;
+    let walked = batch.walk(&path.parent)?;
+    let dir = walked.dir();
+    let resolved: Vec<String> = resolved_key(&walked, path).into_iter().collect();
     let edits = matches!(desired.want, Want::Line { .. } | Want::Block { .. });
     let scope = Scope::of(&item.type_name, cx.digest_key());
     let scope = if edits { scope.with_bytes() } else { scope };
@@ -48,16 +52,14 @@ pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanA
     let goals = Goals { names, owner: batch.owner(), key: cx.digest_key() };
     let goal = goals.goal(&desired.want, prior.as_ref())?;
     if goal == prior {
-        return Ok(PlanAnswer::Unchanged {
-            state: state(prior.as_ref(), path, false)?,
-            resolved: Vec::new(),
-        });
+        return Ok(PlanAnswer::Unchanged { state: state(prior.as_ref(), path, false)?, resolved });
     }
-    if look.is_some()
-        && replaces(prior.as_ref(), goal.as_ref())
-        && let Some(dir) = &dir
-    {
-        mounts::refuse(&**dir, &path.name)?;
+    let prediction = match (&dir, &prior) {
+        (None, None) => into_missing(cx, item, path)?,
+        _ => "exact",
+    };
+    if let (Some(_), Some(dir), Some(prior)) = (&look, &dir, &prior) {
+        obstacles::refuse(&**dir, &path.name, replaces(prior, goal.as_ref()))?;
     }
     // On a predicted state, what is there now still says how many names and attributes it has.
     if look.is_none() {
@@ -66,17 +68,64 @@ pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanA
     // Neither is shown if either is private: what is being closed was not meant to be seen, and
     // what is being opened has not been yet.
     let readable = |entry: Option<&Entry>| entry.is_none_or(|entry| !entry.is_secret());
-    let show = open_to_others && readable(prior.as_ref()) && readable(goal.as_ref());
+    let show = open_to_others && !will_be_closed(item) && readable(prior.as_ref()) && readable(goal.as_ref());
     let undo = undo(prior.as_ref(), goal.as_ref(), look.as_ref())?;
     Ok(PlanAnswer::Changed {
         prior: state(prior.as_ref(), path, show)?,
         planned: state(goal.as_ref(), path, show)?,
-        prediction: "exact".into(),
+        prediction: prediction.into(),
         disruption: Vec::new(),
         undo: undo.grade.into(),
         undo_note: undo.note,
-        resolved: Vec::new(),
+        resolved,
     })
+}
+
+/// The key of the thing that is written in truth, where links on the way lead elsewhere than the
+/// path says.
+fn resolved_key(walked: &Walked, path: &Path) -> Option<String> {
+    let mut real = walked.real().to_vec();
+    real.push(b'/');
+    real.extend_from_slice(path.name.to_bytes());
+    // A path that is no text cannot be named by another step either.
+    let real = String::from_utf8(real).ok()?;
+    (real != path.text).then(|| format!("path:{real}"))
+}
+
+/// How sure it is that something can be made in a directory that does not exist yet: an earlier step
+/// makes it, or what earlier steps make is not known, or nothing does.
+fn into_missing(cx: &Context, item: &PlanItem, path: &Path) -> Result<&'static str, ItemError> {
+    let parent = format!("/{}", path.parent);
+    let Some(directories) = &item.directories else {
+        let what = &path.text;
+        cx.log(
+            "info",
+            format!("`{what}` can be made only if an earlier step makes the directory `{parent}`"),
+        );
+        return Ok("conditional");
+    };
+    let makes_it = |state: &Value| {
+        let is = |member: &str, value: &str| state.get(member).and_then(Value::as_str) == Some(value);
+        is("kind", "directory") && is("path", &parent)
+    };
+    if directories.iter().any(makes_it) {
+        return Ok("exact");
+    }
+    Err(conflict(format!(
+        "the directory `{}` does not exist, and no earlier step makes it",
+        parent.escape_debug()
+    ))
+    .at("/path")
+    .hint("add a `file.directory` step for it, spelled in the same way, and name that step in `after`"))
+}
+
+/// Whether an earlier step closes a directory above it to others.
+fn will_be_closed(item: &PlanItem) -> bool {
+    let closed = |state: &Value| {
+        let mode = state.get("mode").and_then(Value::as_str).and_then(parse_mode);
+        mode.is_some_and(|mode| mode & 0o001 == 0)
+    };
+    item.directories.iter().flatten().any(closed)
 }
 
 fn state(entry: Option<&Entry>, path: &Path, with_text: bool) -> Result<Option<Value>, ItemError> {
@@ -112,9 +161,7 @@ fn undo(prior: Option<&Entry>, goal: Option<&Entry>, look: Option<&Look>) -> Res
         (Entry::Special { .. }, None) => {
             Ok(Undo { grade: "none", note: Some(format!("a {} is not brought back", prior.kind())) })
         }
-        (Entry::File { content, .. }, goal)
-            if content.is_long() && !goal.is_some_and(|goal| keeps_inode(prior, goal)) =>
-        {
+        (Entry::File { content, .. }, goal) if content.is_long() && replaces(prior, goal) => {
             let note = format!("a content of more than {FILE_CONTENT_MAX_BYTES} bytes is not kept");
             Ok(Undo { grade: "none", note: Some(note) })
         }

@@ -32,6 +32,8 @@ const HERE_ONLY: ResolveFlags =
 pub(crate) struct Dir {
     fd: OwnedFd,
     parent: Option<Arc<Dir>>,
+    /// Where it truly is beneath the root, whatever links led there; empty for the root itself.
+    real: Vec<u8>,
     uid: u32,
     mode: u32,
     /// Whether others may pass every directory from the root (without it) down to this one.
@@ -66,6 +68,32 @@ impl Dir {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// Where a path leads.
+#[derive(Debug)]
+pub(crate) enum Walked {
+    There(Arc<Dir>),
+    /// A part does not exist; where the directory would truly be, beneath the root.
+    Missing(Vec<u8>),
+}
+
+impl Walked {
+    /// The directory, where it exists.
+    pub(crate) fn dir(&self) -> Option<Arc<Dir>> {
+        match self {
+            Self::There(dir) => Some(Arc::clone(dir)),
+            Self::Missing(_) => None,
+        }
+    }
+
+    /// Where the directory truly is or would be, beneath the root.
+    pub(crate) fn real(&self) -> &[u8] {
+        match self {
+            Self::There(dir) => &dir.real,
+            Self::Missing(real) => real,
         }
     }
 }
@@ -119,7 +147,14 @@ impl Tree {
             None => Owner { uid: 0, gid: 0 },
         };
         let trusted_uid = owner.uid;
-        let root = Dir { fd, parent: None, uid: stat.st_uid, mode: stat.st_mode, open_to_others: true };
+        let root = Dir {
+            fd,
+            parent: None,
+            real: Vec::new(),
+            uid: stat.st_uid,
+            mode: stat.st_mode,
+            open_to_others: true,
+        };
         Ok(Self { root: Arc::new(root), owner, trusted_uid })
     }
 
@@ -128,8 +163,8 @@ impl Tree {
         Arc::clone(&self.root)
     }
 
-    /// Walks from a directory along a relative path; `None` where a part does not exist.
-    pub(crate) fn walk(&self, from: Arc<Dir>, path: &str) -> Result<Option<Arc<Dir>>, ItemError> {
+    /// Walks from a directory along a relative path.
+    pub(crate) fn walk(&self, from: Arc<Dir>, path: &str) -> Result<Walked, ItemError> {
         let mut here = from;
         let mut todo: VecDeque<Vec<u8>> = split(path.as_bytes());
         let mut links = 0;
@@ -145,10 +180,15 @@ impl Tree {
             let shown = String::from_utf8_lossy(&part).into_owned();
             let what = format!("the directory `{shown}` on the way to it cannot be opened");
             let error = doing(&what);
+            let real = [here.real.as_slice(), part.as_slice()].join(&b'/');
             let name = CString::new(part).map_err(|_| conflict("a link leads to a path with a NUL"))?;
             let fd = match here.open(&name, OFlags::PATH, Mode::empty()) {
                 Ok(fd) => fd,
-                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::NOENT) => {
+                    let rest = todo.into_iter().filter(|part| !matches!(part.as_slice(), b"" | b"."));
+                    let real = std::iter::once(real).chain(rest).collect::<Vec<_>>().join(&b'/');
+                    return Ok(Walked::Missing(real));
+                }
                 Err(errno) => return Err(error(errno)),
             };
             let stat = fs::fstat(&fd).map_err(&error)?;
@@ -156,6 +196,7 @@ impl Tree {
                 FileType::Directory => {
                     here = Arc::new(Dir {
                         fd,
+                        real,
                         uid: stat.st_uid,
                         mode: stat.st_mode,
                         open_to_others: here.open_to_others && stat.st_mode & 0o001 != 0,
@@ -179,7 +220,7 @@ impl Tree {
                 _ => return Err(conflict(format!("`{shown}` on the way to it is not a directory"))),
             }
         }
-        Ok(Some(here))
+        Ok(Walked::There(here))
     }
 
     fn judge_link(&self, dir: &Dir, link: &Stat, shown: &str) -> Result<(), ItemError> {

@@ -10,8 +10,8 @@ use crate::{
     goal::count,
     listing,
     look::{Look, Stamp},
-    mounts,
     names::Names,
+    obstacles,
     tree::{Dir, Tree},
     xattr,
 };
@@ -64,8 +64,8 @@ pub(crate) fn keeps_inode(prior: &Entry, goal: &Entry) -> bool {
 }
 
 /// Whether what is at the path is replaced or removed, and not only changed in its place.
-pub(crate) fn replaces(prior: Option<&Entry>, goal: Option<&Entry>) -> bool {
-    prior.is_some_and(|prior| !goal.is_some_and(|goal| keeps_inode(prior, goal)))
+pub(crate) fn replaces(prior: &Entry, goal: Option<&Entry>) -> bool {
+    !goal.is_some_and(|goal| keeps_inode(prior, goal))
 }
 
 /// An error after the path was changed.
@@ -81,8 +81,8 @@ impl Change<'_> {
                 .at("/path")
                 .hint("make it with `file.directory` in a step before"));
         };
-        if replaces(self.look.entry.as_ref(), goal) {
-            mounts::refuse(&**dir, &self.path.name)?;
+        if let Some(prior) = &self.look.entry {
+            obstacles::refuse(&**dir, &self.path.name, replaces(prior, goal))?;
         }
         match (&self.look.entry, goal) {
             (None, None) => Ok(()),
@@ -120,7 +120,7 @@ impl Change<'_> {
     /// hand, and that what is there is what was looked at.
     fn still_the_same(&self, dir: &Dir) -> Result<(), ItemError> {
         let error = doing("the path cannot be looked at");
-        let now = self.tree.walk(self.tree.root(), &self.path.parent)?;
+        let now = self.tree.walk(self.tree.root(), &self.path.parent)?.dir();
         let now = now.ok_or_else(|| stale("the directory of the path was removed meanwhile"))?;
         let held = fs::fstat(dir).map_err(&error)?;
         let named = fs::fstat(&*now).map_err(&error)?;

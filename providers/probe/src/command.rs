@@ -15,6 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Longest time for one attempt, in seconds.
+const TIMEOUT_MAX_S: u64 = 60;
+
 /// The properties.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,9 +40,24 @@ fn ten_seconds() -> u64 {
 impl Succeeds {
     pub(crate) fn read(desired: &Map<String, Value>) -> Result<Self, ItemError> {
         let this: Self = properties(desired)?;
-        if this.argv.is_empty() || this.argv.iter().any(|word| word.contains('\0')) {
-            let message = "an argv has at least the program, and no NUL characters";
-            return Err(ItemError::new(ErrorCode::Schema, message).at("/argv"));
+        let wrong = |path: &str, message: &str| Err(ItemError::new(ErrorCode::Schema, message).at(path));
+        let Some(program) = this.argv.first() else {
+            return wrong("/argv", "an argv has at least the program");
+        };
+        if this.argv.iter().any(|word| word.contains('\0')) {
+            return wrong("/argv", "a NUL character cannot be passed on");
+        }
+        if program.is_empty() || (program.contains('/') && !program.starts_with('/')) {
+            return wrong("/argv/0", "the program is neither absolute nor a bare name");
+        }
+        if this.exit_codes.is_empty() {
+            return wrong("/exit_codes", "without an exit code the answer could never be yes");
+        }
+        if let Some(at) = this.exit_codes.iter().position(|code| !(0..=255).contains(code)) {
+            return wrong(&format!("/exit_codes/{at}"), "an exit code is between 0 and 255");
+        }
+        if !(1..=TIMEOUT_MAX_S).contains(&this.timeout_s) {
+            return wrong("/timeout_s", "the time is between 1 and 60 seconds");
         }
         Ok(this)
     }

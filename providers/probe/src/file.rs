@@ -43,6 +43,9 @@ impl Matches {
         if !path.starts_with('/') || path.contains('\0') {
             return Err(wrong("the path is not absolute".into(), "/path"));
         }
+        if pattern.is_empty() {
+            return Err(wrong("an empty pattern matches everything".into(), "/pattern"));
+        }
         let pattern = RegexBuilder::new(&pattern)
             .multi_line(true)
             .size_limit(PATTERN_MAX_BYTES)

@@ -37,7 +37,7 @@ enum Question {
 impl Question {
     fn read(item: &DesiredItem) -> Result<Self, ItemError> {
         match item.type_name.as_str() {
-            "tcp.connect" => properties(&item.desired).map(Self::Tcp),
+            "tcp.connect" => tcp::Connect::read(&item.desired).map(Self::Tcp),
             "file.matches" => file::Matches::read(&item.desired).map(Self::File),
             "command.succeeds" => command::Succeeds::read(&item.desired).map(Self::Command),
             other => Err(ItemError::new(ErrorCode::Unsupported, format!("there is no probe `{other}`"))),
@@ -56,7 +56,7 @@ impl Question {
 /// Reads the properties of a type.
 fn properties<T: DeserializeOwned>(desired: &Map<String, Value>) -> Result<T, ItemError> {
     serde_json::from_value(Value::Object(desired.clone()))
-        .map_err(|e| ItemError::new(ErrorCode::Schema, format!("the properties cannot be read: {e}")))
+        .map_err(|e| ItemError::new(ErrorCode::Schema, format!("the properties cannot be read: {e}")).at(""))
 }
 
 impl Provider for ProbeProvider {
@@ -77,9 +77,10 @@ impl Provider for ProbeProvider {
     fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
         let item = DesiredItem { type_name: item.type_name.clone(), desired: item.desired.clone() };
         match Question::read(&item)?.ask(cx)? {
-            (true, detail) => {
-                Ok(PlanAnswer::Unchanged { state: Some(json!({"ok": true, "detail": detail})) })
-            }
+            (true, detail) => Ok(PlanAnswer::Unchanged {
+                state: Some(json!({"ok": true, "detail": detail})),
+                resolved: Vec::new(),
+            }),
             (false, detail) => Err(ItemError::new(ErrorCode::Failed, detail)),
         }
     }

@@ -1,11 +1,12 @@
 //! `tcp.connect`: whether something accepts a connection.
 
-use crate::Answer;
+use crate::{Answer, properties};
 use rectify_sdk::{
     Context,
     protocol::{ErrorCode, ItemError},
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::{
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     sync::mpsc::{RecvTimeoutError, channel},
@@ -15,6 +16,9 @@ use std::{
 
 /// Longest wait without a look at whether the request was cancelled.
 const SLICE: Duration = Duration::from_millis(50);
+
+/// Longest time for one attempt, in milliseconds.
+const TIMEOUT_MAX_MS: u64 = 60_000;
 
 /// The properties.
 #[derive(Debug, Deserialize)]
@@ -36,6 +40,18 @@ fn three_seconds() -> u64 {
 }
 
 impl Connect {
+    pub(crate) fn read(desired: &Map<String, Value>) -> Result<Self, ItemError> {
+        let wrong = |path: &str, message: &str| Err(ItemError::new(ErrorCode::Schema, message).at(path));
+        let this: Self = properties(desired)?;
+        if this.host.is_empty() || this.host.contains(['\0', ' ', '/']) {
+            return wrong("/host", "this is neither a name nor an address of a host");
+        }
+        if !(1..=TIMEOUT_MAX_MS).contains(&this.timeout_ms) {
+            return wrong("/timeout_ms", "the time is between 1 and 60000 milliseconds");
+        }
+        Ok(this)
+    }
+
     /// Tries each address of the host, in the resolver's order, within the time for all of them.
     pub(crate) fn ask(&self, cx: &Context) -> Answer {
         let (host, port) = (self.host.clone(), self.port.get());

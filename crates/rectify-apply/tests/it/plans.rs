@@ -79,6 +79,7 @@ pub fn step(short: &Short) -> Step {
         result,
         planned: None,
         touches,
+        resolved: Vec::new(),
         prediction: if result.is_some() { Prediction::Exact } else { Prediction::Opaque },
         undo: Undo { grade: UndoGrade::None, note: None, inverse: None },
         edges,

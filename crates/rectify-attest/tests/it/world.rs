@@ -130,7 +130,7 @@ pub fn plan_bytes(line: &str) -> Vec<u8> {
         }],
         "unchanged": [], "deferred": [], "gates": [], "waves": [["web-1"]],
         "counts": {"create": 0, "update": 1, "replace": 0, "delete": 0, "run": 0,
-                   "unchanged": 0, "deferred": 0},
+                   "unchanged": 0, "not_triggered": 0, "deferred": 0},
     }))
     .unwrap();
     canonical::file_bytes(&plan).unwrap()

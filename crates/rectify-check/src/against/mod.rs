@@ -1,6 +1,8 @@
 //! The plan against what it was made from.
 
+mod converged;
 mod frame;
+mod names;
 mod nodes;
 mod order;
 mod steps;
@@ -23,7 +25,10 @@ pub(crate) fn run(
     notes: &mut Notes,
 ) {
     frame::run(plan, graph, observations, graph_digests, notes);
-    let case = Case::new(plan, graph, observations, notes);
+    let mut case = Case::new(plan, graph, observations, notes);
+    case.converged = converged::find(&case);
+    converged::run(&case, notes);
+    names::run(&case, notes);
     nodes::run(&case, notes);
     steps::run(&case, notes);
     order::run(&case, notes);
@@ -45,6 +50,8 @@ struct Case<'a> {
     fates: BTreeMap<(&'a TargetName, &'a Address), Fate<'a>>,
     /// What was answered; nothing for targets whose observation does not fit.
     answers: BTreeMap<(&'a TargetName, &'a Address), &'a Answer>,
+    /// The chains that are called converged.
+    converged: converged::Converged<'a>,
 }
 
 impl<'a> Case<'a> {
@@ -70,6 +77,7 @@ impl<'a> Case<'a> {
             reach: Reach::new(plan),
             fates,
             answers: frame::answers(graph, observations, notes),
+            converged: converged::Converged::default(),
         }
     }
 

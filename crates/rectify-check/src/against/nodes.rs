@@ -1,6 +1,6 @@
 //! What became of each node, and whether it had to.
 
-use super::{Case, Fate};
+use super::{Case, Fate, names};
 use crate::{Invariant, notes::Notes};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -9,13 +9,17 @@ use alloc::{
 };
 use rectify_base::{Address, TargetName, fingerprint::fingerprint};
 use rectify_model::{
-    graph::{EdgeKind, Node},
+    graph::{Access, EdgeKind, Node, Touch},
     observation::Answer,
-    plan::{Deferred, Unchanged},
+    plan::{Deferred, DeferredCause, Idle, Unchanged},
 };
 
 /// Code of a deferral that follows from an earlier one.
-const AFTER_DEFERRED: &str = "plan-after-deferred";
+pub(super) const AFTER_DEFERRED: &str = "plan-after-deferred";
+/// Code of a deferral because the result of an earlier step is not known.
+pub(super) const PRIOR_UNKNOWN: &str = "plan-prior-unknown";
+/// Code of a deferral because another step writes the same thing under another name.
+const TWO_NAMES: &str = "plan-two-names";
 
 pub(super) fn run(case: &Case<'_>, notes: &mut Notes) {
     once(case, notes);
@@ -148,21 +152,60 @@ fn deferral<'a>(
 ) {
     let justified = match answer {
         Answer::Undecided { code, message } => (code, message) == (&entry.code, &entry.message),
+        Answer::Unchanged { .. } | Answer::Changed(_) if entry.code == TWO_NAMES => {
+            names::has_two(case, node)
+        }
         Answer::Unchanged { .. } | Answer::Changed(_) => {
             entry.code == AFTER_DEFERRED && deferred_source(case, node).is_some()
         }
     };
     let message = "neither the observation nor an earlier deferral gives this reason";
     notes.require(justified, Invariant::Deferral, || format!("/deferred/{at}"), message);
+    let cause = match entry.code.as_str() {
+        AFTER_DEFERRED => DeferredCause::Waits,
+        PRIOR_UNKNOWN if earlier_writer(case, node) => DeferredCause::Waits,
+        _ => DeferredCause::Undecided,
+    };
+    let message = "the reason is of the other kind";
+    notes.require(cause == entry.cause, Invariant::Deferral, || format!("/deferred/{at}/cause"), message);
+}
+
+/// Whether an earlier node, which is done or deferred, writes what this one touches, or a directory
+/// above it.
+fn earlier_writer(case: &Case<'_>, node: &Node) -> bool {
+    let keys: Vec<&str> = node.touches.iter().map(|touch| touch.key.as_str()).collect();
+    let hits = |touch: &Touch| {
+        let above = |key: &&str| key.strip_prefix(&touch.key).is_some_and(|rest| rest.starts_with('/'));
+        touch.access == Access::Write && (keys.contains(&touch.key.as_str()) || keys.iter().any(above))
+    };
+    let earlier = case
+        .graph
+        .nodes
+        .iter()
+        .take_while(|other| other.address != node.address || other.target != node.target);
+    earlier.filter(|other| other.target == node.target && other.touches.iter().any(hits)).any(|other| {
+        matches!(case.fate(&other.target, &other.address), Some(Fate::Step(..) | Fate::Deferred(..)))
+    })
 }
 
 fn unchanged(case: &Case<'_>, node: &Node, at: usize, entry: &Unchanged, answer: &Answer, notes: &mut Notes) {
+    let why = || format!("/unchanged/{at}/why");
+    let found = case.converged.found(node);
     let state = match answer {
-        Answer::Unchanged { state } => state.as_ref(),
+        Answer::Unchanged { state, .. } => {
+            let expected = if found.is_some() { Idle::Converged } else { Idle::AsDesired };
+            // What is called converged without being so is noted where chains are looked at.
+            let fits = entry.why == expected || entry.why == Idle::Converged;
+            notes.require(fits, Invariant::Idle, why, "what was found gives another reason");
+            state.as_ref()
+        }
         Answer::Changed(proposal) => {
             let unfired = fired(case, node) == Some(false);
+            let kept = unfired || entry.why == Idle::Converged;
             let message = "a change was found here, and nothing keeps it from being made";
-            notes.require(unfired, Invariant::Complete, || format!("/unchanged/{at}"), message);
+            notes.require(kept, Invariant::Complete, || format!("/unchanged/{at}"), message);
+            let says = !kept || entry.why != Idle::AsDesired;
+            notes.require(says, Invariant::Idle, why, "a change was found here, and nothing triggers it");
             proposal.prior.as_ref()
         }
         Answer::Undecided { .. } => {
@@ -171,6 +214,7 @@ fn unchanged(case: &Case<'_>, node: &Node, at: usize, entry: &Unchanged, answer:
         }
     };
     let Some(facts) = case.graph.types.get(&node.type_name) else { return };
+    let state = found.unwrap_or(state);
     let computed = fingerprint(&node.type_name, facts.version, state, &facts.volatile);
     let message = "it is not the fingerprint of the state that was observed";
     let place = || format!("/unchanged/{at}/fingerprint");

@@ -25,6 +25,9 @@ pub(super) fn run(case: &Case<'_>, notes: &mut Notes) {
         as_node(node, step, &place, notes);
         let Some(facts) = case.graph.types.get(&node.type_name) else { continue };
         if let Some(Answer::Changed(proposal)) = case.answer(node) {
+            let same = step.resolved == proposal.resolved;
+            let message = "the provider said otherwise";
+            notes.require(same, Invariant::Resolved, || place("/resolved"), message);
             as_observed(facts, proposal, step, &place, notes);
             let reason = match step.prediction {
                 _ if step.prediction >= proposal.prediction.min(facts.prediction) => true,

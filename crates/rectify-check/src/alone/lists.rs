@@ -10,7 +10,7 @@ use rectify_base::{Address, RemediationName, TargetName, TypeName, canonical};
 use rectify_model::{
     Plan,
     grade::TypeKind,
-    plan::{self, Action, Counts},
+    plan::{self, Action, Counts, Idle},
 };
 use serde_json::{Map, Value};
 
@@ -90,13 +90,18 @@ fn names(plan: &Plan, notes: &mut Notes) {
 
 fn counts(plan: &Plan, notes: &mut Notes) {
     let of = |action: Action| plan.steps.iter().filter(|step| step.action == action).count() as u64;
+    let idle = |not_triggered: bool| {
+        let entries = plan.unchanged.iter();
+        entries.filter(|entry| (entry.why == Idle::NotTriggered) == not_triggered).count() as u64
+    };
     let counted = Counts {
         create: of(Action::Create),
         update: of(Action::Update),
         replace: of(Action::Replace),
         delete: of(Action::Delete),
         run: of(Action::Run),
-        unchanged: plan.unchanged.len() as u64,
+        unchanged: idle(false),
+        not_triggered: idle(true),
         deferred: plan.deferred.len() as u64,
     };
     notes.require(

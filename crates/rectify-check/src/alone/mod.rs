@@ -1,6 +1,7 @@
 //! What the plan alone can tell.
 
 mod lists;
+mod names;
 mod order;
 mod steps;
 

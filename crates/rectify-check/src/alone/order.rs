@@ -1,5 +1,6 @@
 //! Edges, and what follows from the order that they make.
 
+use super::names;
 use crate::{Invariant, notes::Notes, reach::Reach};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +15,7 @@ use rectify_model::{
 pub(super) fn run(plan: &Plan, reach: &Reach<'_>, notes: &mut Notes) {
     edges(plan, reach, notes);
     writers(plan, reach, notes);
+    names::run(plan, reach, notes);
 }
 
 fn edges(plan: &Plan, reach: &Reach<'_>, notes: &mut Notes) {

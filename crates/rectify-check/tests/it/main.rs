@@ -9,6 +9,7 @@ mod damage;
 #[allow(dead_code)]
 #[path = "../../../rectify-plan/tests/it/fixture.rs"]
 mod fixture;
+#[allow(dead_code)]
 #[path = "../../../rectify-plan/tests/it/generate.rs"]
 mod generate;
 mod laws;

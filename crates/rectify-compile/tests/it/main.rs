@@ -6,6 +6,7 @@ mod codes;
 mod edges;
 mod expressions;
 mod hostile;
+mod language;
 mod laws;
 mod locate;
 mod properties;

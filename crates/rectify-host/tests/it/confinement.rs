@@ -108,7 +108,7 @@ impl Drop for Victim {
 
 async fn attempt(session: &Session, desired: Value) -> (Map<String, Value>, Map<String, Value>) {
     let answers = session.plan(vec![item(THING, desired)]).await.unwrap();
-    let Some(Ok(PlanAnswer::Unchanged { state: Some(state) })) = answers.into_iter().next() else {
+    let Some(Ok(PlanAnswer::Unchanged { state: Some(state), .. })) = answers.into_iter().next() else {
         panic!("no outcomes")
     };
     let part = |name: &str| state[name].as_object().unwrap().clone();

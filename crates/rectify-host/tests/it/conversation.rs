@@ -22,7 +22,7 @@ fn numbered(count: usize, padding: usize) -> Vec<PlanItem> {
 
 fn number(answer: &PlanAnswer) -> u64 {
     match answer {
-        PlanAnswer::Unchanged { state: Some(state) } => state["n"].as_u64().unwrap(),
+        PlanAnswer::Unchanged { state: Some(state), .. } => state["n"].as_u64().unwrap(),
         other => panic!("{other:?}"),
     }
 }

@@ -13,7 +13,7 @@ use std::{fs, os::unix::fs::PermissionsExt, time::Duration, time::Instant};
 async fn inspect(session: &Session) -> Value {
     let answers = session.plan(vec![item(THING, json!({}))]).await.unwrap();
     match answers.into_iter().next().unwrap().unwrap() {
-        PlanAnswer::Unchanged { state: Some(state) } => state,
+        PlanAnswer::Unchanged { state: Some(state), .. } => state,
         other => panic!("{other:?}"),
     }
 }

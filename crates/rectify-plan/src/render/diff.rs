@@ -27,21 +27,40 @@ fn size_of(value: Option<&Value>) -> Option<u64> {
 
 /// Whether a value is a content: named by digest, with or without its text.
 pub(super) fn is_content(value: Option<&Value>) -> bool {
-    value.is_some_and(|value| digest_of(value).is_some() && value.get("count").is_none())
+    value.is_some_and(|value| {
+        (digest_of(value).is_some() || keyed_of(value).is_some()) && value.get("count").is_none()
+    })
 }
 
 /// Whether a value stands for what lies in a directory: a number of entries and their digest.
 pub(super) fn is_listing(value: Option<&Value>) -> bool {
-    value.is_some_and(|value| digest_of(value).is_some() && value.get("count").is_some_and(Value::is_u64))
+    value.is_some_and(|value| tree_of(value).is_some() && value.get("count").is_some_and(Value::is_u64))
 }
 
 fn digest_of(value: &Value) -> Option<&str> {
     value.get("blake3")?.as_str()
 }
 
+/// The digest of a secret, which tells nothing to who has not the key.
+fn keyed_of(value: &Value) -> Option<&str> {
+    value.get("keyed")?.as_str()
+}
+
+fn tree_of(value: &Value) -> Option<&str> {
+    value.get("tree")?.as_str()
+}
+
+/// The first names in a directory, if the state carries them.
+pub(super) fn names_of(value: Option<&Value>) -> Option<&Value> {
+    value?.get("names")
+}
+
 /// Why the text of a content cannot be shown, if it cannot. `mode` is that of its file.
 pub(super) fn hidden_content(value: Option<&Value>, mode: Option<&str>) -> Option<String> {
     let value = value.filter(|value| text_of(Some(value)).is_none())?;
+    if keyed_of(value).is_some() {
+        return Some("others may not read the file, so only a keyed digest tells whether it differs".into());
+    }
     let private = |mode: &str| u32::from_str_radix(mode, 8).is_ok_and(|bits| bits & 0o004 == 0);
     if value.get("text").is_some() {
         return Some("the text beside the digest is not the one that the digest stands for".into());
@@ -114,6 +133,7 @@ pub(super) fn short(value: Option<&Value>) -> String {
             lines => format!("{lines} lines"),
         },
         (None, Some(size)) => format!("{size} bytes"),
+        (None, None) if keyed_of(value).is_some() => "(secret)".into(),
         (None, None) => "content by digest".into(),
     }
 }
@@ -128,12 +148,13 @@ fn listing(value: &Value) -> String {
 /// A value whole; of a content its digest and size, of a directory how much is in it.
 pub(super) fn whole(value: Option<&Value>) -> String {
     let Some(value) = value else { return "(none)".into() };
-    let Some(digest) = digest_of(value).map(visible) else { return bounded::line(value) };
     if is_listing(Some(value)) {
-        return format!("{} ({digest})", listing(value));
+        return format!("{} ({})", listing(value), visible(tree_of(value).unwrap_or_default()));
     }
-    match size_of(Some(value)) {
-        Some(size) => format!("{digest}, {size} bytes"),
-        None => digest,
+    match (digest_of(value), keyed_of(value), size_of(Some(value))) {
+        (Some(digest), _, Some(size)) => format!("{}, {size} bytes", visible(digest)),
+        (Some(digest), _, None) => visible(digest),
+        (None, Some(keyed), _) => format!("keyed:{}", visible(keyed)),
+        (None, None, _) => bounded::line(value),
     }
 }

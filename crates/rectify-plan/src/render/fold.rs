@@ -2,7 +2,10 @@
 
 use super::step::unlike;
 use rectify_base::{Address, TargetName};
-use rectify_model::{Plan, plan::Step};
+use rectify_model::{
+    Plan,
+    plan::{Idle, Step},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most targets that are named in one line.
@@ -15,6 +18,8 @@ pub(super) struct Block<'p> {
     pub groups: Vec<Group<'p>>,
     /// Targets of the plan where the address is there, but needs nothing.
     pub unchanged: Vec<&'p TargetName>,
+    /// Targets of the plan where nothing triggers the address.
+    pub not_triggered: Vec<&'p TargetName>,
     /// Targets of the plan where the address is deferred.
     pub deferred: Vec<&'p TargetName>,
 }
@@ -50,7 +55,12 @@ pub(super) fn fold(plan: &Plan) -> Vec<Block<'_>> {
             None => groups.push(Group { step, targets: vec![&step.target] }),
         }
     }
-    let mut unchanged = by_address(plan.unchanged.iter().map(|entry| (&entry.address, &entry.target)));
+    let idle = |triggered: bool| {
+        let entries =
+            plan.unchanged.iter().filter(move |entry| (entry.why != Idle::NotTriggered) == triggered);
+        by_address(entries.map(|entry| (&entry.address, &entry.target)))
+    };
+    let (mut unchanged, mut not_triggered) = (idle(true), idle(false));
     let mut deferred = by_address(plan.deferred.iter().map(|entry| (&entry.address, &entry.target)));
     order
         .into_iter()
@@ -61,6 +71,7 @@ pub(super) fn fold(plan: &Plan) -> Vec<Block<'_>> {
                 address,
                 groups,
                 unchanged: unchanged.remove(address).unwrap_or_default(),
+                not_triggered: not_triggered.remove(address).unwrap_or_default(),
                 deferred: deferred.remove(address).unwrap_or_default(),
             }
         })
@@ -89,6 +100,7 @@ fn shape(step: &Step) -> String {
         &step.disruption,
         &step.edges,
         &step.touches,
+        &step.resolved,
     );
     // A plan can always be written as JSON; if not, each step stands alone.
     serde_json::to_string(&parts).unwrap_or_else(|_| format!("{}:{}", step.target, step.address))

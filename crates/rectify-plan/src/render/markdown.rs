@@ -3,16 +3,22 @@
 
 use super::{
     Options,
+    bounded::cut,
     fold::{Block, Group, fold, place},
     properties::Line,
     step::{details, head, marks, sign, summary},
-    text::{DEFERRED, counts, deferred, gates, headline, reasons, undo_lines, waves},
+    text::{
+        NOT_TRIGGERED, UNDECIDED, WAITING, counts, deferred, gates, headline, not_triggered, reasons,
+        undo_lines, waves,
+    },
 };
 use rectify_base::{Digest, canonical};
-use rectify_model::{Plan, grade::UndoGrade};
+use rectify_model::{Plan, grade::UndoGrade, plan::DeferredCause};
 
 /// Room that is kept for the notes at the end, in bytes.
 const TAIL_BYTES: usize = 1_000;
+/// Longest summary in the table, in characters; the details have everything.
+const SUMMARY_MAX_CHARS: usize = 300;
 
 /// Renders a plan as Markdown of at most `options.size_max_bytes`, with the digest of its file. What
 /// does not fit is left out whole, and counted at the end.
@@ -30,11 +36,13 @@ pub fn markdown(plan: &Plan, options: &Options) -> String {
     let mut left_out = Vec::new();
     // What must not be overlooked comes before the long parts, so that it is never cut for them.
     for (title, lines) in [
-        (DEFERRED, deferred(plan)),
+        (UNDECIDED, deferred(plan, DeferredCause::Undecided)),
+        (WAITING, deferred(plan, DeferredCause::Waits)),
         ("Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None)),
         ("Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy)),
         ("Checked afterwards", gates(plan)),
         ("Order of targets", waves(plan, options.details)),
+        (NOT_TRIGGERED, not_triggered(plan)),
         ("Why", reasons(plan)),
     ] {
         let missing = page.list(title, &lines);
@@ -108,7 +116,7 @@ impl Page {
                 code(&sign(group.step.action).to_string()),
                 code(block.address.as_str()),
                 code(group.step.type_name.as_str()),
-                inline(&summary(group.step)),
+                inline(&cut(&summary(group.step), SUMMARY_MAX_CHARS)),
                 inline(&notes(block, group)),
                 inline(&place(plan, &group.targets)),
             ];

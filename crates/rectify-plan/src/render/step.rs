@@ -2,7 +2,7 @@
 
 use super::{
     bounded::{self, cut},
-    diff::{added_removed, hidden_content, is_content, is_listing, short, text_of, unified, whole},
+    diff::{added_removed, hidden_content, is_content, is_listing, names_of, short, text_of, unified, whole},
     escape::{shell_word, visible},
     properties::{Line, leaves, name_of, property_lines},
 };
@@ -53,9 +53,17 @@ pub(super) fn marks(step: &Step) -> String {
     if marks.is_empty() { String::new() } else { format!("[{}]", marks.join(", ")) }
 }
 
-/// Properties that decide what is executed, and as whom, but are no part of the command's line.
+/// Properties that decide what is executed, and as whom, but are no part of the command's line; and
+/// where links lead.
 fn surroundings(step: &Step) -> Vec<String> {
     let mut marks = Vec::new();
+    if let Some(key) = step.resolved.first() {
+        let path = shell_word(&key.strip_prefix("path:").unwrap_or(key).into());
+        marks.push(match step.resolved.len() {
+            1 => format!("in truth {path}"),
+            count => format!("in truth {path} and {} more", count - 1),
+        });
+    }
     let given = |name: &str| step.desired.get(name);
     if let Some(user) = given("user") {
         marks.push(format!("user {}", cut(&shell_word(user), MARK_MAX_CHARS)));
@@ -90,21 +98,22 @@ pub(super) fn summary(step: &Step) -> String {
 /// first, else its properties.
 pub(super) fn subject(step: &Step) -> String {
     let mut parts = Vec::new();
-    if let Some(path) = step.desired.get("path").and_then(Value::as_str) {
-        parts.push(visible(path));
+    // Quoted where they are not plain, so that none of them is taken for another column.
+    if let Some(path) = step.desired.get("path").filter(|path| path.is_string()) {
+        parts.push(shell_word(path));
     }
     if let Some(argv) = step.desired.get("argv").and_then(Value::as_array) {
         parts.push(command_line(argv));
     }
     if let Some(script) = step.desired.get("script").and_then(Value::as_str) {
-        let first = visible(script.lines().next().unwrap_or_default());
+        let first = shell_word(&script.lines().next().unwrap_or_default().into());
         parts.push(match bounded::line_count(script) {
             0 | 1 => format!("script: {first}"),
             count => format!("script ({count} lines): {first}…"),
         });
     }
     if parts.is_empty() {
-        let touched = step.touches.first().map(|touch| visible(&touch.key));
+        let touched = step.touches.first().map(|touch| shell_word(&touch.key.as_str().into()));
         let properties = || bounded::short(&Value::Object(step.desired.clone()));
         parts.push(touched.unwrap_or_else(properties));
     }
@@ -166,6 +175,8 @@ pub(super) fn details(step: &Step, headed: &[Pointer]) -> Vec<Line> {
     }));
     let touches = step.touches.iter().filter(|touch| !is_plain(step, touch));
     lines.extend(touches.map(|touch| Line::Note(0, format!("{}: {}", verb(touch), visible(&touch.key)))));
+    let resolved = step.resolved.iter();
+    lines.extend(resolved.map(|key| Line::Note(0, format!("writes in truth: {}", visible(key)))));
     lines.extend(step.undo.note.iter().map(|note| Line::Note(0, format!("undo: {}", visible(note)))));
     lines
 }
@@ -180,7 +191,14 @@ fn change_lines(step: &Step, change: &Change) -> Vec<Line> {
     };
     let mut lines = vec![Line::Note(0, text)];
     if is_listing(before) || is_listing(after) {
-        lines.push(Line::Note(1, "of all levels; their names are not listed".into()));
+        let names = names_of(before).or(names_of(after)).map(bounded::line);
+        lines.push(Line::Note(
+            1,
+            match names {
+                Some(names) => format!("counted on all levels; the first: {names}"),
+                None => "counted on all levels; no names are given".into(),
+            },
+        ));
     }
     if is_content(before) || is_content(after) {
         let mode = |side: fn(&Change) -> Option<&Value>| {
@@ -266,6 +284,8 @@ fn traits(step: &Step) -> BTreeMap<String, String> {
     out.extend(step.edges.iter().map(edge_text));
     let touches = step.touches.iter().filter(|touch| !is_plain(step, touch));
     out.extend(touches.map(|touch| (format!("{} {}", verb(touch), visible(&touch.key)), String::new())));
+    let resolved = step.resolved.iter();
+    out.extend(resolved.map(|key| (format!("writes in truth {}", visible(key)), String::new())));
     out.extend(step.undo.note.iter().map(|note| ("undo".into(), format!(": {}", visible(note)))));
     out
 }

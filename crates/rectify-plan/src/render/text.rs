@@ -12,13 +12,19 @@ use rectify_model::{
     Plan,
     grade::UndoGrade,
     graph::{RemediationInfo, UndoMode},
+    plan::{DeferredCause, Idle},
 };
 use serde_json::Value;
 
 /// Room that a summary always has, in characters, however narrow the page is.
 const SUMMARY_MIN_CHARS: usize = 40;
-/// Above what a plan does not cover.
-pub(super) const DEFERRED: &str = "DEFERRED: not covered by this plan, and not done";
+/// Above what could not be decided.
+pub(super) const UNDECIDED: &str =
+    "DEFERRED, because it could not be decided: not covered by this plan, and not done";
+/// Above what waits for something else.
+pub(super) const WAITING: &str = "DEFERRED, because it waits: not covered by this plan, and not done";
+/// Above what no change triggers.
+pub(super) const NOT_TRIGGERED: &str = "Not triggered, because nothing that would trigger it changes";
 
 /// Renders a plan as text. The last line ends in a line feed.
 #[must_use]
@@ -31,12 +37,14 @@ pub fn text(plan: &Plan, options: &Options) -> String {
     for block in &blocks {
         block_lines(plan, options, block, &mut lines);
     }
-    section(&mut lines, DEFERRED, deferred(plan));
+    section(&mut lines, UNDECIDED, deferred(plan, DeferredCause::Undecided));
+    section(&mut lines, WAITING, deferred(plan, DeferredCause::Waits));
     section(&mut lines, "Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None));
     section(&mut lines, "Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy));
     section(&mut lines, "Checked afterwards", gates(plan));
     section(&mut lines, "Order of targets", waves(plan, options.details));
     if options.details {
+        section(&mut lines, NOT_TRIGGERED, not_triggered(plan));
         section(&mut lines, "Why", reasons(plan));
     }
     lines.push(String::new());
@@ -94,6 +102,9 @@ pub(super) fn counts(plan: &Plan) -> String {
     if counts.unchanged > 0 {
         parts.push(format!("{} unchanged", counts.unchanged));
     }
+    if counts.not_triggered > 0 {
+        parts.push(format!("{} not triggered", counts.not_triggered));
+    }
     if counts.deferred > 0 {
         parts.push(format!("{} DEFERRED: not covered by this plan, and not done", counts.deferred));
     }
@@ -123,7 +134,10 @@ fn block_lines(plan: &Plan, options: &Options, block: &Block<'_>, lines: &mut Ve
         }
     }
     if !block.unchanged.is_empty() {
-        lines.push(format!("      nothing to do on {}", names(&block.unchanged)));
+        lines.push(format!("      as desired already on {}", names(&block.unchanged)));
+    }
+    if !block.not_triggered.is_empty() {
+        lines.push(format!("      not triggered on {}", names(&block.not_triggered)));
     }
     if !block.deferred.is_empty() {
         lines.push(format!("      DEFERRED on {}", names(&block.deferred)));
@@ -154,13 +168,19 @@ fn reason(info: &RemediationInfo) -> String {
     format!("{because} ({undo})")
 }
 
-/// One line for each deferred address and reason.
-pub(super) fn deferred(plan: &Plan) -> Vec<String> {
-    let entries = plan.deferred.iter().map(|entry| {
+/// One line for each address that is deferred for such a cause, and each reason.
+pub(super) fn deferred(plan: &Plan, cause: DeferredCause) -> Vec<String> {
+    let entries = plan.deferred.iter().filter(|entry| entry.cause == cause).map(|entry| {
         let text = format!("  ? {}  {}: {}", entry.address, visible(&entry.code), visible(&entry.message));
         (text, &entry.target)
     });
     with_places(plan, same(entries))
+}
+
+/// One line for each address that no change triggers.
+pub(super) fn not_triggered(plan: &Plan) -> Vec<String> {
+    let entries = plan.unchanged.iter().filter(|entry| entry.why == Idle::NotTriggered);
+    with_places(plan, same(entries.map(|entry| (format!("  {}", entry.address), &entry.target))))
 }
 
 /// One line for each address of this undo grade, with what is lost.

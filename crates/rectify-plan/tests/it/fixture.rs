@@ -222,6 +222,22 @@ pub fn valid() -> Documents {
         ),
         node(one, "web/still", "file.content", json!({"path": "/etc/still"}), &[("after", "base/dir")]),
         node(one, "web/through", "file.content", json!({"path": "/etc/through"}), &[("after", "web/still")]),
+        // Steps on one file, which leave it as they find it; what only they trigger; and steps on
+        // another one, which do not.
+        node(one, "web/zone", "file.content", json!({"path": "/etc/zone"}), &[]),
+        node(one, "web/zone-line", "file.line", json!({"path": "/etc/zone"}), &[("implied", "web/zone")]),
+        node(
+            one,
+            "web/zone-mark",
+            "file.line",
+            json!({"path": "/etc/zone"}),
+            &[("implied", "web/zone-line")],
+        ),
+        node(one, "web/zone-reload", "command.run", run(&["zone"]), &[("on_change", "web/zone")]),
+        node(one, "web/zz-a", "file.content", json!({"path": "/etc/zz"}), &[]),
+        node(one, "web/zz-b", "file.content", json!({"path": "/etc/zz"}), &[("implied", "web/zz-a")]),
+        // The provider follows a link to what it writes.
+        node(one, "web/zzz", "file.content", json!({"path": "/var/run/web"}), &[]),
         node(two, "base/dir", "file.directory", dir, &[]),
         node(two, "base/motd", "file.content", json!({"path": "/etc/motd"}), &[]),
         node(two, "web/conf", "file.content", json!({"path": "/etc/web.conf"}), &[("after", "base/motd")]),
@@ -279,6 +295,23 @@ fn answer_of(target: &str, address: &str, prior: Option<Option<Value>>) -> Answe
         (_, "web/reload") => runs(&json!(["reload"])),
         (_, "web/through") => {
             changed(file("/etc/through", "0644", "a\n"), file("/etc/through", "0644", "b\n"), &plain)
+        }
+        (_, "web/zone") => {
+            changed(file("/etc/zone", "0644", "a\nb\n"), file("/etc/zone", "0644", "a\n"), &plain)
+        }
+        (_, "web/zone-line") => changed(
+            prior.flatten().expect("the result of web/zone"),
+            file("/etc/zone", "0644", "a\nb\n"),
+            &plain,
+        ),
+        (_, "web/zone-mark") => unchanged(prior.flatten().expect("the result of web/zone-line")),
+        (_, "web/zone-reload") => runs(&json!([])),
+        (_, "web/zz-a") => changed(file("/etc/zz", "0644", "0\n"), file("/etc/zz", "0644", "1\n"), &plain),
+        (_, "web/zz-b") => {
+            changed(prior.flatten().expect("the result of web/zz-a"), file("/etc/zz", "0644", "2\n"), &plain)
+        }
+        (_, "web/zzz") => {
+            changed(Value::Null, file("/var/run/web", "0644", "1\n"), &json!({"resolved": ["path:/run/web"]}))
         }
         (_, name) => unchanged(file(&format!("/etc/{name}"), "0644", "as it is\n")),
     }

@@ -2,11 +2,25 @@
 
 use crate::fixture::{Documents, changed, content, file, graph, node, observe, runs, unchanged, undecided};
 use proptest::prelude::*;
-use rectify_model::{graph::Node, observation::Answer};
+use rectify_base::fingerprint::fingerprint;
+use rectify_model::{Plan, graph::Node, observation::Answer, plan::Action};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const PATHS: [&str; 5] = ["/d", "/d/x", "/d/x/y", "/e", "/f"];
+
+/// What is there on one target, by path; and which guarded commands ran, by step.
+pub type World = BTreeMap<String, Value>;
+
+/// A world in which half of the paths are there.
+pub fn world() -> World {
+    let state = |path: &str| match path.len() % 2 {
+        0 if path == "/d" => Some(directory(path)),
+        0 => Some(file(path, "0644", "found\n")),
+        _ => None,
+    };
+    PATHS.iter().filter_map(|path| Some(((*path).to_owned(), state(path)?))).collect()
+}
 
 /// What one node is made of.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +55,33 @@ fn type_of(seed: Seed) -> &'static str {
         10 => "file.matches",
         _ => "file.line",
     }
+}
+
+/// Seeds of projects that end: everything can be decided, commands run once, and a step that others
+/// trigger is the only one on its thing (else a step that was triggered once and is not again
+/// leaves the thing to the others), and a path that others lie below is a directory.
+pub fn ending(mut seeds: Vec<Vec<Seed>>) -> Vec<Vec<Seed>> {
+    for seeds in &mut seeds {
+        let mut writers: BTreeMap<usize, u32> = BTreeMap::new();
+        for seed in seeds.iter_mut() {
+            seed.mood %= 22;
+            if seed.path < 2 && type_of(*seed) != "command.run" && type_of(*seed) != "file.matches" {
+                seed.kind = 6;
+            }
+            if type_of(*seed) == "command.run" || type_of(*seed) == "file.matches" {
+                seed.value = 2;
+            } else {
+                *writers.entry(seed.path).or_default() += 1;
+            }
+        }
+        for seed in seeds.iter_mut() {
+            let writes = type_of(*seed) != "command.run" && type_of(*seed) != "file.matches";
+            if writes && writers[&seed.path] > 1 {
+                seed.triggers = 0;
+            }
+        }
+    }
+    seeds
 }
 
 /// The nodes of one target, with the edges that a compiler would imply.
@@ -85,7 +126,7 @@ fn nodes(target: &str, seeds: &[Seed]) -> Vec<Value> {
 }
 
 /// What the simulated provider says of a node, from the state that it is given or finds.
-fn answer(node: &Node, seed: Seed, prior: Option<Option<Value>>) -> Answer {
+fn answer(node: &Node, seed: Seed, prior: Option<Option<Value>>, world: &World) -> Answer {
     let path = PATHS[seed.path];
     if seed.mood == 23 {
         return undecided("FAILED", "it cannot be read");
@@ -93,23 +134,30 @@ fn answer(node: &Node, seed: Seed, prior: Option<Option<Value>>) -> Answer {
     match node.type_name.as_str() {
         "command.run" if seed.value == 0 => runs(&json!(["restart"])),
         "command.run" if seed.value == 1 => unchanged(json!({"creates": {"path": "/x", "exists": true}})),
-        "command.run" => changed(
-            json!({"creates": {"path": "/x", "exists": false}}),
-            json!({"creates": {"path": "/x", "exists": true}}),
-            &json!({"prediction": "conditional", "undo": {"grade": "none"}}),
-        ),
+        "command.run" => {
+            let guard = |exists: bool| json!({"creates": {"path": node.address.step(), "exists": exists}});
+            if world.contains_key(node.address.step()) {
+                return unchanged(guard(true));
+            }
+            let rest = json!({"prediction": "conditional", "undo": {"grade": "none"}});
+            changed(guard(false), guard(true), &rest)
+        }
         "file.matches" if seed.value == 0 => undecided("FAILED", "it does not match"),
         "file.matches" => unchanged(json!({"ok": true, "detail": "matches"})),
         type_name => {
-            // A world in which half of the paths are there.
-            let found = prior.unwrap_or_else(|| match path.len() % 2 {
-                0 if path == "/d" => Some(directory(path)),
-                0 => Some(file(path, "0644", "found\n")),
-                _ => None,
-            });
-            let wanted = match type_name {
-                "file.absent" => None,
-                "file.directory" => Some(directory(path)),
+            let found = prior.unwrap_or_else(|| world.get(path).cloned());
+            let text =
+                found.as_ref().and_then(|state| state.pointer("/content/text")).and_then(Value::as_str);
+            let line = format!("value {}\n", seed.value);
+            let wanted = match (type_name, text) {
+                ("file.absent", _) => None,
+                ("file.directory", _) => {
+                    let mut state = directory(path);
+                    state["mode"] = json!(["0755", "0750", "0700"][usize::from(seed.value)]);
+                    Some(state)
+                }
+                ("file.line", Some(text)) if text.contains(&line) => found.clone(),
+                ("file.line", Some(text)) => Some(file(path, "0640", &format!("{text}{line}"))),
                 _ => Some(file(path, "0640", &format!("value {}\n", seed.value))),
             };
             if found.as_ref().map(reduced) == wanted.as_ref().map(reduced) {
@@ -144,8 +192,36 @@ fn reduced(state: &Value) -> Value {
     state
 }
 
-/// The project of these seeds, observed.
+/// The project of these seeds, observed in the first world.
 pub fn documents(seeds: &[Vec<Seed>]) -> Documents {
+    documents_in(seeds, &vec![world(); seeds.len()])
+}
+
+/// Carries a plan out, one step after the other, in the worlds of its targets. Each step must find
+/// what it expects, and leaves what its provider predicted.
+pub fn carry_out(documents: &Documents, plan: &Plan, worlds: &mut [World]) {
+    for step in &plan.steps {
+        let world = &mut worlds[step.target.as_str()[1..].parse::<usize>().unwrap()];
+        let observation = documents.observations.iter().find(|(o, _)| o.target == step.target).unwrap();
+        let entry = observation.0.entries.iter().find(|entry| entry.address == step.address).unwrap();
+        let Answer::Changed(proposal) = &entry.answer else { panic!("{} was unchanged", step.address) };
+        if step.action == Action::Run {
+            world.insert(step.address.step().to_owned(), Value::Null);
+            continue;
+        }
+        let path = step.desired["path"].as_str().unwrap();
+        let facts = &plan.types[&step.type_name];
+        let found = fingerprint(&step.type_name, facts.version, world.get(path), &facts.volatile).unwrap();
+        assert_eq!(found, step.expect, "{} does not find what it expects", step.address);
+        match &proposal.planned {
+            Some(state) => drop(world.insert(path.to_owned(), state.clone())),
+            None => drop(world.remove(path)),
+        }
+    }
+}
+
+/// The project of these seeds, observed in a world for each target.
+pub fn documents_in(seeds: &[Vec<Seed>], worlds: &[World]) -> Documents {
     let targets: Vec<String> = (0..seeds.len()).map(|at| format!("t{at}")).collect();
     let names: Vec<&str> = targets.iter().map(String::as_str).collect();
     let all: Vec<Value> =
@@ -161,7 +237,7 @@ pub fn documents(seeds: &[Vec<Seed>]) -> Documents {
     observe(graph(&names, &all, &gates), |node, prior| {
         let target: usize = node.target.as_str()[1..].parse().unwrap();
         let position: usize = node.address.step()[1..].parse().unwrap();
-        answer(node, seeds[target][position], prior)
+        answer(node, seeds[target][position], prior, &worlds[target])
     })
 }
 

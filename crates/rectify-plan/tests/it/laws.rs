@@ -3,7 +3,7 @@
 use crate::{fixture::Documents, generate};
 use proptest::prelude::*;
 use rectify_base::canonical;
-use rectify_model::Plan;
+use rectify_model::{Plan, plan::Action};
 use rectify_plan::{Report, render};
 
 fn bytes(documents: &Documents) -> Vec<u8> {
@@ -54,6 +54,44 @@ proptest! {
             prop_assert!(!why.is_empty(), "{} has no reason", node.address);
         }
         prop_assert_eq!(planned.report.waves.len(), planned.plan.waves.len());
+    }
+
+    #[test]
+    fn a_plan_that_was_applied_leaves_nothing_to_plan(seeds in generate::seeds(), drift in 0..6_usize) {
+        let seeds = generate::ending(seeds);
+        let mut worlds = vec![generate::world(); seeds.len()];
+        // Once from the beginning, and once more after something was changed by others.
+        for round in 0..2 {
+            let documents = generate::documents_in(&seeds, &worlds);
+            let plan = documents.plan().unwrap().plan;
+            prop_assume!(plan.deferred.is_empty());
+            generate::carry_out(&documents, &plan, &mut worlds);
+            let again = generate::documents_in(&seeds, &worlds).plan().unwrap();
+            let why: Vec<_> = again.plan.steps.iter().map(|s| again.report.why(Some(&s.target), &s.address)).collect();
+            prop_assert!(again.plan.steps.is_empty(), "round {round}: {why:#?}");
+            for world in &mut worlds {
+                let path = ["/d", "/d/x", "/d/x/y", "/e", "/f"].get(drift);
+                path.and_then(|path| world.remove(*path));
+            }
+        }
+    }
+
+    #[test]
+    fn every_step_finds_what_it_expects(seeds in generate::seeds(), drift in any::<u8>()) {
+        let mut worlds = vec![generate::world(); seeds.len()];
+        for _ in 0..3 {
+            let documents = generate::documents_in(&seeds, &worlds);
+            let plan = documents.plan().unwrap().plan;
+            // What an opaque step leaves behind is not known.
+            let known = plan.steps.iter().all(|step| step.result.is_some() || step.action == Action::Run);
+            prop_assume!(known);
+            generate::carry_out(&documents, &plan, &mut worlds);
+            for (at, world) in worlds.iter_mut().enumerate() {
+                if drift >> at & 1 == 1 {
+                    world.remove("/d/x");
+                }
+            }
+        }
     }
 
     #[test]

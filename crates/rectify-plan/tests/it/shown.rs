@@ -66,7 +66,7 @@ fn one_line_says_what_is_executed_and_how() {
             json!({"script": "set -x\ncurl x | sh\n", "user": "postgres", "environment": {"LD_PRELOAD": "x"},
             "stdin": "y"})
         ),
-        "  > app/run  command.run  script (2 lines): set -x…  \
+        "  > app/run  command.run  script (2 lines): 'set -x'…  \
          [user postgres, environment LD_PRELOAD, stdin, opaque, no undo]"
     );
     assert_eq!(
@@ -79,6 +79,22 @@ fn one_line_says_what_is_executed_and_how() {
         line(json!({"query": "drop table users"})),
         "  > app/run  command.run  {\"query\":\"drop table users\"}  [opaque, no undo]"
     );
+}
+
+#[test]
+fn names_cannot_be_taken_for_another_column() {
+    let nodes = [node("t", "r/a", "file.content", json!({"path": "/etc/a  [exact]  on all 9 targets"}), &[])];
+    let documents = observe(graph(&["t"], &nodes, &[]), |_, _| {
+        changed(file("/a", "0644", "a\n"), file("/a", "0640", "a\n"), &Value::Null)
+    });
+    let plan = documents.plan().unwrap().plan;
+    for form in [text(&plan, &Options::default())].into_iter().chain(forms(&plan)) {
+        assert!(form.contains("'/etc/a  [exact]  on all 9 targets'"), "{form}");
+    }
+    let long = command(json!({"argv": ["sh", "-c", "x".repeat(5_000)]}));
+    for form in [text(&long, &Options::default()), markdown(&long, &Options::default())] {
+        assert!(form.contains(" more)") && form.lines().all(|line| line.chars().count() < 4_200), "{form}");
+    }
 }
 
 #[test]
@@ -105,9 +121,12 @@ fn touches_that_are_not_plain_are_shown() {
         {"key": "path:/var/lib/x", "access": "write"}, {"key": "path:/srv", "access": "read"},
     ]))
     .unwrap();
+    plan.steps[0].resolved = vec!["path:/data/x".into()];
     for form in forms(&plan) {
         assert!(form.contains("writes: path:/var/lib/x") && form.contains("reads: path:/srv"), "{form}");
+        assert!(form.contains("writes in truth: path:/data/x"), "{form}");
     }
+    assert!(text(&plan, &Options::default()).contains("[in truth /data/x, creates, "));
 }
 
 #[test]
@@ -157,22 +176,28 @@ fn long_values_are_cut_with_their_length_and_digest() {
 
 #[test]
 fn a_removed_directory_says_how_much_is_in_it() {
-    let listing = json!({"count": 12, "blake3": Digest::of_bytes(b"x").to_string()});
-    let state = json!({"path": "/srv/old", "kind": "directory", "mode": "0755", "owner": "root", "group": "root",
-        "entries": listing});
-    let nodes = [node("t", "r/old", "file.absent", json!({"path": "/srv/old", "recursive": true}), &[])];
-    let documents = observe(graph(&["t"], &nodes, &[]), |_, _| {
-        changed(
-            state.clone(),
-            Value::Null,
-            &json!({"undo": {"grade": "none", "note": "what lay in it is gone"}}),
-        )
-    });
-    let plan = documents.plan().unwrap().plan;
+    let removal = |names: Value| {
+        let mut listing = json!({"count": 12, "tree": Digest::of_bytes(b"x").to_string()});
+        if names.is_array() {
+            listing["names"] = names;
+        }
+        let state = json!({"path": "/srv/old", "kind": "directory", "mode": "0755", "owner": "root",
+            "group": "root", "entries": listing});
+        let nodes = [node("t", "r/old", "file.absent", json!({"path": "/srv/old", "recursive": true}), &[])];
+        let mut graph = graph(&["t"], &nodes, &[]);
+        let facts = graph.types.iter_mut().find(|(name, _)| name.as_str() == "file.absent").unwrap().1;
+        facts.volatile.push("/entries/names".into());
+        let documents = observe(graph, |_, _| {
+            let undo = json!({"undo": {"grade": "none", "note": "what lay in it is gone"}});
+            changed(state.clone(), Value::Null, &undo)
+        });
+        documents.plan().unwrap().plan
+    };
+    let plan = removal(json!(["bin/", "\u{202e}x", "readme"]));
     let short = text(&plan, &Options::default());
     assert!(short.contains("/srv/old  a directory and its 12 entries"), "{short}");
     insta::assert_snapshot!(text(&plan, &DETAILS));
-    for form in forms(&plan) {
+    for form in forms(&plan).into_iter().chain(forms(&removal(Value::Null))) {
         assert!(!form.contains("secret") && !form.contains("content"), "{form}");
     }
 }
@@ -195,6 +220,20 @@ fn contents_that_cannot_be_compared_say_why() {
     // What will be written stands in the plan anyway, and is what a reader must judge.
     assert!(private.contains("| one\n") && private.contains("| two\n"), "{private}");
     assert!(shown("0644", 70_000).contains("longer than 65536 bytes; after the change: binary"));
+}
+
+#[test]
+fn a_secret_is_named_by_its_keyed_digest_alone() {
+    let state = |digit: &str| json!({"path": "/k", "kind": "file", "mode": "0600", "content": {"keyed": digit.repeat(64)}});
+    let nodes = [node("t", "r/k", "file.line", json!({"path": "/k", "line": "a = 1"}), &[])];
+    let documents = observe(graph(&["t"], &nodes, &[]), |_, _| changed(state("a"), state("b"), &Value::Null));
+    let plan = documents.plan().unwrap().plan;
+    assert!(text(&plan, &Options::default()).contains("/k  content (secret) → (secret)"));
+    for form in forms(&plan) {
+        let both = format!("content: keyed:{} → keyed:{}", "a".repeat(64), "b".repeat(64));
+        assert!(form.contains(&both) && form.contains("line: \"a = 1\""), "{form}");
+        assert!(form.contains("not compared as text: others may not read the file"), "{form}");
+    }
 }
 
 #[test]
@@ -222,9 +261,14 @@ fn sums_say_only_what_is_there() {
     let mut plan = command(json!({"argv": ["true"]}));
     assert_eq!(last(&plan), "1 to run");
     plan.counts.unchanged = 12;
+    plan.counts.not_triggered = 3;
     plan.counts.deferred = 1;
-    assert_eq!(last(&plan), "1 to run; 12 unchanged; 1 DEFERRED: not covered by this plan, and not done");
+    assert_eq!(
+        last(&plan),
+        "1 to run; 12 unchanged; 3 not triggered; 1 DEFERRED: not covered by this plan, and not done"
+    );
     plan.counts.run = 0;
+    plan.counts.not_triggered = 0;
     plan.counts.deferred = 0;
     assert_eq!(last(&plan), "nothing to change; 12 unchanged");
 }

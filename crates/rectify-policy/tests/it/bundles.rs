@@ -225,7 +225,7 @@ fn a_refusal_wins_over_allow() {
 fn files_that_would_be_ignored_are_refused() {
     for path in [
         "policy.yaml",
-        "sub/data.json",
+        "sub/other.json",
         "../p.rego",
         "a//b.rego",
         "/p.rego",
@@ -244,8 +244,24 @@ fn data_is_an_object_that_leaves_the_package_alone() {
         let error = refusal(&bundle([("data.json", data), ("p.rego", "package rectify\nallow := true\n")]));
         assert_eq!(code_and_place(&error), ("policy-data", "data.json"), "{data}");
     }
+    let below = bundle([("sub/data.json", "[]"), ("p.rego", "package rectify\nallow := true\n")]);
+    assert_eq!(code_and_place(&refusal(&below)), ("policy-data", "sub/data.json"));
     let bundle = bundle([("data.json", "{\"n\": 3}"), ("p.rego", "package rectify\nallow if data.n == 3\n")]);
     assert!(evaluate(&bundle, &harmless()).unwrap().allowed);
+}
+
+#[test]
+fn data_of_several_bundles_makes_one_and_must_agree() {
+    let with = |other: &str| {
+        let rule = "package rectify\nallow if data.a.n + data.a.m == 3\n";
+        let data = "{\"a\": {\"n\": 1}, \"zones\": [\"UTC\"]}";
+        bundle([("one/data.json", data), ("two/data.json", other), ("one/p.rego", rule)])
+    };
+    assert!(evaluate(&with("{\"a\": {\"m\": 2}}"), &harmless()).unwrap().allowed);
+    assert!(evaluate(&with("{\"a\": {\"n\": 1, \"m\": 2}}"), &harmless()).unwrap().allowed);
+    let error = refusal(&with("{\"a\": {\"n\": 2, \"m\": 1}}"));
+    assert_eq!(code_and_place(&error), ("policy-data", "two/data.json"));
+    assert_eq!(with("{\"zones\": [\"Europe/Berlin\"]}").zones(), ["UTC", "Europe/Berlin"]);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What is shown to readers is true.
 
-use crate::fixture::{bundle, input_of, plan, step};
-use rectify_policy::{Clock, codes, evaluate, input};
-use serde_json::json;
-use std::{fs, path::PathBuf};
+use crate::fixture::{bundle, harmless, input_of, plan, step};
+use rectify_model::{Decision, decision::Finding};
+use rectify_policy::{Clock, INPUT_SCHEMA, codes, evaluate, input, standard};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 fn docs() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs")
@@ -25,6 +26,100 @@ fn the_example_of_the_guide_works() {
     assert!(!decision.allowed);
     // Without the zone it is not asked at all, rather than undefined.
     assert_eq!(evaluate(&bundle, &input_of(&plan)).unwrap_err().code, codes::POLICY_EVALUATION);
+}
+
+/// An input with the fields of an example, and otherwise what is usual.
+fn completed(example: &Value) -> Value {
+    let mut input = harmless();
+    let usual = input["changes"][0].clone();
+    input["targets"] = json!({"web-1": {"environment": "test", "labels": {}}});
+    input["changes"] = json!([]);
+    for (field, value) in example.as_object().unwrap() {
+        input[field] = value.clone();
+    }
+    for change in input["changes"].as_array_mut().unwrap() {
+        let mut whole = usual.clone();
+        whole["target"] = json!("web-1");
+        for (field, value) in change.as_object().unwrap() {
+            whole[field] = value.clone();
+        }
+        whole.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        *change = whole;
+    }
+    for holder in ["changes", "gates"] {
+        for entry in input[holder].as_array_mut().unwrap() {
+            for command in entry["commands"].as_array_mut().unwrap() {
+                let mut whole = json!({"environment": {}, "stdin": false});
+                whole.as_object_mut().unwrap().extend(command.as_object().unwrap().clone());
+                *command = whole;
+            }
+        }
+    }
+    input
+}
+
+/// What a rule says, a line each.
+fn said(decision: &Decision, rule: &str) -> Vec<String> {
+    let of = |findings: &BTreeSet<Finding>, word: &str| -> Vec<String> {
+        let found = findings.iter().filter(|finding| finding.rule == rule);
+        found.map(|finding| format!("{word}: {}", finding.message)).collect()
+    };
+    let demands = decision.require_approval.iter().filter(|demand| demand.rule == rule);
+    let mut lines: Vec<String> = demands.map(|demand| format!("approval: {}", demand.message)).collect();
+    lines.extend(of(&decision.deny, "deny"));
+    lines.extend(of(&decision.warn, "warn"));
+    lines
+}
+
+#[test]
+fn the_rules_of_the_standard_bundle_say_what_the_guide_shows() {
+    let guide = fs::read_to_string(docs().join("policy.md")).unwrap();
+    let bundle = guide.split("## The standard bundle\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut shown = BTreeSet::new();
+    for section in bundle.split("\n### ").skip(1) {
+        let rule = section.split('`').nth(1).unwrap();
+        for pair in section.split("```json\n").skip(1) {
+            let (example, rest) = pair.split_once("```").unwrap();
+            let example: Value = serde_json::from_str(example).unwrap();
+            let Some(expected) = rest.strip_prefix("\n```text\n") else { continue };
+            let expected: Vec<&str> = expected.split("```").next().unwrap().lines().collect();
+            let decision = evaluate(&standard(), &completed(&example)).unwrap();
+            assert_eq!(said(&decision, rule), expected, "{example}");
+            shown.insert(rule);
+        }
+    }
+    assert_eq!(
+        shown.into_iter().collect::<Vec<_>>(),
+        ["commands", "forbidden_paths", "irreversible", "missing_because", "opaque_commands", "production"]
+    );
+    // This one would be a long example; its words are those of `standard::the_limits_are_exact`.
+    assert!(bundle.contains("deny: 501 changes on web-1, but at most 500 are accepted on one target"));
+    for path in
+        standard().files.keys().filter(|path| path.ends_with(".rego") && !path.ends_with("_test.rego"))
+    {
+        let rule = path.trim_end_matches(".rego");
+        assert!(
+            rule == "allow" || bundle.contains(&format!("\n### `{rule}`\n")),
+            "{rule} is not in the guide"
+        );
+    }
+}
+
+#[test]
+fn the_change_in_the_guide_is_one_of_the_schema() {
+    let guide = fs::read_to_string(docs().join("policy.md")).unwrap();
+    let change = guide.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut input = harmless();
+    input["changes"] = json!([serde_json::from_str::<Value>(change).unwrap()]);
+    let schema: Value = serde_json::from_str(INPUT_SCHEMA).unwrap();
+    jsonschema::validator_for(&schema).unwrap().validate(&input).unwrap();
+    // And the list that the guide shows lists it.
+    let data =
+        guide.split("```json\n").find(|block| block.starts_with("{\"commands\": {\"allowed\"")).unwrap();
+    let mut bundle = standard();
+    bundle.files.insert("ours/data.json".into(), data.split("```").next().unwrap().into());
+    assert_eq!(said(&evaluate(&bundle, &input).unwrap(), "commands"), Vec::<String>::new());
+    assert_eq!(said(&evaluate(&standard(), &input).unwrap(), "commands").len(), 1);
 }
 
 #[test]

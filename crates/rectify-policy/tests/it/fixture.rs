@@ -49,7 +49,7 @@ pub fn plan(environment: &str, steps: Vec<Value>) -> Plan {
     let kind =
         |kind: &str, retry: &str| json!({"version": 1, "manifest": digest(), "kind": kind, "retry": retry});
     let counts = steps.iter().fold(
-        json!({"create": 0, "update": 0, "replace": 0, "delete": 0, "run": 0, "unchanged": 7, "deferred": 2}),
+        json!({"create": 0, "update": 0, "replace": 0, "delete": 0, "run": 0, "unchanged": 7, "not_triggered": 1, "deferred": 2}),
         |mut counts, step| {
             let action = step["action"].as_str().unwrap();
             counts[action] = json!(counts[action].as_u64().unwrap() + 1);

@@ -17,9 +17,32 @@ fn it_lists_changes_and_counts_the_rest() {
         vec![
             step("web-1", "ssh/config", "/etc/ssh/sshd_config", json!({})),
             step("web-1", "ssh/reload", "/", command()),
-            step("web-2", "motd/text", "/etc/motd", json!({"action": "create", "undo": {"grade": "lossy"}})),
+            step(
+                "web-2",
+                "motd/text",
+                "/etc/motd",
+                json!({"action": "create", "undo": {"grade": "lossy"}, "resolved": ["path:/run/motd"],
+                    "desired": {"path": "/etc/motd", "validate": ["/bin/check", "%s"], "owner": "root"}}),
+            ),
+            step(
+                "web-2",
+                "motd/script",
+                "/",
+                json!({"type": "command.run", "action": "run", "touches": [], "prediction": "conditional",
+                    "desired": {"script": "curl x | sh\n", "user": "app", "directory": "/srv", "stdin": "word",
+                        "environment": {"LD_PRELOAD": "/tmp/x.so"}, "unless": ["test", "-e", "/x"],
+                        "only_if": ["true"], "creates": "/y"}}),
+            ),
         ],
     );
+    let mut plan = plan;
+    plan.gates = serde_json::from_value(json!([
+        {"target": "web-1", "address": "ssh/verify:0", "type": "tcp.connect", "desired": {"port": 22}, "within_s": 9},
+        {"target": "web-1", "address": "ssh/verify:1", "type": "command.succeeds",
+            "desired": {"argv": ["systemctl", "is-active", "ssh"]}, "within_s": 0},
+    ]))
+    .unwrap();
+    assert_eq!(valid(&input_of(&plan)), Ok(()));
     insta::assert_json_snapshot!(input_of(&plan));
 }
 

@@ -1,14 +1,16 @@
 //! The bundle that comes with Rectify.
 
 use crate::fixture::{command, harmless, input_of, plan, step};
-use rectify_policy::{check, evaluate, standard};
-use serde_json::json;
+use rectify_model::Plan;
+use rectify_policy::{Bundle, PolicyError, check, evaluate, standard};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 #[test]
 fn it_passes_its_own_check() {
     let checked = check(&standard()).unwrap();
-    assert_eq!(checked.rules, 10);
-    assert!(checked.tests >= 20, "only {} tests", checked.tests);
+    assert_eq!(checked.rules, 13);
+    assert!(checked.tests >= 30, "only {} tests", checked.tests);
 }
 
 #[test]
@@ -43,6 +45,96 @@ fn an_approval_is_asked_for_in_production_only() {
         assert!(decision.allowed);
         assert_eq!(decision.approvals(), approvals, "{environment}");
     }
+}
+
+/// The demands of the rule on commands.
+fn asked(bundle: &Bundle, plan: &Plan) -> Vec<String> {
+    let decision = evaluate(bundle, &input_of(plan)).unwrap();
+    assert!(decision.allowed, "{decision:?}");
+    let demands = decision.require_approval.into_iter();
+    demands.filter(|demand| demand.rule == "commands").map(|demand| demand.message).collect()
+}
+
+/// One step with these properties, as sure as a guard makes it.
+fn step_with(type_name: &str, desired: Value) -> Plan {
+    let action = if type_name == "command.run" { "run" } else { "update" };
+    let with = json!({"type": type_name, "action": action, "desired": desired, "prediction": "conditional"});
+    plan("test", vec![step("web-1", "ssh/it", "/etc/x", with)])
+}
+
+#[test]
+fn whatever_is_executed_needs_an_approval() {
+    for (desired, type_name) in [
+        (json!({"argv": ["curl", "x"], "creates": "/x"}), "command.run"),
+        (json!({"script": "curl x | sh", "creates": "/x"}), "command.run"),
+        (json!({"path": "/etc/x", "validate": ["/bin/sh", "-c", "curl x | sh; true %s"]}), "file.content"),
+        (json!({"query": "drop table users"}), "command.run"),
+        (json!({"argv": "not even an array"}), "command.run"),
+    ] {
+        assert_eq!(asked(&standard(), &step_with(type_name, desired.clone())).len(), 1, "{desired}");
+    }
+    let guarded = json!({"argv": ["a"], "unless": ["b"], "only_if": ["c"], "user": "app"});
+    assert_eq!(
+        asked(&standard(), &step_with("command.run", guarded)),
+        [
+            "ssh/it on web-1 executes [\"a\"] as app (run)",
+            "ssh/it on web-1 executes [\"b\"] as app (guard)",
+            "ssh/it on web-1 executes [\"c\"] as app (guard)",
+        ]
+    );
+    let known = json!({"path": "/etc/ssh/sshd_config", "validate": ["/usr/sbin/sshd", "-t", "-f", "%s"]});
+    assert!(asked(&standard(), &step_with("file.line", known)).is_empty());
+
+    let mut gated = plan("test", Vec::new());
+    gated.gates = serde_json::from_value(json!([
+        {"target": "web-1", "address": "ssh/verify:0", "type": "tcp.connect", "desired": {"port": 22}, "within_s": 9},
+        {"target": "web-1", "address": "ssh/verify:1", "type": "command.succeeds",
+            "desired": {"argv": ["/bin/x"], "exit_codes": [0]}, "within_s": 0},
+    ]))
+    .unwrap();
+    assert_eq!(asked(&standard(), &gated), ["ssh/verify:1 on web-1 executes [\"/bin/x\"] (gate)"]);
+}
+
+/// As a project that lists `standard` and a directory of its own puts them together.
+#[test]
+fn a_project_can_list_commands_beside_the_standard_bundle() {
+    let with = |data: &str| {
+        let mut files: BTreeMap<String, String> =
+            standard().files.into_iter().map(|(path, text)| (format!("standard/{path}"), text)).collect();
+        files.insert("policies/ours/data.json".into(), data.into());
+        Bundle { files }
+    };
+    let ours = with(r#"{"commands": {"allowed": [{"argv": ["/usr/bin/certs", "renew"], "user": "app"}]}}"#);
+    let renew = |user: &str| {
+        step_with(
+            "command.run",
+            json!({"argv": ["/usr/bin/certs", "renew"], "user": user, "environment": {}, "creates": "/x"}),
+        )
+    };
+    assert!(asked(&ours, &renew("app")).is_empty());
+    assert_eq!(asked(&ours, &renew("root")).len(), 1);
+    // Nobody moves the limits of the standard bundle in passing.
+    let moved = check_data(&with(r#"{"limits": {"changes_total": 9999}}"#));
+    assert_eq!((moved.code.as_str(), moved.place.as_str()), ("policy-data", "standard/data.json"));
+}
+
+#[test]
+fn links_do_not_lead_around_forbidden_paths() {
+    for (action, resolved, refused) in [
+        ("update", "path:/etc/shadow", true),
+        ("update", "path:/srv/real", false),
+        ("delete", "path:/etc", true),
+    ] {
+        let with = json!({"action": action, "resolved": [resolved]});
+        let decision =
+            evaluate(&standard(), &input_of(&plan("test", vec![step("web-1", "ssh/it", "/srv/link", with)])))
+                .unwrap();
+        assert_eq!(!decision.allowed, refused, "{action} {resolved}");
+    }
+}
+
+fn check_data(bundle: &Bundle) -> PolicyError {
+    evaluate(bundle, &harmless()).unwrap_err()
 }
 
 #[test]

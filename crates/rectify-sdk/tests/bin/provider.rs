@@ -102,6 +102,7 @@ impl Provider for Obedient {
         let allowed = cx.may_execute(&["ls".into()]);
         Ok(PlanAnswer::Unchanged {
             state: Some(json!({"root": root, "may": allowed, "desired": item.desired})),
+            resolved: Vec::new(),
         })
     }
 

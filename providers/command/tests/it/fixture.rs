@@ -75,7 +75,12 @@ fn item<T: std::fmt::Debug>(result: Result<T, CallError>) -> Result<T, ItemError
 
 impl Session {
     pub fn plan(&mut self, desired: &Value) -> Result<PlanAnswer, ItemError> {
-        item(self.0.plan(PlanItem { type_name: name(), desired: map(desired), prior: None, directories: None }))
+        item(self.0.plan(PlanItem {
+            type_name: name(),
+            desired: map(desired),
+            prior: None,
+            directories: None,
+        }))
     }
 
     pub fn read(&mut self, desired: &Value) -> Value {

@@ -33,6 +33,24 @@ fn what_was_created_meanwhile_is_already_done() {
     assert_eq!(session.apply(&unforeseen).unwrap_err().code, ErrorCode::OpMismatch);
 }
 
+/// What it promised is not there: that is what the error says, and not two fingerprints.
+#[test]
+fn a_command_that_does_not_create_what_it_should_fails_and_says_so() {
+    let world = World::new();
+    let mut session = world.session(Mode::Apply);
+    let (never, log) = (world.path("never"), world.path("log"));
+    let desired = json!({"script": format!("echo x >> {log}; echo no luck >&2"), "creates": never});
+    let op = session.operation("a", &desired);
+    let error = session.apply(&op).unwrap_err();
+    assert_eq!((error.code, error.mutated), (ErrorCode::Failed, Mutated::Yes));
+    assert_eq!(error.path.as_deref(), Some("/creates"));
+    let message = format!("the command exited with 0, but {never} does not exist; it said: no luck");
+    assert_eq!(error.message, message);
+    // It did run, so it is not run again.
+    assert_eq!(session.apply(&op).unwrap_err(), error);
+    assert_eq!(world.text("log").unwrap(), "x\n");
+}
+
 #[test]
 fn a_redelivery_of_an_unforeseen_creation_is_not_stale() {
     let world = World::new();

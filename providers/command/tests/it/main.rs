@@ -1,6 +1,7 @@
 //! `command.run` with real processes and real files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod documentation;
 mod fixture;
 mod guards;
 mod outcomes;

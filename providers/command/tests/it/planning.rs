@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// `unchanged`, or the prediction, planned state and disruption.
 fn summary(answer: PlanAnswer) -> Value {
     match answer {
-        PlanAnswer::Unchanged { state } => json!({"unchanged": state}),
+        PlanAnswer::Unchanged { state, .. } => json!({"unchanged": state}),
         PlanAnswer::Changed { planned, prediction, disruption, undo, .. } => {
             assert_eq!(undo, "none");
             json!([prediction, planned, disruption])
@@ -92,7 +92,15 @@ fn wrong_properties_are_refused_at_their_place() {
         (json!({"argv": ["x"], "unless": [""]}), "/unless/0"),
         (json!({"argv": ["x"], "creates": "relative"}), "/creates"),
         (json!({"argv": ["x"], "directory": "relative"}), "/directory"),
-        (json!({"argv": ["x"], "environment": {"A=B": ""}}), "/environment"),
+        (json!({"argv": ["x"], "environment": {"A=B": ""}}), "/environment/A=B"),
+        (json!({"argv": ["x"], "environment": {"a/b\u{0}": ""}}), "/environment/a~1b\u{0}"),
+        (json!({"argv": ["x"], "exit_codes": []}), "/exit_codes"),
+        (json!({"argv": ["x"], "exit_codes": [0, 256]}), "/exit_codes/1"),
+        (json!({"argv": ["x"], "timeout_s": 0}), "/timeout_s"),
+        (json!({"argv": ["x"], "timeout_s": 3601}), "/timeout_s"),
+        (json!({"argv": ["x"], "stdin": "x".repeat(65_537)}), "/stdin"),
+        (json!({"argv": ["x"], "user": ""}), "/user"),
+        (json!({"argv": ["x"], "user": "root:x"}), "/user"),
         (json!({"argv": ["x"], "unknown": 1}), ""),
         (json!({"argv": "x"}), ""),
     ] {

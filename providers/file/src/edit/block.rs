@@ -63,6 +63,11 @@ impl Block {
         self.block.lines().map(|line| line.strip_suffix('\r').unwrap_or(line))
     }
 
+    /// Whether a carriage return stands inside a line: it would be shown as the end of one.
+    pub(crate) fn holds_lone_return(&self) -> bool {
+        self.inner().any(|line| line.contains('\r'))
+    }
+
     /// Whether a line of the block is one of its own markers; such a block could not be found again.
     pub(crate) fn holds_marker(&self) -> bool {
         self.inner().any(|line| line == self.marker.begin || line == self.marker.end)

@@ -39,3 +39,52 @@ fn long_texts_are_named_by_digest_only() {
     assert!(planned.prior.unwrap()["content"].get("text").is_none());
     assert!(world.bytes("/c").ends_with(b"x\ny\n"));
 }
+
+/// Bytes at the edges of what a text file may be, through the whole provider.
+#[test]
+fn odd_texts_are_edited_and_brought_back() {
+    let mut world = World::new();
+    let long = "x".repeat(1_000_000);
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (b"".to_vec(), "b\n"),
+        (b"a".to_vec(), "a\nb\n"),
+        (b"\n".to_vec(), "\nb\n"),
+        (b"a\r\n".to_vec(), "a\r\nb\r\n"),
+        (b"a\r\nc".to_vec(), "a\r\nc\r\nb\r\n"),
+        (b"a\r".to_vec(), "a\r\nb\r\n"),
+        (b"\xef\xbb\xbfa\n".to_vec(), "\u{feff}a\nb\n"),
+        (b"a\0\n".to_vec(), "a\0\nb\n"),
+    ];
+    for (before, after) in cases {
+        let desired = json!({"path": "/c", "line": "b"});
+        world.write("/c", &before, 0o644);
+        let planned = world.converge("file.line", &desired);
+        assert_eq!(world.bytes("/c"), after.as_bytes());
+        let inverse = world.inverse("file.line", &desired, &planned);
+        world.apply(&inverse).unwrap();
+        assert_eq!(world.bytes("/c"), before);
+    }
+    world.write("/c", format!("{long}\nPort 1\n"), 0o644);
+    let port = json!({"path": "/c", "match": "^Port", "line": "Port 2"});
+    let planned = world.converge("file.line", &port);
+    assert_eq!(world.bytes("/c"), format!("{long}\nPort 2\n").into_bytes());
+    assert!(planned.planned.unwrap()["content"].get("text").is_none(), "too long to be shown");
+}
+
+/// Set-id bits, attributes and other names of a file that is replaced.
+#[test]
+fn what_a_file_has_beside_its_content_stays() {
+    let mut world = World::new();
+    world.write("/c", "a\n", 0o4755);
+    let attribute =
+        rustix::fs::setxattr(world.at("/c"), "user.note", b"kept", rustix::fs::XattrFlags::empty());
+    std::fs::hard_link(world.at("/c"), world.at("/other")).unwrap();
+    let planned = world.converge("file.line", &json!({"path": "/c", "line": "b"}));
+    assert_eq!(planned.undo, "lossy");
+    assert_eq!((world.mode_of("/c"), world.bytes("/other")), (0o4755, b"a\n".to_vec()));
+    if attribute.is_ok() {
+        let mut value = [0; 16];
+        let length = rustix::fs::getxattr(world.at("/c"), "user.note", &mut value).unwrap();
+        assert_eq!(&value[..length], b"kept");
+    }
+}

@@ -3,10 +3,11 @@
 
 mod chain;
 mod digests;
+mod documentation;
 mod edits;
 mod laws;
 mod manifest;
-mod mounts;
+mod obstacles;
 mod races;
 mod removal;
 mod resolve;

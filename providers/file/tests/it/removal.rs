@@ -130,8 +130,7 @@ fn the_marker_of_the_root_is_never_touched() {
             let error = world.plan(name, &desired).unwrap_err();
             assert_eq!(error.path.as_deref(), Some("/path"), "{error}");
             assert!(error.message.contains("marker"), "{error}");
-            let made =
-                crate::world::Planned { prior: None, planned: None, undo: "none".into(), undo_note: None };
+            let made = crate::world::Planned::default();
             let op = world.operation(name, &desired, &made);
             assert!(world.apply(&op).unwrap_err().message.contains("marker"));
         }

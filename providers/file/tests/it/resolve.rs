@@ -31,7 +31,7 @@ fn a_link_that_leads_out_of_the_root_leads_to_its_inside() {
     symlink("../outside", world.at("/up")).unwrap();
     for path in ["/out/x", "/up/x"] {
         let desired = json!({"path": path, "content": "x"});
-        let planned = world.changed("file.content", &desired);
+        let planned = world.plan_below("file.content", &desired, None, None).unwrap().unwrap();
         let op = world.operation("file.content", &desired, &planned);
         assert_eq!(world.apply(&op).unwrap_err().code, ErrorCode::Failed);
     }
@@ -83,4 +83,25 @@ fn a_later_request_does_not_plan_on_what_an_earlier_one_opened() {
     fs::rename(world.at("/d"), world.at("/old")).unwrap();
     fs::create_dir(world.at("/d")).unwrap();
     assert!(world.changed("file.content", &desired).prior.is_none());
+}
+
+/// Two names of one thing must be known to be one.
+#[test]
+fn an_answer_says_where_a_path_truly_leads() {
+    let mut world = World::new();
+    fs::create_dir_all(world.at("/run/app")).unwrap();
+    fs::create_dir_all(world.at("/var")).unwrap();
+    symlink("../run", world.at("/var/run")).unwrap();
+    world.chmod("/var", 0o755);
+    world.chmod("/", 0o755);
+    let mut leads = |path: &str| {
+        let above = json!({"path": "/var/run/new", "kind": "directory"});
+        let desired = json!({"path": path, "content": "x"});
+        world.plan_below("file.content", &desired, None, Some(vec![above])).unwrap().unwrap().resolved
+    };
+    assert_eq!(leads("/run/app/x"), [] as [&str; 0]);
+    assert_eq!(leads("/var/run/app/x"), ["path:/run/app/x"]);
+    assert_eq!(leads("/var/run/x"), ["path:/run/x"]);
+    assert_eq!(leads("/var/run/new/x"), ["path:/run/new/x"]);
+    assert_eq!(leads("/x"), [] as [&str; 0]);
 }

@@ -28,7 +28,7 @@ pub fn answers(world: &mut World, name: &str, desired: &Value) -> String {
     let read = world.batch::<_, ReadAnswer>(method::READ, vec![item]).pop().unwrap().unwrap();
     all.push_str(&serde_json::to_string(&read).unwrap());
     if let PlanAnswer::Changed { prior, planned, undo, undo_note, .. } = planned {
-        let planned = crate::world::Planned { prior, planned, undo, undo_note };
+        let planned = crate::world::Planned { prior, planned, undo, undo_note, ..Default::default() };
         let op: Apply = world.operation(name, desired, &planned);
         all.push_str(&serde_json::to_string(&world.apply(&op).unwrap()).unwrap());
     }

@@ -292,11 +292,35 @@ fn special_files_are_never_opened() {
 }
 
 #[test]
-fn a_missing_directory_is_planned_on_and_refused_when_applied() {
+fn a_missing_directory_is_refused_unless_an_earlier_step_makes_it() {
     let mut world = World::new();
     let desired = json!({"path": "/no/such/file", "content": "x"});
-    let planned = world.changed("file.content", &desired);
-    let op = world.operation("file.content", &desired, &planned);
+    for (name, desired) in [
+        ("file.content", desired.clone()),
+        ("file.line", json!({"path": "/no/such/file", "line": "x", "create": true})),
+        ("file.directory", json!({"path": "/no/such/directory"})),
+        ("file.link", json!({"path": "/no/such/link", "target": "x"})),
+    ] {
+        let error = refused(&mut world, name, &desired);
+        assert_eq!((error.code, error.path.as_deref()), (ErrorCode::Conflict, Some("/path")));
+        assert!(error.message.contains("`/no/such`") && error.hint.unwrap().contains("file.directory"));
+    }
+    assert!(world.plan("file.absent", &json!({"path": "/no/such/file"})).unwrap().is_none());
+
+    let above = |path: &str, mode: &str| json!({"path": path, "kind": "directory", "mode": mode});
+    let mut below = |directories| world.plan_below("file.content", &desired, None, directories);
+    let only_the_first = below(Some(vec![above("/no", "0755")]));
+    assert_eq!(only_the_first.unwrap_err().code, ErrorCode::Conflict);
+    let both = below(Some(vec![above("/no/such", "0755"), above("/no", "0755")])).unwrap().unwrap();
+    assert_eq!(both.prediction, "exact");
+    assert_eq!(both.planned.unwrap()["content"]["text"], "x");
+    let closed = below(Some(vec![above("/no/such", "0700")])).unwrap().unwrap();
+    assert!(closed.planned.unwrap()["content"].get("text").is_none(), "nobody else will read it");
+
+    // After a command, nobody knows: it is said, and found out when it is applied.
+    let unknown = below(None).unwrap().unwrap();
+    assert_eq!(unknown.prediction, "conditional");
+    let op = world.operation("file.content", &desired, &unknown);
     let error = world.apply(&op).unwrap_err();
     assert_eq!((error.code, error.mutated), (ErrorCode::Failed, Mutated::No));
     fs::create_dir_all(world.at("/no/such")).unwrap();

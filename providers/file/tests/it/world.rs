@@ -29,12 +29,14 @@ pub struct World {
 }
 
 /// A change as planned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Planned {
     pub prior: Option<Value>,
     pub planned: Option<Value>,
+    pub prediction: String,
     pub undo: String,
     pub undo_note: Option<String>,
+    pub resolved: Vec<String>,
 }
 
 pub fn type_name(name: &str) -> TypeName {
@@ -129,17 +131,23 @@ impl World {
         desired: &Value,
         prior: Option<Predicted>,
     ) -> Result<Option<Planned>, ItemError> {
-        let item = PlanItem {
-            type_name: type_name(name),
-            desired: object(desired.clone()),
-            prior,
-            directories: None,
-        };
+        self.plan_below(name, desired, prior, Some(Vec::new()))
+    }
+
+    /// Plans with what an engine says of the directories above.
+    pub fn plan_below(
+        &mut self,
+        name: &str,
+        desired: &Value,
+        prior: Option<Predicted>,
+        directories: Option<Vec<Value>>,
+    ) -> Result<Option<Planned>, ItemError> {
+        let item =
+            PlanItem { type_name: type_name(name), desired: object(desired.clone()), prior, directories };
         match self.client.plan(item).map_err(|e| e.item().expect("an item error"))? {
             PlanAnswer::Unchanged { .. } => Ok(None),
-            PlanAnswer::Changed { prior, planned, prediction, undo, undo_note, .. } => {
-                assert_eq!(prediction, "exact");
-                Ok(Some(Planned { prior, planned, undo, undo_note }))
+            PlanAnswer::Changed { prior, planned, prediction, undo, undo_note, resolved, .. } => {
+                Ok(Some(Planned { prior, planned, prediction, undo, undo_note, resolved }))
             }
         }
     }
@@ -149,7 +157,9 @@ impl World {
     }
 
     pub fn changed(&mut self, name: &str, desired: &Value) -> Planned {
-        self.plan(name, desired).unwrap().expect("a change")
+        let planned = self.plan(name, desired).unwrap().expect("a change");
+        assert_eq!(planned.prediction, "exact");
+        planned
     }
 
     pub fn read(&mut self, name: &str, desired: &Value, capture: bool) -> Result<ReadAnswer, ItemError> {

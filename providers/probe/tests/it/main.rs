@@ -1,6 +1,8 @@
 //! The probes, with real sockets, files and processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod documentation;
+
 use rectify_sdk::{
     Provider,
     base::{Digest, TypeName},
@@ -222,7 +224,7 @@ fn a_plan_is_unchanged_or_undecided() {
     let mut session = plain(Mode::Plan);
     let answer = session.plan("file.matches", &json!({"path": path, "pattern": "yes"})).unwrap();
     let state = json!({"ok": true, "detail": format!("{path} matches in line 1")});
-    assert_eq!(answer, PlanAnswer::Unchanged { state: Some(state) });
+    assert_eq!(answer, PlanAnswer::Unchanged { state: Some(state), resolved: vec![] });
     let error = session.plan("file.matches", &json!({"path": path, "pattern": "no"})).unwrap_err();
     assert_eq!((error.code, error.mutated), (ErrorCode::Failed, Mutated::No));
     assert_eq!(error.message, format!("{path} does not match"));
@@ -248,21 +250,30 @@ fn a_probe_changes_nothing_in_any_mode() {
 #[test]
 fn wrong_properties_are_refused() {
     let mut session = plain(Mode::Plan);
-    for (name, desired) in [
-        ("tcp.connect", json!({})),
-        ("tcp.connect", json!({"port": 0})),
-        ("tcp.connect", json!({"port": 65536})),
-        ("tcp.connect", json!({"port": 1, "extra": 1})),
-        ("file.matches", json!({"path": "relative", "pattern": "x"})),
-        ("file.matches", json!({"path": "/x", "pattern": "("})),
-        ("file.matches", json!({"path": "/x", "pattern": "(?=x)"})),
-        ("file.matches", json!({"path": "/x", "pattern": "(((a{100}){100}){100}){100}"})),
-        ("command.succeeds", json!({"argv": []})),
-        ("command.succeeds", json!({"argv": ["a\u{0}"]})),
+    for (name, desired, place) in [
+        ("tcp.connect", json!({}), ""),
+        ("tcp.connect", json!({"port": 0}), ""),
+        ("tcp.connect", json!({"port": 65536}), ""),
+        ("tcp.connect", json!({"port": 1, "extra": 1}), ""),
+        ("tcp.connect", json!({"port": 1, "host": ""}), "/host"),
+        ("tcp.connect", json!({"port": 1, "host": "http://x"}), "/host"),
+        ("tcp.connect", json!({"port": 1, "timeout_ms": 0}), "/timeout_ms"),
+        ("tcp.connect", json!({"port": 1, "timeout_ms": 60_001}), "/timeout_ms"),
+        ("file.matches", json!({"path": "relative", "pattern": "x"}), "/path"),
+        ("file.matches", json!({"path": "/x", "pattern": ""}), "/pattern"),
+        ("file.matches", json!({"path": "/x", "pattern": "("}), "/pattern"),
+        ("file.matches", json!({"path": "/x", "pattern": "(?=x)"}), "/pattern"),
+        ("file.matches", json!({"path": "/x", "pattern": "(((a{100}){100}){100}){100}"}), "/pattern"),
+        ("command.succeeds", json!({"argv": []}), "/argv"),
+        ("command.succeeds", json!({"argv": ["a\u{0}"]}), "/argv"),
+        ("command.succeeds", json!({"argv": ["./a"]}), "/argv/0"),
+        ("command.succeeds", json!({"argv": ["a"], "exit_codes": []}), "/exit_codes"),
+        ("command.succeeds", json!({"argv": ["a"], "exit_codes": [-1]}), "/exit_codes/0"),
+        ("command.succeeds", json!({"argv": ["a"], "timeout_s": 61}), "/timeout_s"),
     ] {
         let wrong = DesiredItem { type_name: TypeName::new(name).unwrap(), desired: map(&desired) };
         let error = item(session.0.single::<_, ()>(method::VALIDATE, wrong)).unwrap_err();
-        assert_eq!(error.code, ErrorCode::Schema, "{name} {desired}");
+        assert_eq!((error.code, error.path.as_deref()), (ErrorCode::Schema, Some(place)), "{name} {desired}");
         assert_eq!(session.ask(name, &desired).unwrap_err(), error, "{name} {desired}");
     }
 }

@@ -91,9 +91,34 @@ fn what_is_mounted_after_the_plan_is_refused_when_applied() {
         prior: world.read("file.absent", &json!({"path": "/file"}), false).unwrap().state,
         planned: None,
         undo: "none".into(),
-        undo_note: None,
+        ..Default::default()
     };
     let op = world.operation("file.absent", &json!({"path": "/file"}), &planned);
     let error = world.apply(&op).unwrap_err();
     assert!(error.code == ErrorCode::Conflict && error.message.contains("mount"), "{error}");
+}
+
+#[test]
+fn what_is_immutable_is_refused_before_anything_is_tried() {
+    let mut world = World::new();
+    world.write("/file", "x", 0o644);
+    let mark =
+        |how: &str| Command::new("chattr").arg(how).arg(world.at("/file")).stderr(Stdio::null()).status();
+    if !mark("+i").is_ok_and(|status| status.success()) {
+        return;
+    }
+    let cases = [
+        ("file.content", json!({"path": "/file", "content": "y"})),
+        ("file.content", json!({"path": "/file", "content": "x", "mode": "0600"})),
+        ("file.absent", json!({"path": "/file"})),
+    ];
+    let errors: Vec<_> = cases.iter().map(|(name, desired)| world.plan(name, desired)).collect();
+    let unchanged = world.plan("file.content", &json!({"path": "/file", "content": "x"}));
+    let unmark = Command::new("chattr").arg("-i").arg(world.at("/file")).status().unwrap();
+    assert!(unmark.success());
+    for error in errors {
+        let error = error.unwrap_err();
+        assert!(error.code == ErrorCode::Conflict && error.message.contains("immutable"), "{error}");
+    }
+    assert!(unchanged.unwrap().is_none(), "what is as it should be needs no change");
 }
