@@ -128,3 +128,31 @@ fn what_a_provider_says_cannot_act_on_a_terminal_or_pass_for_a_line_of_ours() {
         assert!(!text.lines().any(|line| line.trim_start().starts_with("applied")), "{text}");
     }
 }
+
+#[test]
+fn what_cannot_be_decided_is_an_error_at_its_place_and_is_never_sealed() {
+    let scratch = planned();
+    scratch.write(
+        "project/remediations/two.yaml",
+        &remediation("two", "  b:\n    file.content: {path: /etc/b, content: b, owner: nobody-of-that-name}\n"),
+    );
+    let planned = scratch.expect(1, &["-C", "project", "plan", "--out", "a.plan.json"]);
+    assert!(planned.stderr.contains("error[plan-undecided]"), "{}", planned.stderr);
+    assert!(planned.stderr.contains("remediations/two.yaml:7"), "{}", planned.stderr);
+    assert!(planned.stderr.contains("nobody-of-that-name"), "{}", planned.stderr);
+    let refused = scratch.expect(1, &["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
+    assert!(refused.stderr.contains("error[plan-undecided]"), "{}", refused.stderr);
+    scratch.ok(&["-C", "project", "plan", "one", "--out", "b.plan.json"]);
+}
+
+#[test]
+fn validate_tells_what_only_the_provider_knows() {
+    let scratch = planned();
+    scratch.write(
+        "project/remediations/two.yaml",
+        &remediation("two", "  b:\n    file.line: {path: /etc/b, match: '(', line: b}\n"),
+    );
+    let invalid = scratch.expect(1, &["-C", "project", "validate"]);
+    assert!(invalid.stderr.contains("error[property-refused]"), "{}", invalid.stderr);
+    assert!(invalid.stderr.contains("remediations/two.yaml:7:"), "{}", invalid.stderr);
+}

@@ -1,7 +1,7 @@
 //! `validate` and `graph`: what the sources mean, or what is wrong with them.
 
 use crate::{Engine, EngineError, codes, observe, project::Project};
-use rectify_base::{Address, Diagnostic, FileDigests, RemediationName};
+use rectify_base::{Address, Diagnostic, FileDigests, Pointer, RemediationName};
 use rectify_compile::{Input, Locator, Output, compile};
 use rectify_model::Graph;
 use rectify_protocol::message::{DesiredItem, Mode};
@@ -56,7 +56,7 @@ pub async fn ask_providers(engine: &Engine, compiled: &Compiled) -> Result<(), E
         let (addresses, items): (Vec<&Address>, Vec<DesiredItem>) = items.into_iter().unzip();
         for (address, answer) in addresses.into_iter().zip(session.validate(items).await?) {
             let Err(error) = answer else { continue };
-            let pointer = error.path.as_deref().and_then(|path| path.parse().ok());
+            let pointer = error.path.as_deref().map(Pointer::from);
             let found =
                 locator.diagnostic(address, None, pointer.as_ref(), codes::PROPERTY_REFUSED, error.message);
             diagnostics.push(match error.hint {
