@@ -26,6 +26,12 @@ fn scratch() -> Scratch {
 fn a_sealed_and_approved_plan_is_applied_once_and_the_next_plan_is_empty() {
     let scratch = scratch();
     scratch.expect(2, &["-C", "project", "plan", "--out", "a.plan.json", "--detailed-exitcode"]);
+    // What kept the providers from changing anything is in the report.
+    let report: serde_json::Value =
+        serde_json::from_str(&scratch.read("a.plan.d/evidence/report.json")).unwrap();
+    let sessions = report["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "one of each provider: {report}");
+    assert!(sessions.iter().all(|s| s["layers"]["seccomp"] == "achieved"), "{report}");
     scratch.ok(&["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
     let refused = scratch.expect(3, &["-C", "project", "apply", "a.plan.json"]);
     assert!(refused.stderr.contains("approv"), "{}", refused.stderr);

@@ -5,13 +5,13 @@ use crate::{
     Engine, EngineError, Event, error::FileVerb, identity, project_key, providers::Provider, validate::Compiled,
 };
 use rectify_base::{DigestKey, TargetName};
-use rectify_host::{Confinement, Session, SessionSpec};
+use rectify_host::{Confinement, Protection, Session, SessionSpec};
 use rectify_model::{
     Observation,
     grade::{Disruption, Prediction, UndoGrade},
     observation::{Answer, Proposal, ProposedUndo},
 };
-use rectify_plan::Walk;
+use rectify_plan::{Layer, SessionEntry, Walk};
 use rectify_protocol::{
     ItemError,
     message::{Directories, Mode, PlanAnswer, PlanItem},
@@ -22,24 +22,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What was achieved for one session.
-#[derive(Clone, Debug, Serialize)]
-pub struct SessionReport {
-    /// The target.
-    pub target: TargetName,
-    /// The provider.
-    pub provider: String,
-    /// How it was confined.
-    pub confinement: Confinement,
-}
-
 /// A target's observation, and how it was made.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The document.
     pub observation: Observation,
     /// The sessions.
-    pub sessions: Vec<SessionReport>,
+    pub sessions: Vec<SessionEntry>,
 }
 
 /// Observes one target of a compiled project.
@@ -106,14 +95,36 @@ pub async fn target(
     let observation = walk.finish(identity, compiled.graph_digests.blake3)?;
     let mut reports = Vec::new();
     for (provider, session) in sessions {
-        reports.push(SessionReport {
-            target: target.clone(),
-            provider,
-            confinement: session.confinement().clone(),
-        });
+        reports.push(entry(target, provider, session.confinement()));
         session.shutdown().await?;
     }
     Ok(Observed { observation, sessions: reports })
+}
+
+/// What was achieved, for the report.
+fn entry(target: &TargetName, provider: String, confinement: &Confinement) -> SessionEntry {
+    let layer = |protection: &Protection| match protection {
+        Protection::Achieved => Layer::Achieved,
+        Protection::Unavailable(reason) => Layer::Unavailable(reason.clone()),
+        Protection::NotRequested => Layer::NotRequested,
+    };
+    let Confinement {
+        mount_namespace, process_namespace, landlock, seccomp, no_new_privs, capabilities, ..
+    } = confinement;
+    let layers = [
+        ("mount_namespace", mount_namespace),
+        ("process_namespace", process_namespace),
+        ("landlock", landlock),
+        ("seccomp", seccomp),
+        ("no_new_privs", no_new_privs),
+        ("capabilities", capabilities),
+    ];
+    SessionEntry {
+        target: target.clone(),
+        provider,
+        complete: confinement.is_complete(),
+        layers: layers.into_iter().map(|(name, protection)| (name.to_owned(), layer(protection))).collect(),
+    }
 }
 
 /// What was achieved, in one line.

@@ -10,7 +10,6 @@ use rectify_base::{Diagnostic, FileDigests, RemediationName};
 use rectify_compile::Locator;
 use rectify_model::{Observation, Plan, plan::Deferred};
 use rectify_plan::{Input, ObservedDocument, Report};
-use serde::Serialize;
 use std::{collections::BTreeSet, path::Path};
 
 /// A plan with everything that led to it.
@@ -25,21 +24,11 @@ pub struct PlanOutcome {
     /// Their digests.
     pub digests: FileDigests,
     /// Why things are as they are.
-    pub report: PlanningReport,
+    pub report: Report,
     /// What policy says now: advice to the reader, decided again before a run.
     pub verdict: Verdict,
     /// Target and canonical bytes of each observation.
     pub observations: Vec<(String, Vec<u8>)>,
-}
-
-/// What lies beside a plan and is never signed.
-#[derive(Debug, Serialize)]
-pub struct PlanningReport {
-    /// The planner's reasons.
-    #[serde(flatten)]
-    pub planning: Report,
-    /// Confinement achieved by each provider session of each target.
-    pub confinement: Vec<observe::SessionReport>,
 }
 
 /// Makes a plan; nothing is written, and no target is changed.
@@ -57,20 +46,20 @@ pub async fn plan(
         .unwrap_or_default();
     let mut documents: Vec<(Observation, FileDigests)> = Vec::new();
     let mut observations = Vec::new();
-    let mut confinement = Vec::new();
+    let mut sessions = Vec::new();
     for target in compiled.graph.targets.keys() {
         let observed = observe::target(engine, &compiled, target, &plan_commands).await?;
-        confinement.extend(observed.sessions);
+        sessions.extend(observed.sessions);
         let bytes = artifact::document(&observed.observation)?;
         documents.push((observed.observation, FileDigests::of_bytes(&bytes)));
         observations.push((target.to_string(), bytes));
     }
-    let (plan, report) = derive(&compiled.graph, compiled.graph_digests, &documents)?;
+    let (plan, mut report) = derive(&compiled.graph, compiled.graph_digests, &documents)?;
     let bytes = artifact::document(&plan)?;
     let digests = FileDigests::of_bytes(&bytes);
     let verdict = gate::advise(engine, &compiled, &plan).await;
     engine.events.on(&crate::Event::Planned { changes: plan.counts.changes() });
-    let report = PlanningReport { planning: report, confinement };
+    report.sessions = sessions;
     Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations })
 }
 
@@ -114,7 +103,7 @@ pub fn derive(
 /// # Errors
 /// See [`artifact::write`].
 pub fn write(outcome: &PlanOutcome, path: &Path) -> Result<(), EngineError> {
-    let report = serde_json::to_vec_pretty(&outcome.report).unwrap_or_default();
+    let report = artifact::document(&outcome.report)?;
     let sources = artifact::document(&outcome.compiled.output.source_map)?;
     artifact::write(
         path,

@@ -27,5 +27,5 @@ mod waves;
 
 pub use error::PlanError;
 pub use planner::{Input, ObservedDocument, Planned, plan};
-pub use report::{Cause, Entry, FORMAT as REPORT_FORMAT, Reason, Report, WaveEntry, WaveReason};
+pub use report::{Layer, SessionEntry, Cause, Entry, FORMAT as REPORT_FORMAT, Reason, Report, WaveEntry, WaveReason};
 pub use walk::{Walk, WalkItem};

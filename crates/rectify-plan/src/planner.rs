@@ -112,7 +112,7 @@ pub fn plan(input: &Input<'_>) -> Result<Planned, PlanError> {
             waves: waves.iter().map(|wave| wave.targets.clone()).collect(),
             counts: draft.counts,
         },
-        report: Report { format: report::FORMAT.into(), entries: draft.entries, waves },
+        report: Report { format: report::FORMAT.into(), entries: draft.entries, waves, sessions: Vec::new() },
     })
 }
 

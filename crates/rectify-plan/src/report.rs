@@ -4,7 +4,7 @@
 use rectify_base::{Address, TargetName};
 use rectify_model::{grade::Prediction, plan::Action};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Format name of this version.
 pub const FORMAT: &str = "rectify.report/v1";
@@ -22,6 +22,38 @@ pub struct Report {
     pub entries: Vec<Entry>,
     /// Why the targets are changed in this order.
     pub waves: Vec<WaveEntry>,
+    /// What kept the providers from changing anything while they were asked. The planner leaves it
+    /// empty: whoever asked them knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SessionEntry>,
+}
+
+/// How a provider was confined while it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SessionEntry {
+    /// The target that it was asked about.
+    pub target: TargetName,
+    /// The provider.
+    pub provider: String,
+    /// Whether everything that was asked for is in force.
+    pub complete: bool,
+    /// The layers, by name.
+    pub layers: BTreeMap<String, Layer>,
+}
+
+/// Whether a layer of the confinement was in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Layer {
+    /// It was.
+    Achieved,
+    /// It was not, for this reason.
+    Unavailable(String),
+    /// It was not asked for.
+    NotRequested,
 }
 
 /// One reason.
