@@ -128,7 +128,7 @@ fn a_provider_that_dies_is_replaced_and_the_step_is_finished() {
         &remediation(
             "one",
             &format!(
-                "  a:\n    file.content:\n      path: /etc/a\n      content: \"1\\n\"\n      validate: [/bin/sh, -c, '{check} %s', {}]\n",
+                "  a:\n    file.content:\n      path: /etc/a\n      content: \"1\\n\"\n      validate: [/bin/sh, -c, '{check} # %s', {}]\n",
                 begun.display()
             ),
         ),
