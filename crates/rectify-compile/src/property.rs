@@ -46,6 +46,17 @@ pub(crate) fn read(
     }
 }
 
+/// Reads a value as `shape` directs, without checking it. `None` if anything is wrong, which is reported.
+pub(crate) fn value(
+    node: &Node<'_>,
+    shape: Shape<'_>,
+    source: &str,
+    evaluation: Evaluation<'_>,
+    cx: &mut Cx<'_, '_>,
+) -> Option<Value> {
+    Reader { source, evaluation, cx }.value(node, shape)
+}
+
 struct Reader<'a, 'f, 'r> {
     source: &'a str,
     evaluation: Evaluation<'a>,

@@ -42,6 +42,13 @@ pub(crate) struct Scope {
     sees: Sees,
 }
 
+/// What a step with `for_each` goes through.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Each {
+    pub key: String,
+    pub value: Json,
+}
+
 /// The parameters of a remediation with their values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Parameters {
@@ -69,7 +76,7 @@ impl Engine {
     }
 
     /// Makes the values of a target, and of parameters if there may be any, visible.
-    pub fn scope(&self, target: Target<'_>, parameters: Option<&Parameters>) -> Scope {
+    pub fn scope(&self, target: Target<'_>, parameters: Option<&Parameters>, each: Option<&Each>) -> Scope {
         let mut context = Context::with_env(Arc::clone(&self.env));
         // Fails only if a name were taken, and these are not.
         let installed = self.meter.install(&mut context);
@@ -99,7 +106,17 @@ impl Engine {
             }
         }
         let keys = target.labels.keys().chain(target.variables.keys()).cloned().collect();
-        let sees = if parameters.is_some() { Sees::All } else { Sees::Target };
+        if let Some(each) = each {
+            let value =
+                map([("key".to_owned(), text(&each.key)), ("value".to_owned(), from_json(&each.value))]);
+            input_bytes += size(&value);
+            context.add_variable_from_value("each", value);
+        }
+        let sees = match (parameters, each) {
+            (None, _) => Sees::Target,
+            (Some(_), None) => Sees::All,
+            (Some(_), Some(_)) => Sees::Each,
+        };
         Scope { context, parameters: names, target: target.name.to_string(), keys, broken, input_bytes, sees }
     }
 

@@ -52,7 +52,7 @@ const FUNCTIONS: [&str; 25] = [
 /// What macros expand to, beside the above.
 const INTERNAL: [&str; 2] = [operators::NOT_STRICTLY_FALSE, operators::IN];
 const TARGET_FIELDS: [&str; 4] = ["name", "environment", "labels", "variables"];
-const RESERVED: [&str; 4] = ["facts", "each", "secrets", "observed"];
+const RESERVED: [&str; 3] = ["facts", "secrets", "observed"];
 
 /// An expression that has passed all checks which need no values.
 #[derive(Debug)]
@@ -102,6 +102,8 @@ pub(crate) enum Sees {
     Target,
     /// `target` and `params`.
     All,
+    /// `target`, `params` and `each`.
+    Each,
 }
 
 impl Program {
@@ -289,8 +291,9 @@ impl Check<'_> {
 
     fn name(&self, name: &str, id: u64) -> Result<(), Problem> {
         let known = match self.sees {
-            Sees::All => &["params", "target"][..],
-            Sees::Target => &["target"][..],
+            Sees::Each => &["params", "target", "each"][..],
+            Sees::All => &["params", "target"],
+            Sees::Target => &["target"],
         };
         if !self.is_free(name) || known.contains(&name) {
             return Ok(());
@@ -301,6 +304,11 @@ impl Check<'_> {
                 format!("`{name}` is reserved, but not available in this release"),
             )
             .at(self.place(id)));
+        }
+        if name == "each" {
+            return Err(Problem::new(codes::EXPR_UNKNOWN_NAME, "there is no `each` here")
+                .at(self.place(id))
+                .help("`each` is what a step with `for_each` goes through, and is seen in that step only"));
         }
         let bound: Vec<&str> =
             self.bound.iter().map(String::as_str).filter(|b| !b.starts_with('@')).collect();
