@@ -109,6 +109,16 @@ fn a_chain_that_comes_to_nothing_is_unchanged_with_all_that_it_triggers() {
     );
 }
 
+/// Else one plan had two byte forms.
+#[test]
+fn as_desired_is_never_written_nor_read() {
+    let planned = Files::new(&[("/c", "a\n")]).plan(&pair()[..1]);
+    let mut entry = serde_json::to_value(&planned.plan.unchanged[0]).unwrap();
+    assert_eq!(entry.get("why"), None);
+    entry["why"] = json!("as_desired");
+    assert!(serde_json::from_value::<rectify_model::plan::Unchanged>(entry).is_err());
+}
+
 #[test]
 fn a_chain_that_changes_something_is_done_whole() {
     for found in ["a\nb\nc\n", "z\n"] {
