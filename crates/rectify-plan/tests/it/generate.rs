@@ -63,8 +63,9 @@ fn type_of(seed: Seed) -> &'static str {
 }
 
 /// Seeds of projects that end: everything can be decided, commands run once, and a step that others
-/// trigger is the only one on its thing (else a step that was triggered once and is not again
-/// leaves the thing to the others), and a path that others lie below is a directory.
+/// trigger is the only one on its thing and has nothing below it (else a step that was triggered
+/// once and is not again leaves the thing to the others), and a path that others lie below is a
+/// directory.
 pub fn ending(mut seeds: Vec<Vec<Seed>>) -> Vec<Vec<Seed>> {
     for seeds in &mut seeds {
         let mut writers: BTreeMap<usize, u32> = BTreeMap::new();
@@ -84,7 +85,7 @@ pub fn ending(mut seeds: Vec<Vec<Seed>>) -> Vec<Vec<Seed>> {
         }
         for seed in seeds.iter_mut() {
             let writes = type_of(*seed) != "command.run" && type_of(*seed) != "file.matches";
-            if writes && writers[&seed.path] > 1 {
+            if writes && (writers[&seed.path] > 1 || seed.path < 2) {
                 seed.triggers = 0;
             }
         }
