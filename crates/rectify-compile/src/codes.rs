@@ -69,8 +69,10 @@ rectify_base::codes! {
     REMEDIATION_PARAMETER = "remediation-parameter";
     /// A parameter has no value.
     REMEDIATION_PARAMETER_VALUE = "remediation-parameter-value";
-    /// Two targets have one name.
+    /// Two targets or groups have one name, or a group holds a target twice.
     INVENTORY_DUPLICATE = "inventory-duplicate";
+    /// A group holds a target that does not exist.
+    INVENTORY_UNKNOWN_TARGET = "inventory-unknown-target";
     /// There is no target at all.
     INVENTORY_EMPTY = "inventory-empty";
     /// A root directory that is not allowed.

@@ -4,7 +4,10 @@ use crate::{
     Input, Output, SourceMap,
     assemble::{self, Sources},
     codes,
-    document::{self, Kind, inventory},
+    document::{
+        self, Kind,
+        inventory::{self, Inventory},
+    },
     report::{Cx, Report},
     schema::Registry,
     source_map::Place,
@@ -31,14 +34,16 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
         .find(|p| p.kind == Kind::Project)
         .and_then(|p| document::project::read(&p.root, &mut Cx::new(p.path, &mut report)));
     let before = report.len();
-    let mut targets = BTreeMap::new();
+    let mut inventory = Inventory::default();
     for file in parsed.iter().filter(|p| p.kind == Kind::Inventory) {
-        inventory::read(&file.root, file.path, &mut targets, &mut report);
+        inventory::read(&file.root, file.path, &mut inventory, &mut report);
     }
     let mut complete = assemble::Complete {
         targets: report.len() == before && all_parsed(input, &parsed, "inventory/"),
         remediations: all_parsed(input, &parsed, "remediations/"),
     };
+    inventory.gather(complete.targets, &mut report);
+    let targets = &inventory.targets;
     let mut remediations: BTreeMap<RemediationName, _> = BTreeMap::new();
     let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
     for file in parsed.iter().filter(|p| p.kind == Kind::Remediation) {
@@ -78,12 +83,13 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
     }
     let registry = Registry::new(input.manifests, &mut report);
     let mut source_map = source_map(&remediations, &texts);
-    let connections = connections(&targets);
+    let connections = connections(targets);
     let assembled = settings.as_ref().and_then(|settings| {
         let sources = Sources {
             settings,
             remediations: &remediations,
-            targets: &targets,
+            targets,
+            groups: inventory.group_names(),
             complete,
             registry: &registry,
             texts: &texts,

@@ -36,6 +36,8 @@ pub(crate) struct Sources<'a, 't, 's, 'm> {
     pub settings: &'a ProjectSettings,
     pub remediations: &'a BTreeMap<RemediationName, Remediation<'t, 's>>,
     pub targets: &'a BTreeMap<TargetName, inventory::Target>,
+    /// Names of the groups there are, if that is known.
+    pub groups: Option<BTreeSet<String>>,
     /// Whether all remediations and all targets could be read: only then can one be missing.
     pub complete: Complete,
     pub registry: &'a Registry<'m>,
@@ -89,7 +91,7 @@ struct Waits<'a> {
 pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Report) -> Option<Assembled> {
     let mut gather = Gather {
         sources,
-        engine: Engine::new(),
+        engine: Engine::new(sources.groups.clone()),
         sites: BTreeMap::new(),
         types: BTreeMap::new(),
         selecting: BTreeMap::new(),
@@ -285,6 +287,7 @@ fn seen<'t>(name: &'t TargetName, target: &'t inventory::Target) -> expression::
         environment: &target.environment,
         labels: &target.labels,
         variables: &target.variables,
+        groups: &target.groups,
         broken: &target.broken,
     }
 }

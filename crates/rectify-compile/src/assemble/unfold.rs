@@ -4,7 +4,7 @@ use super::{Gather, Placed, Waits, seen, types::Role};
 use crate::{
     LeftOut, WhyLeftOut, codes,
     document::step::Step,
-    expression::{Each, Parameters, Scope},
+    expression::{Each, Parameters, Scope, Sees},
     fields::short,
     graph::{Item, Prepared, touch},
     limits::{ELEMENTS_MAX, GRAPH_NODES_MAX},
@@ -13,7 +13,7 @@ use crate::{
     schema::{Shape, Type},
     tree::{Content, Entry, Node},
 };
-use rectify_base::{Address, TargetName, limits::KEY_MAX_BYTES, names::is_key};
+use rectify_base::{Address, TargetName, TypeName, limits::KEY_MAX_BYTES, names::is_key};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, rc::Rc, sync::LazyLock};
 
@@ -42,7 +42,7 @@ impl<'a> Stand<'a> {
     }
 }
 
-impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
+impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     /// Takes a step on each target, until it is wrong on one.
     pub(super) fn step(
         &mut self,
@@ -51,21 +51,51 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
         stands: &mut [Stand<'a>],
         report: &mut Report,
     ) {
-        for stand in stands {
-            if self.step_on(frame, step, stand, report).is_none() {
-                return;
+        let Some((name, ty)) = self.find_type(step.call, Role::Step, &mut Cx::new(frame.file, report)) else {
+            return;
+        };
+        // What is literal is wrong or right before anything is selected.
+        let literal = !step.call.value.has_expression();
+        if literal && self.literal(frame, step.call, ty, report).is_none() {
+            return;
+        }
+        let mut taken = false;
+        for stand in stands.iter_mut() {
+            match self.step_on(frame, step, (name, ty), stand, report) {
+                Some(here) => taken |= here,
+                None => return,
             }
+        }
+        if !taken {
+            self.look_over(frame, step, stands, report);
         }
     }
 
+    /// Finds what is wrong with the expressions of a step that is taken nowhere, as far as no value is
+    /// needed for it.
+    fn look_over(
+        &mut self,
+        frame: &Frame<'a>,
+        step: &Step<'_, '_>,
+        stands: &[Stand<'a>],
+        report: &mut Report,
+    ) {
+        let Some(stand) = stands.first() else { return };
+        let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
+        let sees = if step.for_each.is_some() { Sees::Each } else { Sees::All };
+        let cx = &mut Cx::new(frame.file, report);
+        property::look_over(&step.call.value, source, &mut self.engine, sees, &stand.parameters, cx);
+    }
+
+    /// Whether the step is taken on a target; absent if it is wrong.
     fn step_on(
         &mut self,
         frame: &Frame<'a>,
         step: &'a Step<'t, 's>,
+        (type_name, ty): (&'a TypeName, &'a Type<'m>),
         stand: &mut Stand<'a>,
         report: &mut Report,
-    ) -> Option<()> {
-        let (type_name, ty) = self.find_type(step.call, Role::Step, &mut Cx::new(frame.file, report))?;
+    ) -> Option<bool> {
         let elements = match step.for_each {
             None => vec![None],
             Some(entry) => self.elements(frame, entry, stand, report)?.into_iter().map(Some).collect(),
@@ -98,7 +128,7 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
             self.left_out.push(LeftOut { target: stand.target.clone(), address, why });
             self.sites.entry(stand.target).or_default().absent.insert(declared, waits);
         }
-        Some(())
+        Some(taken)
     }
 
     /// One more node, unless there are too many.
@@ -238,6 +268,17 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
             let scope = self.scope(stand, element)?;
             return one(call, ty, source, frame.file, Some((&mut self.engine, &scope)), report).map(Rc::new);
         }
+        self.literal(frame, call, ty, report)
+    }
+
+    fn literal(
+        &mut self,
+        frame: &Frame<'a>,
+        call: &Entry<'s>,
+        ty: &Type<'_>,
+        report: &mut Report,
+    ) -> Option<Rc<Prepared>> {
+        let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
         let place = (frame.file, call.key_span.range().start);
         let read = || one(call, ty, source, frame.file, None, report).map(Rc::new);
         self.literal.entry(place).or_insert_with(read).clone()

@@ -27,6 +27,8 @@ pub(crate) struct Engine {
     env: Arc<Env>,
     meter: Arc<Meter>,
     programs: BTreeMap<(Sees, String), Result<Rc<Program>, Problem>>,
+    /// The groups that there are in the inventory, if that is known.
+    groups: Option<BTreeSet<String>>,
 }
 
 /// What expressions see on one target.
@@ -66,13 +68,20 @@ pub(crate) struct Target<'a> {
     pub environment: &'a str,
     pub labels: &'a BTreeMap<String, String>,
     pub variables: &'a serde_json::Map<String, Json>,
+    pub groups: &'a BTreeSet<String>,
     /// Paths of what is wrong where it is written, such as `labels`, `role`.
     pub broken: &'a BTreeSet<Vec<String>>,
 }
 
 impl Engine {
-    pub fn new() -> Self {
-        Self { env: Arc::new(Env::stdlib()), meter: Arc::new(Meter::default()), programs: BTreeMap::new() }
+    /// For an inventory with these groups, if that is known.
+    pub fn new(groups: Option<BTreeSet<String>>) -> Self {
+        Self {
+            env: Arc::new(Env::stdlib()),
+            meter: Arc::new(Meter::default()),
+            programs: BTreeMap::new(),
+            groups,
+        }
     }
 
     /// Makes the values of a target, and of parameters if there may be any, visible.
@@ -85,6 +94,10 @@ impl Engine {
         let value = map([
             ("name".to_owned(), text(target.name.as_str())),
             ("environment".to_owned(), text(target.environment)),
+            (
+                "groups".to_owned(),
+                Value::List(Arc::new(target.groups.iter().map(|name| text(name)).collect())),
+            ),
             ("labels".to_owned(), map(target.labels.iter().map(|(k, v)| (k.clone(), text(v))))),
             ("variables".to_owned(), map(target.variables.iter().map(|(k, v)| (k.clone(), from_json(v))))),
         ]);
@@ -120,28 +133,31 @@ impl Engine {
         Scope { context, parameters: names, target: target.name.to_string(), keys, broken, input_bytes, sees }
     }
 
+    fn program(&mut self, source: &str, sees: Sees) -> Result<Rc<Program>, Problem> {
+        let key = (sees, source.to_owned());
+        let groups = &self.groups;
+        let new = || {
+            let program = Program::new(source, sees)?;
+            if let Some(groups) = groups {
+                program.asks_for(groups)?;
+            }
+            Ok(Rc::new(program))
+        };
+        let program = self.programs.entry(key).or_insert_with(new);
+        Ok(Rc::clone(program.as_ref().map_err(Clone::clone)?))
+    }
+
+    /// Finds what is wrong with an expression without evaluating it.
+    pub fn check(&mut self, source: &str, sees: Sees, parameters: &Parameters) -> Result<(), Problem> {
+        let program = self.program(source, sees)?;
+        let names: Vec<&str> = parameters.values.keys().map(String::as_str).collect();
+        if parameters.unknown { Ok(()) } else { program.takes(&names) }
+    }
+
     /// Evaluates an expression; each is parsed once, however many targets there are.
     pub fn evaluate(&mut self, source: &str, scope: &Scope) -> Result<Json, Problem> {
-        let key = (scope.sees, source.to_owned());
-        let program =
-            self.programs.entry(key).or_insert_with(|| Program::new(source, scope.sees).map(Rc::new));
-        let program = Rc::clone(program.as_ref().map_err(Clone::clone)?);
-        if program.uses.iter().any(|used| scope.broken.iter().any(|path| used.meets(path))) {
-            return Err(Problem::known());
-        }
-        let parameters = program.uses.iter().filter_map(|used| match used.path.as_slice() {
-            [(root, _), (name, place), ..] if root == "params" => Some((name, place)),
-            _ => None,
-        });
-        if let Some((name, place)) = parameters.into_iter().find(|(n, _)| !scope.parameters.contains(n)) {
-            return Err(Problem::new(
-                codes::EXPR_UNKNOWN_NAME,
-                format!("this remediation has no parameter `{name}`"),
-            )
-            .at(place.clone())
-            .meant(closest(name, scope.parameters.iter().map(String::as_str)))
-            .help("add it to `parameters`"));
-        }
+        let program = self.program(source, scope.sees)?;
+        scope.knows(&program)?;
         let too_much = || {
             Problem::new(codes::EXPR_WORK, "evaluating this expression takes more work than allowed")
                 .help("walk shorter lists, or nest fewer macros")
@@ -165,6 +181,50 @@ impl Engine {
             return Err(too_much());
         }
         to_json(&value)
+    }
+}
+
+impl Scope {
+    /// Whether everything is there that a program names, and sound.
+    fn knows(&self, program: &Program) -> Result<(), Problem> {
+        if program.uses.iter().any(|used| self.broken.iter().any(|path| used.meets(path))) {
+            return Err(Problem::known());
+        }
+        let names: Vec<&str> = self.parameters.iter().map(String::as_str).collect();
+        program.takes(&names)
+    }
+}
+
+impl Program {
+    /// Whether the groups are there that it asks for: unlike with labels it is known which there are.
+    fn asks_for(&self, groups: &BTreeSet<String>) -> Result<(), Problem> {
+        match self.groups.iter().find(|(name, _)| !groups.contains(name)) {
+            None => Ok(()),
+            Some((name, place)) => {
+                Err(Problem::new(codes::EXPR_UNKNOWN_KEY, format!("there is no group `{name}`"))
+                    .at(place.clone())
+                    .meant(closest(name, groups.iter().map(String::as_str)))
+                    .help("describe it under `groups` in `inventory/`"))
+            }
+        }
+    }
+
+    /// Whether the parameters are there that it names.
+    fn takes(&self, parameters: &[&str]) -> Result<(), Problem> {
+        let named = self.uses.iter().filter_map(|used| match used.path.as_slice() {
+            [(root, _), (name, place), ..] if root == "params" => Some((name, place)),
+            _ => None,
+        });
+        for (name, place) in named {
+            if !parameters.contains(&name.as_str()) {
+                let message = format!("there is no parameter `{name}`");
+                return Err(Problem::new(codes::EXPR_UNKNOWN_NAME, message)
+                    .at(place.clone())
+                    .meant(closest(name, parameters.iter().copied()))
+                    .help("add it to `parameters`"));
+            }
+        }
+        Ok(())
     }
 }
 

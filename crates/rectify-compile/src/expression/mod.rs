@@ -6,6 +6,7 @@ mod program;
 mod template;
 
 pub(crate) use evaluate::{Each, Engine, Parameters, Scope, Target};
+pub(crate) use program::Sees;
 pub(crate) use template::{Part, locate, parts};
 
 use crate::{codes, report::Cx, tree::Span};

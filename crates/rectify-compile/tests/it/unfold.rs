@@ -285,6 +285,35 @@ fn many_problems_at_once_each_once() {
 }
 
 #[test]
+fn what_is_taken_nowhere_is_looked_over_all_the_same() {
+    let output = both(
+        "
+  a:
+    command.run: {argvv: [a]}
+    when: 'false'
+  b:
+    command.run: {argv: ['${{ params.nome }}']}
+    when: 'false'
+  c:
+    command.run: {argv: ['${{ 1 + }}']}
+    for_each: []
+  d:
+    RUN
+",
+    );
+    let codes = found(&output);
+    assert_eq!(codes, ["type-unknown-property", "expr-unknown-name", "expr-syntax"]);
+}
+
+#[test]
+fn a_wrong_selection_hides_nothing_of_the_steps() {
+    let body = "targets: {select: target.labels.rol == \"web\"}\nsteps:\n  a:\n    command.run: {argvv: [a]}\n  \
+                b:\n    command.rum: {argv: [a]}\n";
+    let output = compile_bodies(&[body]);
+    assert_eq!(found(&output), ["expr-unknown-key", "type-unknown-property", "type-unknown"]);
+}
+
+#[test]
 fn elements_and_edges_are_bounded() {
     let many = |n: usize| (0..n).map(|i| format!("e{i}")).collect::<Vec<_>>().join(", ");
     let output = both(&format!("  a:\n    RUN\n    for_each: [{}]\n", many(limits::ELEMENTS_MAX + 1)));
