@@ -35,6 +35,8 @@ enum Kind {
     Directory,
     Link,
     Absent,
+    /// Steps on one file, one after the other.
+    Chain(Vec<Kind>),
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -45,26 +47,51 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Just(Kind::Directory),
         Just(Kind::Link),
         Just(Kind::Absent),
+        chain().prop_map(Kind::Chain),
     ]
+}
+
+/// What may be written and edited again. Others may read it, or it could not be predicted.
+fn chain() -> impl Strategy<Value = Vec<Kind>> {
+    let first = prop_oneof![
+        3 => "[a-z ]{0,12}".prop_map(|content| vec![Kind::Content(content)]),
+        1 => "[a-z ]{0,12}".prop_map(|content| vec![Kind::Absent, Kind::Content(content)]),
+        1 => Just(vec![]),
+    ];
+    let edit = prop_oneof!["[a-z]{1,8}".prop_map(Kind::Line), "[a-z]{1,8}".prop_map(Kind::Block)];
+    (first, prop::collection::vec(edit, 1..4)).prop_map(|(first, edits)| [first, edits].concat())
 }
 
 fn steps(kinds: &[Kind]) -> String {
     let mut text = String::new();
     for (index, kind) in kinds.iter().enumerate() {
         let path = format!("/etc/f{index}");
-        let step = match kind {
-            Kind::Content(content) => {
-                format!("file.content: {{path: {path}, content: \"{content}\\n\", mode: \"0640\"}}")
+        if let Kind::Chain(kinds) = kind {
+            for (link, kind) in kinds.iter().enumerate() {
+                text.push_str(&format!("  s{index}-{link}:\n    {}\n", step(kind, &path, "0644")));
+                if let Some(before) = link.checked_sub(1) {
+                    text.push_str(&format!("    after: [s{index}-{before}]\n"));
+                }
             }
-            Kind::Line(line) => format!("file.line: {{path: {path}, line: \"{line}\", create: true}}"),
-            Kind::Block(block) => format!("file.block: {{path: {path}, block: \"{block}\", create: true}}"),
-            Kind::Directory => format!("file.directory: {{path: {path}, mode: \"0750\"}}"),
-            Kind::Link => format!("file.link: {{path: {path}, target: ../elsewhere}}"),
-            Kind::Absent => format!("file.absent: {{path: {path}}}"),
-        };
-        text.push_str(&format!("  s{index}:\n    {step}\n"));
+        } else {
+            text.push_str(&format!("  s{index}:\n    {}\n", step(kind, &path, "0640")));
+        }
     }
     text
+}
+
+fn step(kind: &Kind, path: &str, mode: &str) -> String {
+    match kind {
+        Kind::Content(content) => {
+            format!("file.content: {{path: {path}, content: \"{content}\\n\", mode: \"{mode}\"}}")
+        }
+        Kind::Line(line) => format!("file.line: {{path: {path}, line: \"{line}\", create: true}}"),
+        Kind::Block(block) => format!("file.block: {{path: {path}, block: \"{block}\", create: true}}"),
+        Kind::Directory => format!("file.directory: {{path: {path}, mode: \"0750\"}}"),
+        Kind::Link => format!("file.link: {{path: {path}, target: ../elsewhere}}"),
+        Kind::Absent => format!("file.absent: {{path: {path}}}"),
+        Kind::Chain(kinds) => kinds.iter().map(|kind| step(kind, path, mode)).collect(),
+    }
 }
 
 proptest! {

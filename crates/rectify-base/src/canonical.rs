@@ -5,6 +5,8 @@
 //!
 //! Escapes are those of RFC 8785 section 3.2.2.2, which are also those of `serde_json`.
 
+mod write;
+
 use crate::{
     Pointer,
     limits::{JSON_DEPTH_MAX, JSON_INTEGER_MAX},
@@ -14,6 +16,7 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt;
+use write::Form;
 use serde::{
     Serialize, Serializer,
     de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
@@ -102,7 +105,7 @@ impl<'a> Place<'a> {
 }
 
 fn walk(value: &Value, place: &Place<'_>) -> Result<(), CanonicalError> {
-    if place.depth > JSON_DEPTH_MAX {
+    if place.depth >= JSON_DEPTH_MAX && (value.is_array() || value.is_object()) {
         return Err(CanonicalError::Depth);
     }
     match value {
@@ -117,7 +120,6 @@ fn walk(value: &Value, place: &Place<'_>) -> Result<(), CanonicalError> {
                 Some(_) => Ok(()),
             }
         }
-        // Strings may lie one level deeper than anything else; that is how files were always read.
         Value::Array(items) => items
             .iter()
             .enumerate()
@@ -143,6 +145,9 @@ fn to_checked_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, Canonical
 /// # Errors
 /// When the value breaks the profile.
 pub fn compact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
+    if let Some(bytes) = write::write(value, Form::Compact) {
+        return Ok(bytes);
+    }
     compact_value(&to_checked_value(value)?)
 }
 
@@ -214,6 +219,10 @@ pub(crate) fn below<'a>(pointers: &[&'a str], key: &str) -> Below<'a> {
 /// # Errors
 /// When the value breaks the profile.
 pub fn file_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
+    if let Some(mut bytes) = write::write(value, Form::Indented) {
+        bytes.push(b'\n');
+        return Ok(bytes);
+    }
     pretty(&to_checked_value(value)?)
 }
 

@@ -35,8 +35,16 @@ pub struct DigestError {
     got: String,
 }
 
+/// The 64 lower-case digits, written at once: this is printed for every file of a plan.
 fn to_hex(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    let mut digits = [0_u8; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        if let [high, low] = pair {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+        }
+    }
+    f.write_str(str::from_utf8(&digits).unwrap_or_default())
 }
 
 fn from_hex(prefix: &'static str, text: &str) -> Result<[u8; 32], DigestError> {

@@ -63,12 +63,16 @@ rectify_base::codes! {
     REMEDIATION_PROBE_STEP = "remediation-probe-step";
     /// Something else than a probe stands in `verify`.
     REMEDIATION_GATE_TYPE = "remediation-gate-type";
+    /// What `for_each` goes through is no list of texts or mapping, or an element has no usable name.
+    REMEDIATION_FOR_EACH = "remediation-for-each";
     /// The definition of a parameter contradicts itself.
     REMEDIATION_PARAMETER = "remediation-parameter";
     /// A parameter has no value.
     REMEDIATION_PARAMETER_VALUE = "remediation-parameter-value";
-    /// Two targets have one name.
+    /// Two targets or groups have one name, or a group holds a target twice.
     INVENTORY_DUPLICATE = "inventory-duplicate";
+    /// A group holds a target that does not exist.
+    INVENTORY_UNKNOWN_TARGET = "inventory-unknown-target";
     /// There is no target at all.
     INVENTORY_EMPTY = "inventory-empty";
     /// A root directory that is not allowed.
@@ -117,7 +121,7 @@ rectify_base::codes! {
     EXPR_WORK = "expr-work";
     /// The result cannot stand in a text.
     EXPR_NOT_TEXT = "expr-not-text";
-    /// The result of a selection is not true or false.
+    /// The result of a selection or condition is not true or false.
     EXPR_NOT_BOOL = "expr-not-bool";
     /// The result has no form in a graph.
     EXPR_RESULT = "expr-result";
@@ -135,6 +139,8 @@ rectify_base::codes! {
     GRAPH_CYCLE = "graph-cycle";
     /// Two steps write one thing without an order between them.
     GRAPH_CONFLICT = "graph-conflict";
+    /// More steps, elements or edges than a graph may have.
+    GRAPH_TOO_LARGE = "graph-too-large";
     /// A path that is not absolute and normal.
     GRAPH_PATH = "graph-path";
 }

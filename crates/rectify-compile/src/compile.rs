@@ -4,7 +4,10 @@ use crate::{
     Input, Output, SourceMap,
     assemble::{self, Sources},
     codes,
-    document::{self, Kind, inventory},
+    document::{
+        self, Kind,
+        inventory::{self, Inventory},
+    },
     report::{Cx, Report},
     schema::Registry,
     source_map::Place,
@@ -31,14 +34,16 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
         .find(|p| p.kind == Kind::Project)
         .and_then(|p| document::project::read(&p.root, &mut Cx::new(p.path, &mut report)));
     let before = report.len();
-    let mut targets = BTreeMap::new();
+    let mut inventory = Inventory::default();
     for file in parsed.iter().filter(|p| p.kind == Kind::Inventory) {
-        inventory::read(&file.root, file.path, &mut targets, &mut report);
+        inventory::read(&file.root, file.path, &mut inventory, &mut report);
     }
     let mut complete = assemble::Complete {
         targets: report.len() == before && all_parsed(input, &parsed, "inventory/"),
         remediations: all_parsed(input, &parsed, "remediations/"),
     };
+    inventory.gather(complete.targets, &mut report);
+    let targets = &inventory.targets;
     let mut remediations: BTreeMap<RemediationName, _> = BTreeMap::new();
     let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
     for file in parsed.iter().filter(|p| p.kind == Kind::Remediation) {
@@ -77,13 +82,14 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
             Some("write one in `remediations/`".into());
     }
     let registry = Registry::new(input.manifests, &mut report);
-    let source_map = source_map(&remediations, &texts);
-    let connections = connections(&targets);
-    let graph = settings.as_ref().and_then(|settings| {
+    let mut source_map = source_map(&remediations, &texts);
+    let connections = connections(targets);
+    let assembled = settings.as_ref().and_then(|settings| {
         let sources = Sources {
             settings,
             remediations: &remediations,
-            targets: &targets,
+            targets,
+            groups: inventory.group_names(),
             complete,
             registry: &registry,
             texts: &texts,
@@ -91,14 +97,19 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
         };
         assemble::graph(&sources, &mut report)
     });
-    let failed = report.has_errors();
-    Output {
-        graph: graph.filter(|_| !failed),
-        settings,
-        connections,
-        source_map,
-        diagnostics: report.finish(),
-    }
+    let assembled = assembled.filter(|_| !report.has_errors());
+    let (graph, left_out) = match assembled {
+        None => (None, Vec::new()),
+        Some(assembled) => {
+            for (address, declared) in assembled.unfolded {
+                if let Some(place) = source_map.places.get(&declared) {
+                    source_map.places.insert(address, place.clone());
+                }
+            }
+            (Some(assembled.graph), assembled.left_out)
+        }
+    };
+    Output { graph, left_out, settings, connections, source_map, diagnostics: report.finish() }
 }
 
 /// Reads all source files as YAML, in the order of their paths.
@@ -173,7 +184,8 @@ fn source_map(remediations: &Remediations<'_, '_>, texts: &BTreeMap<&str, &str>)
     let mut map = SourceMap::default();
     for remediation in remediations.values() {
         let lines = LineIndex::new(texts.get(remediation.file).copied().unwrap_or(""));
-        let steps = remediation.steps.iter().map(|s| (Address::of_step(&remediation.name, &s.name), s.span));
+        let steps =
+            remediation.steps.list.iter().map(|s| (Address::of_step(&remediation.name, &s.name), s.span));
         let gates = remediation.gates.iter().map(|g| (Address::of_gate(&remediation.name, g.index), g.span));
         for (address, span) in steps.chain(gates) {
             let range = span.range();

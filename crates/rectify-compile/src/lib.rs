@@ -19,6 +19,7 @@ mod explain;
 mod expression;
 mod fields;
 mod graph;
+mod left_out;
 pub mod limits;
 mod locate;
 mod project;
@@ -32,6 +33,7 @@ mod text;
 mod tree;
 mod yaml;
 
+pub use left_out::{LeftOut, WhyLeftOut};
 pub use locate::Locator;
 pub use project::{Connection, ProjectSettings};
 pub use source_map::{Place, SourceMap};
@@ -72,6 +74,8 @@ pub struct Output {
     pub settings: Option<ProjectSettings>,
     /// How each target of the inventory is reached; never part of the graph.
     pub connections: BTreeMap<TargetName, Connection>,
+    /// Steps that are not taken on a target that their remediation selects, sorted.
+    pub left_out: Vec<LeftOut>,
     /// Where each address was written.
     pub source_map: SourceMap,
     /// What was found, sorted by place.

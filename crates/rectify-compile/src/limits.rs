@@ -30,5 +30,11 @@ pub const REGEX_MAX_BYTES: usize = 1024 * 1024;
 pub const WITHIN_MAX_S: u32 = 3600;
 /// Most steps in flight at once that a project may ask for.
 pub const PARALLEL_STEPS_MAX: i64 = 64;
+/// Most elements of one `for_each`.
+pub const ELEMENTS_MAX: usize = 1000;
+/// Most steps of a graph, over all targets.
+pub const GRAPH_NODES_MAX: usize = 500_000;
+/// Most edges of a graph that were written, over all targets.
+pub const GRAPH_EDGES_MAX: usize = 2_000_000;
 /// Most changes of one plan that a project may ask for.
 pub const CHANGES_MAX: i64 = 1_000_000;

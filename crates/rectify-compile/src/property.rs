@@ -2,7 +2,7 @@
 
 use crate::{
     codes, explain,
-    expression::{Engine, Part, Problem, Scope, locate, parts},
+    expression::{Engine, Parameters, Part, Problem, Scope, Sees, locate, parts},
     fields::short,
     report::{Cx, Report},
     scalar::{self, Types},
@@ -44,6 +44,17 @@ pub(crate) fn read(
             None
         }
     }
+}
+
+/// Reads a value as `shape` directs, without checking it. `None` if anything is wrong, which is reported.
+pub(crate) fn value(
+    node: &Node<'_>,
+    shape: Shape<'_>,
+    source: &str,
+    evaluation: Evaluation<'_>,
+    cx: &mut Cx<'_, '_>,
+) -> Option<Value> {
+    Reader { source, evaluation, cx }.value(node, shape)
 }
 
 struct Reader<'a, 'f, 'r> {
@@ -149,6 +160,41 @@ impl Reader<'_, '_, '_> {
                 None
             }
         }
+    }
+}
+
+/// Reports what is wrong with the expressions of a value, as far as no value is needed for it.
+pub(crate) fn look_over(
+    node: &Node<'_>,
+    source: &str,
+    engine: &mut Engine,
+    sees: Sees,
+    parameters: &Parameters,
+    cx: &mut Cx<'_, '_>,
+) {
+    match &node.content {
+        Content::List(items) => {
+            items.iter().for_each(|item| look_over(item, source, engine, sees, parameters, cx));
+        }
+        Content::Map(entries) => {
+            entries.iter().for_each(|e| look_over(&e.value, source, engine, sees, parameters, cx));
+        }
+        Content::Scalar(scalar) if scalar.text.contains("${{") => match parts(&scalar.text) {
+            Err(problem) => {
+                let range = problem.range.clone().unwrap_or(0..scalar.text.len());
+                problem.report(locate(node, &scalar.text, range, source), cx);
+            }
+            Ok(parts) => {
+                for part in parts {
+                    let Part::Expression(expression, range) = part else { continue };
+                    if let Err(problem) = engine.check(expression, sees, parameters) {
+                        let at = place(&problem, node, &scalar.text, expression, range.start, source);
+                        problem.report(at, cx);
+                    }
+                }
+            }
+        },
+        Content::Scalar(_) => {}
     }
 }
 

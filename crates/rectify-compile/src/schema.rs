@@ -132,7 +132,6 @@ pub(crate) struct Shape<'m> {
 
 impl<'m> Shape<'m> {
     /// A schema of its own.
-    #[cfg(test)]
     pub fn of(root: &'m Value) -> Self {
         Self { root, node: Some(root) }
     }

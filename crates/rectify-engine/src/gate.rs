@@ -15,6 +15,8 @@ pub const STANDARD: &str = "standard";
 pub enum Verdict {
     /// It was decided.
     Decided(Decision),
+    /// There is nothing to decide on: the plan changes nothing and cannot be sealed.
+    Nothing,
     /// It could not be decided, which counts as denied.
     Undecided {
         /// Stable code.
@@ -103,6 +105,9 @@ pub async fn decide(engine: &Engine, bundle: &Bundle, plan: &Plan) -> Result<Dec
 
 /// What policy would say, for the reader of a fresh plan.
 pub async fn advise(engine: &Engine, compiled: &Compiled, plan: &Plan) -> Verdict {
+    if plan.counts.changes() == 0 {
+        return Verdict::Nothing;
+    }
     let policies = compiled.output.settings.as_ref().map(|s| s.policies.clone()).unwrap_or_default();
     let decided = match bundle(&policies, &compiled.project.directory) {
         Ok(bundle) => decide(engine, &bundle, plan).await,

@@ -8,6 +8,8 @@
 
 mod batch;
 mod blobs;
+#[doc(hidden)]
+pub mod bytes;
 pub mod codes;
 pub mod confine;
 pub mod error;

@@ -232,8 +232,10 @@ pub struct Unchanged {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Idle {
-    /// The state is as desired, or the action has nothing to do.
+    /// The state is as desired, or the action has nothing to do. Never written, so that a plan has
+    /// one byte form.
     #[default]
+    #[serde(skip)]
     AsDesired,
     /// The steps that write this thing, carried out one after the other, would leave it as it was
     /// found. It is as desired already.

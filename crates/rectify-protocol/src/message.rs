@@ -51,7 +51,7 @@ pub mod method {
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
-    schemars(with = "String", extend("pattern" = "^[0-9]+\\.[0-9]+$"))
+    schemars(with = "String", extend("pattern" = "^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)$"))
 )]
 pub struct ProtocolVersion {
     /// Raised when old peers could misunderstand.
@@ -75,7 +75,13 @@ impl Serialize for ProtocolVersion {
 impl<'de> Deserialize<'de> for ProtocolVersion {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let parts = text.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        // One spelling, so that what is compared as text and what is compared as numbers agree.
+        let number = |digits: &str| {
+            let plain =
+                digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+            digits.parse().ok().filter(|_| plain)
+        };
+        let parts = text.split_once('.').and_then(|(a, b)| Some((number(a)?, number(b)?)));
         let (major, minor) =
             parts.ok_or_else(|| serde::de::Error::custom(format!("expected MAJOR.MINOR, got `{text}`")))?;
         Ok(Self { major, minor })
@@ -499,4 +505,20 @@ pub struct BlobChunk {
 pub struct Pong {
     /// Requests under way.
     pub in_flight: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ProtocolVersion;
+
+    #[test]
+    fn a_version_has_one_spelling() {
+        for (text, good) in [("1.0", true), ("0.10", true), ("4294967295.0", true), ("4294967296.0", false)] {
+            let read = serde_json::from_value::<ProtocolVersion>(text.into());
+            assert_eq!(read.map(|version| version.to_string()).ok().as_deref(), good.then_some(text));
+        }
+        for text in ["", "1", "1.", ".1", "1.00", "01.0", "+1.0", "1.-0", "1.0.0", " 1.0"] {
+            assert!(serde_json::from_value::<ProtocolVersion>(text.into()).is_err(), "{text}");
+        }
+    }
 }

@@ -210,3 +210,46 @@ pub(crate) fn get(dir: &Path, request: &BlobGet, key: Option<&DigestKey>) -> Res
     }
     Ok(BlobChunk { size, chunk: STANDARD.encode(chunk) })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_secret_is_named_and_checked_by_its_keyed_digest() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = || home.path().to_path_buf();
+        let key = DigestKey::from_bytes([1; 32]);
+        let bytes = vec![b'x'; PIECE_BYTES + 1];
+        let plain = keep_from(&dir(), &mut bytes.as_slice(), None).unwrap();
+        let secret = keep_from(&dir(), &mut bytes.as_slice(), Some(&key)).unwrap();
+        assert_eq!((plain, secret), (Digest::of_bytes(&bytes), key.digest(&bytes)));
+        // Again: what is there is replaced by the same.
+        assert_eq!(keep_from(&dir(), &mut bytes.as_slice(), Some(&key)).unwrap(), secret);
+        assert_eq!(fs::read_dir(dir()).unwrap().count(), 2);
+        assert_eq!(read(dir(), &secret, Some(&key)).unwrap(), bytes);
+        assert_eq!(read(dir(), &plain, None).unwrap(), bytes);
+        let other = DigestKey::from_bytes([2; 32]);
+        for error in [read(dir(), &secret, None), read(dir(), &secret, Some(&other))] {
+            assert_eq!(error.unwrap_err().code, ErrorCode::Failed);
+        }
+        let mode = fs::metadata(dir().join(secret.hex())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_cannot_be_read_to_its_end_leaves_nothing() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+        }
+        let home = tempfile::tempdir().unwrap();
+        let error = keep_from(home.path(), &mut io::Cursor::new(b"x").chain(Broken), None).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Failed);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+}

@@ -30,16 +30,27 @@ impl User {
     /// # Errors
     /// When the files of the target cannot be read.
     pub fn find(root: Option<&Path>, name: &str) -> io::Result<Option<Self>> {
-        let Some((uid, gid)) = passwd_entry(&read(root, "/etc/passwd")?, name) else { return Ok(None) };
-        let group_file = match read(root, "/etc/group") {
+        let passwd = read(root, "/etc/passwd")?;
+        if passwd_entry(&passwd, name).is_none() {
+            return Ok(None);
+        }
+        let group = match read(root, "/etc/group") {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(e),
         };
-        let mut groups: Vec<u32> = group_file.lines().filter_map(|line| membership(line, name)).collect();
+        Ok(Self::of_files(&passwd, &group, name))
+    }
+
+    /// Looks a user up in the contents of a passwd and a group file. Lines of another shape name
+    /// nobody.
+    #[must_use]
+    pub fn of_files(passwd: &str, group: &str, name: &str) -> Option<Self> {
+        let (uid, gid) = passwd_entry(passwd, name)?;
+        let mut groups: Vec<u32> = group.lines().filter_map(|line| membership(line, name)).collect();
         groups.sort_unstable();
         groups.dedup();
-        Ok(Some(Self { uid, gid, groups }))
+        Some(Self { uid, gid, groups })
     }
 }
 

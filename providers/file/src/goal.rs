@@ -19,6 +19,10 @@ const NEW_FILE_MODE: u32 = 0o644;
 /// Mode of a new directory for which none is given.
 const NEW_DIRECTORY_MODE: u32 = 0o755;
 
+/// Most lines of a file that is edited: each is in memory with its place, so that a file of newlines
+/// takes many times its size.
+const LINES_MAX: usize = 4_000_000;
+
 /// Computes goals on one target.
 #[derive(Clone, Copy)]
 pub(crate) struct Goals<'a> {
@@ -131,6 +135,10 @@ impl Goals<'_> {
             // `goal` sends only these two here.
             Some(other) => return Err(conflict(format!("the path is a {}", other.kind()))),
         };
+        if bytes.iter().filter(|byte| **byte == b'\n').count() > LINES_MAX {
+            let message = format!("the file has more than {LINES_MAX} lines and is not edited");
+            return Err(ItemError::new(ErrorCode::Unsupported, message).at("/path"));
+        }
         let bytes = edit(bytes).map_err(|e| {
             ItemError::new(ErrorCode::Failed, e.to_string()).at(match e {
                 crate::edit::EditError::NoAnchor(_) => "/anchor",

@@ -25,6 +25,7 @@ mod manifest;
 mod names;
 mod obstacles;
 mod plan;
+pub mod pure;
 mod tree;
 mod write;
 mod xattr;

@@ -218,7 +218,11 @@ fn block() -> Option<TypeDescriptor> {
 
 fn directory() -> Option<TypeDescriptor> {
     let schema = object(&["path"], &[path(), access("0755", "directory")]);
-    descriptor("file.directory", "A directory exists. The directory above it must exist, or be made by an earlier step.", schema)
+    descriptor(
+        "file.directory",
+        "A directory exists. The directory above it must exist, or be made by an earlier step.",
+        schema,
+    )
 }
 
 fn link() -> Option<TypeDescriptor> {

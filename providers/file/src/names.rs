@@ -24,7 +24,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// Reads `name:password:id:…` lines. Lines of another shape are skipped, as libc does.
-    fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let mut table = Self::default();
         for line in String::from_utf8_lossy(bytes).lines() {
             let mut fields = line.split(':');
@@ -47,7 +47,7 @@ impl Table {
     }
 
     /// The id that a state means.
-    fn id(&self, name: &str) -> Result<u32, Unknown> {
+    pub(crate) fn id(&self, name: &str) -> Result<u32, Unknown> {
         if is_number(name) {
             // The largest number means "no change" to the system.
             return name.parse().ok().filter(|id| *id != u32::MAX).ok_or(Unknown::Nobody);
@@ -56,7 +56,7 @@ impl Table {
     }
 
     /// The id that a property means: the same, but where digits are a name, too, nobody guesses.
-    fn wanted(&self, name: &str) -> Result<u32, Unknown> {
+    pub(crate) fn wanted(&self, name: &str) -> Result<u32, Unknown> {
         let id = self.id(name);
         match self.by_name.get(name) {
             Some(named) if id != Ok(*named) => Err(Unknown::Ambiguous { id: *named }),
@@ -72,7 +72,7 @@ fn is_number(text: &str) -> bool {
 
 /// Why a name has no id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unknown {
+pub(crate) enum Unknown {
     Nobody,
     /// It is a number, and the name of another id.
     Ambiguous {

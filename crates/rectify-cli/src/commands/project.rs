@@ -138,7 +138,8 @@ pub async fn plan(
     select: Option<&BTreeSet<RemediationName>>,
     wanted: Wanted,
 ) -> Result<u8, Failure> {
-    let outcome = planning::plan(engine, directory, select).await?;
+    // The process ends soon, and taking large documents apart piece by piece would be for nothing.
+    let outcome = std::mem::ManuallyDrop::new(planning::plan(engine, directory, select).await?);
     diagnostics::print(outcome.compiled.warnings(), &outcome.compiled.project.files);
     print_plan(&outcome.plan, &outcome.bytes, wanted.format, wanted.details)?;
     if wanted.format == PlanFormat::Text {
@@ -194,6 +195,7 @@ fn print_plan(plan: &Plan, bytes: &[u8], format: PlanFormat, details: bool) -> R
 
 fn say_verdict(verdict: &Verdict) {
     match verdict {
+        Verdict::Nothing => {}
         Verdict::Decided(decision) => say_decision(decision),
         Verdict::Undecided { code, message } => {
             tell!("policy: cannot decide, which counts as denied: {message} [{code}]");

@@ -7,22 +7,23 @@ use crate::{
     project::Connection,
     report::{Cx, Report},
     scalar::{self, Types},
-    tree::{Content, Node, Span},
+    suggest::closest,
+    tree::{Content, Entry, Node, Span},
 };
-use rectify_base::TargetName;
+use rectify_base::{GroupName, TargetName};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 const INVENTORY: Known = Known {
     what: "an inventory",
-    fields: &["apiVersion", "kind", "metadata", "targets"],
-    reserved: &["groups", "secrets"],
+    fields: &["apiVersion", "kind", "metadata", "targets", "groups"],
+    reserved: &["secrets"],
 };
 const METADATA: Known = Known::new("`metadata`", &["name", "labels"]);
 const TARGET: Known = Known {
     what: "a target",
     fields: &["environment", "labels", "variables", "connection", "root"],
-    reserved: &["facts", "secrets", "groups", "ssh"],
+    reserved: &["facts", "secrets", "ssh"],
 };
 
 /// A target as it was written.
@@ -33,18 +34,104 @@ pub(crate) struct Target {
     pub environment: String,
     pub labels: BTreeMap<String, String>,
     pub variables: Map<String, Value>,
+    /// The groups that it is in.
+    pub groups: BTreeSet<String>,
     /// Paths of what is wrong in it, so that what names it is not reported as well.
     pub broken: BTreeSet<Vec<String>>,
     pub connection: Connection,
 }
 
-/// Reads an inventory into `targets`.
-pub(crate) fn read(
-    root: &Node<'_>,
-    file: &str,
-    targets: &mut BTreeMap<TargetName, Target>,
-    report: &mut Report,
-) {
+/// All inventories together.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    pub targets: BTreeMap<TargetName, Target>,
+    groups: BTreeMap<GroupName, Group>,
+    /// Whether it is not known which groups there are, or who is in them.
+    groups_broken: bool,
+}
+
+/// A group as it was written.
+#[derive(Debug)]
+struct Group {
+    file: String,
+    span: Span,
+    members: Vec<(String, Span)>,
+}
+
+impl Inventory {
+    /// Names of the groups there are, if that is known.
+    pub fn group_names(&self) -> Option<BTreeSet<String>> {
+        (!self.groups_broken).then(|| self.groups.keys().map(ToString::to_string).collect())
+    }
+
+    /// Tells the targets in which groups they are, once all files are read. `complete` says whether all
+    /// targets are known.
+    pub fn gather(&mut self, complete: bool, report: &mut Report) {
+        for (name, group) in &self.groups {
+            let cx = &mut Cx::new(&group.file, report);
+            for (index, (member, span)) in group.members.iter().enumerate() {
+                let found = member.parse::<TargetName>().ok().and_then(|m| self.targets.get_mut(&m));
+                if group.members.iter().take(index).any(|(other, _)| other == member) {
+                    let message = format!("`{}` is in the group `{name}` twice", fields::short(member));
+                    cx.error(codes::INVENTORY_DUPLICATE, *span, message).help =
+                        Some("remove one of them".into());
+                } else if let Some(target) = found {
+                    target.groups.insert(name.to_string());
+                } else if complete {
+                    let names = self.targets.keys().map(TargetName::as_str);
+                    cx.misspelt(
+                        codes::INVENTORY_UNKNOWN_TARGET,
+                        *span,
+                        format!("there is no target `{}`", fields::short(member)),
+                        closest(member, names),
+                        Some("describe it under `targets`; a group holds targets, not groups".into()),
+                    );
+                }
+            }
+        }
+        if self.groups_broken {
+            for target in self.targets.values_mut() {
+                target.broken.insert(vec!["groups".to_owned()]);
+            }
+        }
+    }
+
+    fn groups(&mut self, entry: &Entry<'_>, cx: &mut Cx<'_, '_>) {
+        let before = cx.count();
+        for entry in fields::entries(&entry.value, "`groups`", cx).unwrap_or_default() {
+            let name: Option<GroupName> = fields::name(&entry.key, entry.key_span, cx);
+            let members = fields::items(&entry.value, "a list of targets", cx).unwrap_or_default();
+            let members = members
+                .iter()
+                .filter_map(|n| Some((fields::text(n, "the name of a target", cx)?.to_owned(), n.span)))
+                .collect();
+            let Some(name) = name else { continue };
+            match self.groups.get(&name) {
+                Some(first) => {
+                    let message = format!("the group `{name}` is described twice");
+                    twice(message, entry.key_span, (&first.file, first.span), cx);
+                }
+                None => {
+                    let group = Group { file: cx.file.to_owned(), span: entry.key_span, members };
+                    self.groups.insert(name, group);
+                }
+            }
+        }
+        self.groups_broken |= cx.count() > before;
+    }
+}
+
+fn twice(message: String, at: Span, (file, first): (&str, Span), cx: &mut Cx<'_, '_>) {
+    cx.error(codes::INVENTORY_DUPLICATE, at, message).labels.push(rectify_base::Label {
+        file: file.to_owned(),
+        start: first.range().start,
+        end: first.range().end,
+        text: "first here".into(),
+    });
+}
+
+/// Reads an inventory into all of them.
+pub(crate) fn read(root: &Node<'_>, file: &str, inventory: &mut Inventory, report: &mut Report) {
     let cx = &mut Cx::new(file, report);
     if !header(root, Kind::Inventory, cx) {
         return;
@@ -53,30 +140,24 @@ pub(crate) fn read(
     if let Some(entry) = fields.get("metadata") {
         Fields::read(&entry.value, entry.key_span, &METADATA, cx);
     }
+    if let Some(entry) = fields.get("groups") {
+        inventory.groups(entry, cx);
+        if fields.get("targets").is_none() {
+            return;
+        }
+    }
     let Some(list) = fields.require("targets", cx) else { return };
     for entry in fields::entries(&list.value, "`targets`", cx).unwrap_or_default() {
         let name: Option<TargetName> = fields::name(&entry.key, entry.key_span, cx);
         let target = target(&entry.value, entry.key_span, cx);
         let (Some(name), Some(target)) = (name, target) else { continue };
-        match targets.get(&name) {
+        match inventory.targets.get(&name) {
             Some(first) => {
-                let at = first.span.range();
-                let label = rectify_base::Label {
-                    file: first.file.clone(),
-                    start: at.start,
-                    end: at.end,
-                    text: "first here".into(),
-                };
-                cx.error(
-                    codes::INVENTORY_DUPLICATE,
-                    entry.key_span,
-                    format!("the target `{name}` is described twice"),
-                )
-                .labels
-                .push(label);
+                let message = format!("the target `{name}` is described twice");
+                twice(message, entry.key_span, (&first.file, first.span), cx);
             }
             None => {
-                targets.insert(name, target);
+                inventory.targets.insert(name, target);
             }
         }
     }
@@ -144,6 +225,7 @@ fn target(node: &Node<'_>, span: Span, cx: &mut Cx<'_, '_>) -> Option<Target> {
         environment: environment.unwrap_or_default(),
         labels,
         variables,
+        groups: BTreeSet::new(),
         broken,
         connection: Connection::Local { root },
     })
@@ -205,7 +287,7 @@ pub(crate) fn value(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<Value> {
 /// What [`read`] takes, for editors.
 #[cfg(feature = "schema")]
 pub(crate) fn schema() -> serde_json::Value {
-    use crate::editor::{described, labels, mapping, name, spelt, text};
+    use crate::editor::{described, labels, mapping, name, spelt, text, with};
     use serde_json::json;
 
     let target = TARGET.schema(&["environment"], |field| match field {
@@ -224,9 +306,15 @@ pub(crate) fn schema() -> serde_json::Value {
         "name" => described(text(), "Name of the inventory."),
         _ => labels(),
     });
-    INVENTORY.schema(&["apiVersion", "kind", "targets"], |field| match field {
+    let either = json!([{"required": ["targets"]}, {"required": ["groups"]}]);
+    let inventory = INVENTORY.schema(&["apiVersion", "kind"], |field| match field {
+        "groups" => described(
+            mapping(&name::<GroupName>(), json!({"type": "array", "items": name::<TargetName>()})),
+            "Groups of targets, by name. Expressions see those of a target as `target.groups`.",
+        ),
         "metadata" => described(metadata.clone(), "What the inventory is called."),
         "targets" => described(mapping(&name::<TargetName>(), target.clone()), "The targets, by name."),
         header => super::header_schema(header, Kind::Inventory),
-    })
+    });
+    with(inventory, "anyOf", either)
 }

@@ -4,6 +4,7 @@ pub(crate) mod inventory;
 pub(crate) mod parameter;
 pub(crate) mod project;
 pub(crate) mod remediation;
+pub(crate) mod step;
 
 use crate::{
     codes,

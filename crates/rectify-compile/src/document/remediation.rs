@@ -1,6 +1,9 @@
 //! `remediations/*.yaml`.
 
-use super::{Kind, METADATA, header, parameter};
+use super::{
+    Kind, METADATA, header, parameter,
+    step::{self, Steps},
+};
 use crate::{
     codes,
     expression::Parameters,
@@ -9,7 +12,7 @@ use crate::{
     report::Cx,
     tree::{Content, Entry, Node, Span},
 };
-use rectify_base::{RemediationName, StepName};
+use rectify_base::RemediationName;
 use rectify_model::graph::{Because, RemediationInfo, UndoMode};
 #[cfg(feature = "schema")]
 use serde_json::Value;
@@ -32,11 +35,6 @@ const REMEDIATION: Known = Known {
 const BECAUSE: Known = Known::new("`because`", &["id", "text"]);
 const TARGETS: Known =
     Known { what: "`targets`", fields: &["select"], reserved: &["for_each", "names", "waves"] };
-const STEP: Known = Known {
-    what: "a step",
-    fields: &["after", "on_change"],
-    reserved: &["use", "with", "when", "for_each", "each", "secrets", "modules", "retry", "settles"],
-};
 const GATE: Known = Known { what: "a gate", fields: &["within"], reserved: &["when", "for_each"] };
 
 /// A remediation as it was written.
@@ -49,28 +47,8 @@ pub(crate) struct Remediation<'t, 's> {
     pub parameters: Parameters,
     /// The selection: a scalar that is an expression as a whole.
     pub select: Option<&'t Node<'s>>,
-    pub steps: Vec<Step<'t, 's>>,
-    /// Names of steps that are wrong, so that what waits for them is not reported as well.
-    pub broken_steps: Vec<&'t str>,
+    pub steps: Steps<'t, 's>,
     pub gates: Vec<Gate<'t, 's>>,
-}
-
-/// A step as it was written.
-#[derive(Debug)]
-pub(crate) struct Step<'t, 's> {
-    pub name: StepName,
-    pub span: Span,
-    /// Key: the type; value: the properties.
-    pub call: &'t Entry<'s>,
-    pub after: Vec<Reference<'t>>,
-    pub on_change: Vec<Reference<'t>>,
-}
-
-/// The name of another step.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reference<'t> {
-    pub text: &'t str,
-    pub span: Span,
 }
 
 /// A `verify` entry as it was written.
@@ -124,11 +102,11 @@ pub(crate) fn read<'t, 's>(
             }
         }
     });
-    let (steps, broken_steps) = fields.require("steps", cx).map(|e| steps(e, cx)).unwrap_or_default();
+    let steps = fields.require("steps", cx).map(|e| step::read(e, cx)).unwrap_or_default();
     let gates = fields.get("verify").map(|e| gates(e, cx)).unwrap_or_default();
     let (name, name_span) = name?;
     let info = RemediationInfo { because, labels, undo };
-    Some(Remediation { file, name, name_span, info, parameters, select, steps, broken_steps, gates })
+    Some(Remediation { file, name, name_span, info, parameters, select, steps, gates })
 }
 
 fn because(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Because> {
@@ -139,68 +117,6 @@ fn because(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Because> {
     Some(because)
 }
 
-/// The steps, and the names of those that are wrong.
-fn steps<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> (Vec<Step<'t, 's>>, Vec<&'t str>) {
-    let entries = fields::entries(&list.value, "`steps`", cx);
-    if entries.is_some_and(<[_]>::is_empty) {
-        cx.error(codes::PROJECT_VALUE, list.key_span, "a remediation needs a step");
-    }
-    let (mut steps, mut broken) = (Vec::new(), Vec::new());
-    for entry in entries.unwrap_or_default() {
-        match step(entry, cx) {
-            Some(step) => steps.push(step),
-            None => broken.push(entry.key.as_ref()),
-        }
-    }
-    (steps, broken)
-}
-
-fn step<'t, 's>(entry: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Option<Step<'t, 's>> {
-    let name = fields::name(&entry.key, entry.key_span, cx);
-    let members = fields::entries(&entry.value, "a step", cx)?;
-    let call = call(members, entry.key_span, &STEP, cx);
-    let mut references = |field: &str| {
-        let node = members.iter().find(|e| e.key == field).map(|e| &e.value);
-        let items = node.and_then(|n| fields::items(n, "a list of step names", cx)).unwrap_or_default();
-        let texts = items.iter().filter_map(|n| {
-            Some(Reference { text: fields::text(n, "the name of a step", cx)?, span: n.span })
-        });
-        texts.collect::<Vec<_>>()
-    };
-    let (after, on_change) = (references("after"), references("on_change"));
-    Some(Step { name: name?, span: entry.key_span, call: call?, after, on_change })
-}
-
-/// The one member whose key is a type; all others must be known fields.
-fn call<'t, 's>(
-    members: &'t [Entry<'s>],
-    span: Span,
-    known: &Known,
-    cx: &mut Cx<'_, '_>,
-) -> Option<&'t Entry<'s>> {
-    let mut types = members.iter().filter(|e| e.key.contains('.'));
-    let (first, second) = (types.next(), types.next());
-    for entry in members.iter().filter(|e| !e.key.contains('.')) {
-        fields::unknown(entry, known, &[], cx);
-    }
-    if let (Some(first), Some(second)) = (first, second) {
-        cx.error(
-            codes::REMEDIATION_STEP_TYPE,
-            second.key_span,
-            format!("{} has one type, but there are `{}` and `{}`", known.what, first.key, second.key),
-        )
-        .help = Some("write two entries".into());
-        return None;
-    }
-    let misread = members.iter().any(|e| !known.fields.contains(&e.key.as_ref()));
-    if first.is_none() && !misread {
-        cx.error(codes::REMEDIATION_STEP_TYPE, span, format!("{} needs a type", known.what)).help = Some(
-            "write `<type>: {properties}`, such as `file.content: {path: /etc/motd, content: hello}`".into(),
-        );
-    }
-    first
-}
-
 fn gates<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Vec<Gate<'t, 's>> {
     let items = fields::items(&list.value, "`verify`", cx).unwrap_or_default();
     items.iter().enumerate().filter_map(|(index, node)| gate(index, node, cx)).collect()
@@ -208,7 +124,7 @@ fn gates<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Vec<Gate<'t, 's>> 
 
 fn gate<'t, 's>(index: usize, node: &'t Node<'s>, cx: &mut Cx<'_, '_>) -> Option<Gate<'t, 's>> {
     let members = fields::entries(node, "a gate", cx)?;
-    let call = call(members, node.span, &GATE, cx);
+    let call = step::call(members, node.span, &GATE, cx);
     let within_s = match members.iter().find(|e| e.key == "within") {
         None => Some(0),
         Some(entry) => within(&entry.value, cx),
@@ -243,7 +159,7 @@ fn count(digits: &str) -> Option<u32> {
 /// What [`read`] takes, for editors, with the properties of these types.
 #[cfg(feature = "schema")]
 pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
-    use crate::editor::{LITERAL, call, described, labels, mapping, name, properties, text, with};
+    use crate::editor::{LITERAL, call, described, labels, name, properties, text, with};
     use serde_json::json;
 
     let metadata = METADATA.schema(&["name"], |field| match field {
@@ -258,13 +174,6 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
         let select = json!({"type": ["string", "boolean"], "minLength": 1, "pattern": LITERAL});
         described(select, "Expression over `target`, such as `target.labels.role == \"web\"`.")
     });
-    let step = STEP.schema(&[], |field| {
-        let description = match field {
-            "after" => "Steps that come before this one.",
-            _ => "Steps that come before this one; it acts only if one of them changes something.",
-        };
-        described(json!({"type": "array", "items": text()}), description)
-    });
     let gate = GATE.schema(&[], |_| {
         let pattern = "^(0|[1-9][0-9]*)[sm]$";
         described(
@@ -272,7 +181,6 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
             "How long it is retried, such as `30s`; at most an hour.",
         )
     });
-    let step = call(step, types, |kind| kind != "probe");
     let gate = call(gate, types, |kind| kind == "probe");
     let root =
         REMEDIATION.schema(&["apiVersion", "kind", "metadata", "targets", "steps"], |field| match field {
@@ -280,13 +188,7 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
             "because" => described(because.clone(), "Why it exists."),
             "parameters" => parameter::schema(),
             "targets" => described(targets.clone(), "Where it applies."),
-            "steps" => {
-                let steps = mapping(&name::<StepName>(), step.clone());
-                described(
-                    with(steps, "minProperties", 1.into()),
-                    "What is done, by name. Order in the file means nothing.",
-                )
-            }
+            "steps" => step::schema(types),
             "verify" => {
                 described(json!({"type": "array", "items": gate}), "Probes that must hold after the steps.")
             }

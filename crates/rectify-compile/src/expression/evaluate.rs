@@ -27,6 +27,8 @@ pub(crate) struct Engine {
     env: Arc<Env>,
     meter: Arc<Meter>,
     programs: BTreeMap<(Sees, String), Result<Rc<Program>, Problem>>,
+    /// The groups that there are in the inventory, if that is known.
+    groups: Option<BTreeSet<String>>,
 }
 
 /// What expressions see on one target.
@@ -40,6 +42,13 @@ pub(crate) struct Scope {
     broken: Vec<Vec<String>>,
     input_bytes: usize,
     sees: Sees,
+}
+
+/// What a step with `for_each` goes through.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Each {
+    pub key: String,
+    pub value: Json,
 }
 
 /// The parameters of a remediation with their values.
@@ -59,17 +68,24 @@ pub(crate) struct Target<'a> {
     pub environment: &'a str,
     pub labels: &'a BTreeMap<String, String>,
     pub variables: &'a serde_json::Map<String, Json>,
+    pub groups: &'a BTreeSet<String>,
     /// Paths of what is wrong where it is written, such as `labels`, `role`.
     pub broken: &'a BTreeSet<Vec<String>>,
 }
 
 impl Engine {
-    pub fn new() -> Self {
-        Self { env: Arc::new(Env::stdlib()), meter: Arc::new(Meter::default()), programs: BTreeMap::new() }
+    /// For an inventory with these groups, if that is known.
+    pub fn new(groups: Option<BTreeSet<String>>) -> Self {
+        Self {
+            env: Arc::new(Env::stdlib()),
+            meter: Arc::new(Meter::default()),
+            programs: BTreeMap::new(),
+            groups,
+        }
     }
 
     /// Makes the values of a target, and of parameters if there may be any, visible.
-    pub fn scope(&self, target: Target<'_>, parameters: Option<&Parameters>) -> Scope {
+    pub fn scope(&self, target: Target<'_>, parameters: Option<&Parameters>, each: Option<&Each>) -> Scope {
         let mut context = Context::with_env(Arc::clone(&self.env));
         // Fails only if a name were taken, and these are not.
         let installed = self.meter.install(&mut context);
@@ -78,6 +94,10 @@ impl Engine {
         let value = map([
             ("name".to_owned(), text(target.name.as_str())),
             ("environment".to_owned(), text(target.environment)),
+            (
+                "groups".to_owned(),
+                Value::List(Arc::new(target.groups.iter().map(|name| text(name)).collect())),
+            ),
             ("labels".to_owned(), map(target.labels.iter().map(|(k, v)| (k.clone(), text(v))))),
             ("variables".to_owned(), map(target.variables.iter().map(|(k, v)| (k.clone(), from_json(v))))),
         ]);
@@ -99,32 +119,45 @@ impl Engine {
             }
         }
         let keys = target.labels.keys().chain(target.variables.keys()).cloned().collect();
-        let sees = if parameters.is_some() { Sees::All } else { Sees::Target };
+        if let Some(each) = each {
+            let value =
+                map([("key".to_owned(), text(&each.key)), ("value".to_owned(), from_json(&each.value))]);
+            input_bytes += size(&value);
+            context.add_variable_from_value("each", value);
+        }
+        let sees = match (parameters, each) {
+            (None, _) => Sees::Target,
+            (Some(_), None) => Sees::All,
+            (Some(_), Some(_)) => Sees::Each,
+        };
         Scope { context, parameters: names, target: target.name.to_string(), keys, broken, input_bytes, sees }
+    }
+
+    fn program(&mut self, source: &str, sees: Sees) -> Result<Rc<Program>, Problem> {
+        let key = (sees, source.to_owned());
+        let groups = &self.groups;
+        let new = || {
+            let program = Program::new(source, sees)?;
+            if let Some(groups) = groups {
+                program.asks_for(groups)?;
+            }
+            Ok(Rc::new(program))
+        };
+        let program = self.programs.entry(key).or_insert_with(new);
+        Ok(Rc::clone(program.as_ref().map_err(Clone::clone)?))
+    }
+
+    /// Finds what is wrong with an expression without evaluating it.
+    pub fn check(&mut self, source: &str, sees: Sees, parameters: &Parameters) -> Result<(), Problem> {
+        let program = self.program(source, sees)?;
+        let names: Vec<&str> = parameters.values.keys().map(String::as_str).collect();
+        if parameters.unknown { Ok(()) } else { program.takes(&names) }
     }
 
     /// Evaluates an expression; each is parsed once, however many targets there are.
     pub fn evaluate(&mut self, source: &str, scope: &Scope) -> Result<Json, Problem> {
-        let key = (scope.sees, source.to_owned());
-        let program =
-            self.programs.entry(key).or_insert_with(|| Program::new(source, scope.sees).map(Rc::new));
-        let program = Rc::clone(program.as_ref().map_err(Clone::clone)?);
-        if program.uses.iter().any(|used| scope.broken.iter().any(|path| used.meets(path))) {
-            return Err(Problem::known());
-        }
-        let parameters = program.uses.iter().filter_map(|used| match used.path.as_slice() {
-            [(root, _), (name, place), ..] if root == "params" => Some((name, place)),
-            _ => None,
-        });
-        if let Some((name, place)) = parameters.into_iter().find(|(n, _)| !scope.parameters.contains(n)) {
-            return Err(Problem::new(
-                codes::EXPR_UNKNOWN_NAME,
-                format!("this remediation has no parameter `{name}`"),
-            )
-            .at(place.clone())
-            .meant(closest(name, scope.parameters.iter().map(String::as_str)))
-            .help("add it to `parameters`"));
-        }
+        let program = self.program(source, scope.sees)?;
+        scope.knows(&program)?;
         let too_much = || {
             Problem::new(codes::EXPR_WORK, "evaluating this expression takes more work than allowed")
                 .help("walk shorter lists, or nest fewer macros")
@@ -148,6 +181,50 @@ impl Engine {
             return Err(too_much());
         }
         to_json(&value)
+    }
+}
+
+impl Scope {
+    /// Whether everything is there that a program names, and sound.
+    fn knows(&self, program: &Program) -> Result<(), Problem> {
+        if program.uses.iter().any(|used| self.broken.iter().any(|path| used.meets(path))) {
+            return Err(Problem::known());
+        }
+        let names: Vec<&str> = self.parameters.iter().map(String::as_str).collect();
+        program.takes(&names)
+    }
+}
+
+impl Program {
+    /// Whether the groups are there that it asks for: unlike with labels it is known which there are.
+    fn asks_for(&self, groups: &BTreeSet<String>) -> Result<(), Problem> {
+        match self.groups.iter().find(|(name, _)| !groups.contains(name)) {
+            None => Ok(()),
+            Some((name, place)) => {
+                Err(Problem::new(codes::EXPR_UNKNOWN_KEY, format!("there is no group `{name}`"))
+                    .at(place.clone())
+                    .meant(closest(name, groups.iter().map(String::as_str)))
+                    .help("describe it under `groups` in `inventory/`"))
+            }
+        }
+    }
+
+    /// Whether the parameters are there that it names.
+    fn takes(&self, parameters: &[&str]) -> Result<(), Problem> {
+        let named = self.uses.iter().filter_map(|used| match used.path.as_slice() {
+            [(root, _), (name, place), ..] if root == "params" => Some((name, place)),
+            _ => None,
+        });
+        for (name, place) in named {
+            if !parameters.contains(&name.as_str()) {
+                let message = format!("there is no parameter `{name}`");
+                return Err(Problem::new(codes::EXPR_UNKNOWN_NAME, message)
+                    .at(place.clone())
+                    .meant(closest(name, parameters.iter().copied()))
+                    .help("add it to `parameters`"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -51,8 +51,8 @@ const FUNCTIONS: [&str; 25] = [
 ];
 /// What macros expand to, beside the above.
 const INTERNAL: [&str; 2] = [operators::NOT_STRICTLY_FALSE, operators::IN];
-const TARGET_FIELDS: [&str; 4] = ["name", "environment", "labels", "variables"];
-const RESERVED: [&str; 4] = ["facts", "each", "secrets", "observed"];
+const TARGET_FIELDS: [&str; 5] = ["name", "environment", "groups", "labels", "variables"];
+const RESERVED: [&str; 3] = ["facts", "secrets", "observed"];
 
 /// An expression that has passed all checks which need no values.
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub(crate) struct Program {
     pub(super) root: IdedExpr,
     /// Which of the values that it sees it names, in the order in which they stand.
     pub(super) uses: Vec<Use>,
+    /// Groups that it asks for by name: `"web" in target.groups`.
+    pub(super) groups: Vec<(String, Option<Range<usize>>)>,
 }
 
 /// A value that an expression names: `target.labels.role` is `target`, `labels`, `role`. What stands
@@ -102,6 +104,8 @@ pub(crate) enum Sees {
     Target,
     /// `target` and `params`.
     All,
+    /// `target`, `params` and `each`.
+    Each,
 }
 
 impl Program {
@@ -123,13 +127,20 @@ impl Program {
             return Err(Problem::new(codes::EXPR_SYNTAX, "the expression is empty"));
         }
         let parsed = Parsed::compile(source).map_err(|errors| syntax(source, &errors))?;
-        let mut check =
-            Check { source, info: parsed.source_info(), sees, nodes: 0, bound: Vec::new(), uses: Vec::new() };
+        let mut check = Check {
+            source,
+            info: parsed.source_info(),
+            sees,
+            nodes: 0,
+            bound: Vec::new(),
+            uses: Vec::new(),
+            groups: Vec::new(),
+        };
         check.expression(parsed.expression(), 0)?;
-        let uses = check.uses;
+        let Check { uses, groups, .. } = check;
         let mut root = parsed.expression().clone();
         replace(&mut root);
-        Ok(Self { root, uses })
+        Ok(Self { root, uses, groups })
     }
 }
 
@@ -176,6 +187,7 @@ struct Check<'x> {
     nodes: usize,
     bound: Vec<String>,
     uses: Vec<Use>,
+    groups: Vec<(String, Option<Range<usize>>)>,
 }
 
 impl Check<'_> {
@@ -224,7 +236,7 @@ impl Check<'_> {
                         )
                         .at(place)
                         .meant(closest(&select.field, TARGET_FIELDS))
-                        .help("`target` has `name`, `environment`, `labels` and `variables`"));
+                        .help(format!("`target` has {}", crate::fields::list(&TARGET_FIELDS))));
                     }
                 }
                 self.expression(&select.operand, macros)
@@ -289,8 +301,9 @@ impl Check<'_> {
 
     fn name(&self, name: &str, id: u64) -> Result<(), Problem> {
         let known = match self.sees {
-            Sees::All => &["params", "target"][..],
-            Sees::Target => &["target"][..],
+            Sees::Each => &["params", "target", "each"][..],
+            Sees::All => &["params", "target"],
+            Sees::Target => &["target"],
         };
         if !self.is_free(name) || known.contains(&name) {
             return Ok(());
@@ -301,6 +314,11 @@ impl Check<'_> {
                 format!("`{name}` is reserved, but not available in this release"),
             )
             .at(self.place(id)));
+        }
+        if name == "each" {
+            return Err(Problem::new(codes::EXPR_UNKNOWN_NAME, "there is no `each` here")
+                .at(self.place(id))
+                .help("`each` is what a step with `for_each` goes through, and is seen in that step only"));
         }
         let bound: Vec<&str> =
             self.bound.iter().map(String::as_str).filter(|b| !b.starts_with('@')).collect();
@@ -326,6 +344,14 @@ impl Check<'_> {
         if name == "matches" && call.args.len() + usize::from(call.target.is_some()) != 2 {
             return Err(Problem::new(codes::EXPR_EVALUATION, "`matches` takes a text and a pattern")
                 .at(self.place(id)));
+        }
+        if name == operators::IN
+            && let [key, list] = call.args.as_slice()
+            && let Expr::Literal(LiteralValue::String(group)) = &key.expr
+            && let Some(path) = self.path(list)
+            && path.iter().map(|(name, _)| name.as_str()).eq(["target", "groups"])
+        {
+            self.groups.push((group.inner().to_owned(), self.place(key.id)));
         }
         call.target.as_deref().map_or(Ok(()), |t| self.expression(t, macros))?;
         call.args.iter().try_for_each(|a| self.expression(a, macros))

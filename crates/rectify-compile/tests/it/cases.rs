@@ -105,6 +105,11 @@ fn expression_cases() {
 }
 
 #[test]
+fn language_cases() {
+    check("language", 35);
+}
+
+#[test]
 fn graph_cases() {
     check("graphs", 12);
 }

@@ -9,7 +9,8 @@ use rectify_compile::{Input, codes, compile, limits};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Codes whose inputs are too large for a file, or are not files; they are tested here.
-const ELSEWHERE: [&str; 6] = [
+const ELSEWHERE: [&str; 7] = [
+    "graph-too-large",
     "yaml-too-large",
     "yaml-too-many-nodes",
     "yaml-scalar-too-long",
@@ -21,7 +22,7 @@ const ELSEWHERE: [&str; 6] = [
 #[test]
 fn every_code_has_a_case() {
     let mut tested: BTreeSet<String> = ELSEWHERE.iter().map(|c| (*c).to_owned()).collect();
-    for area in ["yaml", "expressions", "graphs"] {
+    for area in ["yaml", "expressions", "graphs", "language"] {
         tested.extend(cases(area).into_iter().map(|(_, expected, _)| expected.code));
     }
     let all: BTreeSet<String> = codes::ALL.iter().map(|c| c.as_str().to_owned()).collect();

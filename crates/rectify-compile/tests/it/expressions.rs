@@ -134,3 +134,28 @@ fn one_wrong_expression_is_reported_once_for_all_targets() {
     let output = compile_bodies(&[&body]);
     assert_eq!(output.diagnostics.len(), 1, "{:#?}", output.diagnostics);
 }
+
+#[test]
+fn groups_are_seen_sorted_whatever_file_names_them() {
+    let head = "apiVersion: rectify/v1\nkind: Inventory\n";
+    let files = [
+        file("rectify.yaml", crate::types::PROJECT),
+        file("inventory/a.yaml", format!("{head}groups: {{web: [y, x], all: [x, y, z]}}\n")),
+        file(
+            "inventory/b.yaml",
+            format!(
+                "{head}targets: {{x: {{environment: a}}, y: {{environment: a}}, z: {{environment: a}}}}\n\
+                 groups: {{first: [y]}}\n"
+            ),
+        ),
+        file(
+            "remediations/a.yaml",
+            "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: a}\n\
+             targets: {select: '\"web\" in target.groups'}\n\
+             steps:\n  one:\n    command.run: {argv: '${{ target.groups }}'}\n",
+        ),
+    ];
+    let graph = graph(crate::types::compile_files(&files));
+    let seen: Vec<_> = graph.nodes.iter().map(|n| (n.target.as_str(), &n.desired["argv"])).collect();
+    assert_eq!(seen, [("x", &json!(["all", "web"])), ("y", &json!(["all", "first", "web"]))]);
+}

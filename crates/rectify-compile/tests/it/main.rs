@@ -11,4 +11,5 @@ mod laws;
 mod locate;
 mod properties;
 mod types;
+mod unfold;
 mod words;

@@ -21,6 +21,7 @@ mod syscalls;
 
 pub use main::confine_main;
 pub(crate) use main::{LaunchLine, LaunchSpec, Program};
+pub(crate) use mounts::points as mount_points;
 
 use serde::{Deserialize, Serialize};
 

@@ -67,7 +67,15 @@ struct Mount {
 }
 
 fn table() -> io::Result<Vec<Mount>> {
-    let text = fs::read("/proc/self/mountinfo")?;
+    parse(&fs::read("/proc/self/mountinfo")?)
+}
+
+/// Numbers and paths of the mounts in a mount table.
+pub(crate) fn points(text: &[u8]) -> io::Result<Vec<(u64, PathBuf)>> {
+    Ok(parse(text)?.into_iter().map(|mount| (mount.id, mount.path)).collect())
+}
+
+fn parse(text: &[u8]) -> io::Result<Vec<Mount>> {
     text.split(|b| *b == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| {

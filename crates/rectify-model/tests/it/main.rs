@@ -1,6 +1,7 @@
 //! Laws of the shared data types, and the vectors that need nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod canonical;
 mod canonical_json;
 mod digests;
 mod journal;

@@ -7,7 +7,12 @@ use rectify_model::{Plan, graph::Node, observation::Answer, plan::Action};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const PATHS: [&str; 5] = ["/d", "/d/x", "/d/x/y", "/e", "/f"];
+const PATHS: [&str; 7] = ["/d", "/d/x", "/d/x/y", "/e", "/f", "/link/f", "/link/d/x"];
+
+/// What a path is in truth: `/link` leads to the root.
+fn real(path: &str) -> &str {
+    path.strip_prefix("/link").unwrap_or(path)
+}
 
 /// What is there on one target, by path; and which guarded commands ran, by step.
 pub type World = BTreeMap<String, Value>;
@@ -19,7 +24,7 @@ pub fn world() -> World {
         0 => Some(file(path, "0644", "found\n")),
         _ => None,
     };
-    PATHS.iter().filter_map(|path| Some(((*path).to_owned(), state(path)?))).collect()
+    PATHS[..5].iter().filter_map(|path| Some(((*path).to_owned(), state(path)?))).collect()
 }
 
 /// What one node is made of.
@@ -58,13 +63,17 @@ fn type_of(seed: Seed) -> &'static str {
 }
 
 /// Seeds of projects that end: everything can be decided, commands run once, and a step that others
-/// trigger is the only one on its thing (else a step that was triggered once and is not again
-/// leaves the thing to the others), and a path that others lie below is a directory.
+/// trigger is the only one on its thing and has nothing below it (else a step that was triggered
+/// once and is not again leaves the thing to the others), and a path that others lie below is a
+/// directory.
 pub fn ending(mut seeds: Vec<Vec<Seed>>) -> Vec<Vec<Seed>> {
     for seeds in &mut seeds {
         let mut writers: BTreeMap<usize, u32> = BTreeMap::new();
         for seed in seeds.iter_mut() {
             seed.mood %= 22;
+            if seed.path > 4 {
+                seed.path = 4;
+            }
             if seed.path < 2 && type_of(*seed) != "command.run" && type_of(*seed) != "file.matches" {
                 seed.kind = 6;
             }
@@ -76,7 +85,7 @@ pub fn ending(mut seeds: Vec<Vec<Seed>>) -> Vec<Vec<Seed>> {
         }
         for seed in seeds.iter_mut() {
             let writes = type_of(*seed) != "command.run" && type_of(*seed) != "file.matches";
-            if writes && writers[&seed.path] > 1 {
+            if writes && (writers[&seed.path] > 1 || seed.path < 2) {
                 seed.triggers = 0;
             }
         }
@@ -145,7 +154,13 @@ fn answer(node: &Node, seed: Seed, prior: Option<Option<Value>>, world: &World) 
         "file.matches" if seed.value == 0 => undecided("FAILED", "it does not match"),
         "file.matches" => unchanged(json!({"ok": true, "detail": "matches"})),
         type_name => {
-            let found = prior.unwrap_or_else(|| world.get(path).cloned());
+            let found = prior.unwrap_or_else(|| {
+                let mut state = world.get(real(path)).cloned()?;
+                state["path"] = path.into();
+                Some(state)
+            });
+            let resolved: Vec<String> =
+                (path != real(path)).then(|| format!("path:{}", real(path))).into_iter().collect();
             let text =
                 found.as_ref().and_then(|state| state.pointer("/content/text")).and_then(Value::as_str);
             let line = format!("value {}\n", seed.value);
@@ -161,21 +176,26 @@ fn answer(node: &Node, seed: Seed, prior: Option<Option<Value>>, world: &World) 
                 _ => Some(file(path, "0640", &format!("value {}\n", seed.value))),
             };
             if found.as_ref().map(reduced) == wanted.as_ref().map(reduced) {
-                return match found {
-                    Some(state) => unchanged(state),
-                    None => serde_json::from_value(json!({"unchanged": {}})).unwrap(),
-                };
+                let mut answer = json!({"resolved": resolved});
+                if let Some(state) = found {
+                    answer["state"] = state;
+                }
+                return serde_json::from_value(json!({"unchanged": answer})).unwrap();
             }
             let prior = found.unwrap_or(Value::Null);
             if seed.mood == 22 {
                 return changed(
                     prior,
                     Value::Null,
-                    &json!({"prediction": "opaque", "undo": {"grade": "lossy"}}),
+                    &json!({"prediction": "opaque", "undo": {"grade": "lossy"}, "resolved": resolved}),
                 );
             }
             let grade = ["exact", "lossy", "none"][usize::from(seed.mood) % 3];
-            changed(prior, wanted.unwrap_or(Value::Null), &json!({"undo": {"grade": grade}}))
+            changed(
+                prior,
+                wanted.unwrap_or(Value::Null),
+                &json!({"undo": {"grade": grade}, "resolved": resolved}),
+            )
         }
     }
 }
@@ -211,11 +231,15 @@ pub fn carry_out(documents: &Documents, plan: &Plan, worlds: &mut [World]) {
         }
         let path = step.desired["path"].as_str().unwrap();
         let facts = &plan.types[&step.type_name];
-        let found = fingerprint(&step.type_name, facts.version, world.get(path), &facts.volatile).unwrap();
+        let state = world.get(real(path)).cloned().map(|mut state| {
+            state["path"] = path.into();
+            state
+        });
+        let found = fingerprint(&step.type_name, facts.version, state.as_ref(), &facts.volatile).unwrap();
         assert_eq!(found, step.expect, "{} does not find what it expects", step.address);
         match &proposal.planned {
-            Some(state) => drop(world.insert(path.to_owned(), state.clone())),
-            None => drop(world.remove(path)),
+            Some(state) => drop(world.insert(real(path).to_owned(), state.clone())),
+            None => drop(world.remove(real(path))),
         }
     }
 }

@@ -1,9 +1,16 @@
 //! Laws that hold for every project.
 
 use crate::{fixture::Documents, generate};
-use proptest::prelude::*;
+use proptest::{
+    prelude::*,
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
+};
 use rectify_base::canonical;
-use rectify_model::{Plan, plan::Action};
+use rectify_model::{
+    Plan,
+    plan::{Action, Idle},
+};
 use rectify_plan::{Report, render};
 
 fn bytes(documents: &Documents) -> Vec<u8> {
@@ -104,4 +111,25 @@ proptest! {
         }
         prop_assert!(render::markdown(&plan, &options).len() <= size);
     }
+}
+
+/// The generator reaches what the laws are about.
+#[test]
+fn chains_and_second_names_are_generated() {
+    let mut runner = TestRunner::deterministic();
+    let (mut converged, mut two_names, mut ended) = (0, 0, 0);
+    for _ in 0..300 {
+        let seeds = generate::seeds().new_tree(&mut runner).unwrap().current();
+        let plan = generate::documents(&seeds).plan().unwrap().plan;
+        two_names += plan.deferred.iter().filter(|entry| entry.code == "plan-two-names").count();
+        let seeds = generate::ending(seeds);
+        let mut worlds = vec![generate::world(); seeds.len()];
+        let documents = generate::documents_in(&seeds, &worlds);
+        let plan = documents.plan().unwrap().plan;
+        ended += usize::from(plan.deferred.is_empty());
+        generate::carry_out(&documents, &plan, &mut worlds);
+        let again = generate::documents_in(&seeds, &worlds).plan().unwrap().plan;
+        converged += again.unchanged.iter().filter(|entry| entry.why == Idle::Converged).count();
+    }
+    assert!(converged > 100 && two_names > 100 && ended > 200, "{converged} {two_names} {ended}");
 }

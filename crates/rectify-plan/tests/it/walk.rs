@@ -189,6 +189,43 @@ fn below_a_new_directory_nothing_is_there_yet() {
 }
 
 #[test]
+fn what_earlier_steps_make_above_is_told_unless_a_command_may_make_more() {
+    let dir = |path: &str| json!({"path": path, "kind": "directory", "mode": "0755"});
+    let graph = one_graph(&[
+        at("r/a", "file.directory", "/d", &[]),
+        at("r/b", "file.directory", "/d/e", &[("implied", "r/a")]),
+        at("r/c", "file.content", "/d/e/x", &[("implied", "r/b")]),
+        at("r/d", "file.content", "/other", &[]),
+        node("t", "r/run", "command.run", json!({"argv": ["x"]}), &[]),
+        at("r/z", "file.content", "/d/z", &[("after", "r/run"), ("implied", "r/a")]),
+    ]);
+    let mut walk = Walk::new(&graph, &target()).unwrap();
+    let mut told = std::collections::BTreeMap::new();
+    loop {
+        let ready = walk.ready();
+        if ready.is_empty() {
+            break;
+        }
+        for item in ready {
+            let node = &graph.nodes[item.node];
+            told.insert(node.address.step().to_owned(), item.directories);
+            let answer = match node.type_name.as_str() {
+                "file.directory" => {
+                    changed(Value::Null, dir(node.desired["path"].as_str().unwrap()), &Value::Null)
+                }
+                "command.run" => runs(&json!([])),
+                _ => changed(Value::Null, state("x"), &Value::Null),
+            };
+            walk.record(item.node, answer).unwrap();
+        }
+    }
+    assert_eq!(told["a"], Some(vec![]));
+    assert_eq!(told["b"], Some(vec![dir("/d")]));
+    assert_eq!(told["c"], Some(vec![dir("/d/e"), dir("/d")]));
+    assert_eq!((&told["d"], &told["z"]), (&Some(vec![]), &None));
+}
+
+#[test]
 fn invalid_answers_are_recorded_as_undecided() {
     let graph = one_graph(&[
         at("r/a", "file.content", "/a", &[]),

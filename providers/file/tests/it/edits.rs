@@ -1,6 +1,7 @@
 //! Line endings, missing newlines and bytes that are no text, through the whole provider.
 
 use crate::world::World;
+use rectify_sdk::protocol::ErrorCode;
 use serde_json::json;
 
 #[test]
@@ -69,6 +70,16 @@ fn odd_texts_are_edited_and_brought_back() {
     let planned = world.converge("file.line", &port);
     assert_eq!(world.bytes("/c"), format!("{long}\nPort 2\n").into_bytes());
     assert!(planned.planned.unwrap()["content"].get("text").is_none(), "too long to be shown");
+}
+
+#[test]
+fn a_file_of_too_many_lines_is_not_edited() {
+    let mut world = World::new();
+    world.write("/c", vec![b'\n'; 4_000_001], 0o644);
+    let error = world.plan("file.line", &json!({"path": "/c", "line": "b"})).unwrap_err();
+    assert_eq!((error.code, error.path.as_deref()), (ErrorCode::Unsupported, Some("/path")));
+    assert!(error.message.contains("lines"), "{error}");
+    world.converge("file.content", &json!({"path": "/c", "content": "b\n"}));
 }
 
 /// Set-id bits, attributes and other names of a file that is replaced.

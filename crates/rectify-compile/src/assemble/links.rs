@@ -1,0 +1,119 @@
+//! The edges that were written, between the steps of one target, and what becomes of them where a
+//! step is left out.
+
+use super::{Placed, Site, Waits};
+use crate::{
+    LeftOut, WhyLeftOut, codes,
+    document::step::Reference,
+    graph::{Link, Links},
+    limits::GRAPH_EDGES_MAX,
+    report::{Cx, Report},
+};
+use rectify_base::{Address, TargetName};
+use rectify_model::graph::EdgeKind;
+use std::{collections::BTreeSet, ops::Range};
+
+/// The address of the step that a reference names, without keys.
+fn named(waits: &Waits<'_>, reference: &Reference<'_>) -> String {
+    if reference.text.contains('/') {
+        reference.text.to_owned()
+    } else {
+        format!("{}{}", waits.base, reference.text)
+    }
+}
+
+/// The items that a step became: itself, one of several, or what lies in its module. Items are sorted
+/// by address.
+fn found(items: &[Placed<'_>], address: &str) -> impl Iterator<Item = usize> + use<> {
+    let range = |prefix: &str| -> Range<usize> {
+        let start = items.partition_point(|p| p.item.address.as_str() < prefix);
+        let length = items
+            .get(start..)
+            .unwrap_or_default()
+            .partition_point(|p| p.item.address.as_str().starts_with(prefix));
+        start..start + length
+    };
+    let own = items.binary_search_by(|p| p.item.address.as_str().cmp(address)).ok();
+    own.into_iter().chain(range(&format!("{address}/"))).chain(range(&format!("{address}[\"")))
+}
+
+/// Leaves out what nothing can trigger: steps of which every trigger is left out.
+pub(super) fn settle(target: &TargetName, site: &mut Site<'_>, left_out: &mut Vec<LeftOut>) {
+    if site.absent.is_empty() {
+        return;
+    }
+    loop {
+        let idle: BTreeSet<usize> = site
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(_, placed)| {
+                let triggers = placed.waits.on_change;
+                let gone = |r: &Reference<'_>| found(&site.items, &named(&placed.waits, r)).next().is_none();
+                !triggers.is_empty() && triggers.iter().all(gone)
+            })
+            .map(|(index, _)| index)
+            .collect();
+        if idle.is_empty() {
+            return;
+        }
+        let mut index = 0;
+        let mut removed = Vec::new();
+        site.items.retain_mut(|placed| {
+            index += 1;
+            let keep = !idle.contains(&(index - 1));
+            if !keep {
+                removed.push((placed.declared(), placed.waits.clone()));
+            }
+            keep
+        });
+        for (address, waits) in removed {
+            if let Ok(address) = Address::new(address.as_str()) {
+                left_out.push(LeftOut { target: target.clone(), address, why: WhyLeftOut::NoTrigger });
+            }
+            if found(&site.items, &address).next().is_none() {
+                site.absent.insert(address, waits);
+            }
+        }
+    }
+}
+
+/// The edges. A step of another remediation that does not take part here orders nothing here; one that
+/// is left out passes on what it would have waited for. `budget` is how many edges there may still be.
+pub(super) fn links(site: &Site<'_>, budget: &mut usize, report: &mut Report) -> Option<Links> {
+    let mut links = Links::default();
+    for (to, placed) in site.items.iter().enumerate() {
+        for (kind, references) in
+            [(EdgeKind::After, placed.waits.after), (EdgeKind::OnChange, placed.waits.on_change)]
+        {
+            for reference in references {
+                let mut open = vec![(named(&placed.waits, reference), kind)];
+                let mut seen = BTreeSet::new();
+                while let Some((address, kind)) = open.pop() {
+                    let mut any = false;
+                    for from in found(&site.items, &address) {
+                        any = true;
+                        *budget = budget.checked_sub(1).or_else(|| {
+                            let cx = &mut Cx::new(placed.item.file, report);
+                            let message = format!("the graph has more than {GRAPH_EDGES_MAX} edges");
+                            cx.error(codes::GRAPH_TOO_LARGE, reference.span, message).help = Some(
+                                "put a step between the two, for which one waits and the other is waited for"
+                                    .into(),
+                            );
+                            None
+                        })?;
+                        links.add(from, to, Link { kind, reason: None, span: Some(reference.span) });
+                    }
+                    if any || !seen.insert(address.clone()) {
+                        continue;
+                    }
+                    if let Some(waits) = site.absent.get(&address) {
+                        let before = waits.after.iter().chain(waits.on_change);
+                        open.extend(before.map(|r| (named(waits, r), EdgeKind::After)));
+                    }
+                }
+            }
+        }
+    }
+    Some(links)
+}

@@ -1,0 +1,299 @@
+//! From a step as written to the steps of each target: left out, taken once, or once for each element.
+
+use super::{Gather, Placed, Waits, seen, types::Role};
+use crate::{
+    LeftOut, WhyLeftOut, codes,
+    document::step::Step,
+    expression::{Each, Parameters, Scope, Sees},
+    fields::short,
+    graph::{Item, Prepared, touch},
+    limits::{ELEMENTS_MAX, GRAPH_NODES_MAX},
+    property,
+    report::{Cx, Report},
+    schema::{Shape, Type},
+    tree::{Content, Entry, Node},
+};
+use rectify_base::{Address, TargetName, TypeName, limits::KEY_MAX_BYTES, names::is_key};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, rc::Rc, sync::LazyLock};
+
+/// How the elements of a literal `for_each` are read: those of a list are texts.
+static ELEMENTS: LazyLock<Value> =
+    LazyLock::new(|| json!({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "object"}]}));
+
+/// Where steps stand: in a remediation.
+pub(super) struct Frame<'a> {
+    pub file: &'a str,
+    /// What stands before their names in addresses.
+    pub base: Rc<str>,
+}
+
+/// A target, with what the steps at hand see there.
+pub(super) struct Stand<'a> {
+    pub target: &'a TargetName,
+    parameters: Rc<Parameters>,
+    /// Made when the first expression asks.
+    scope: Option<Rc<Scope>>,
+}
+
+impl<'a> Stand<'a> {
+    pub fn new(target: &'a TargetName, parameters: Rc<Parameters>) -> Self {
+        Self { target, parameters, scope: None }
+    }
+}
+
+impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
+    /// Takes a step on each target, until it is wrong on one.
+    pub(super) fn step(
+        &mut self,
+        frame: &Frame<'a>,
+        step: &'a Step<'t, 's>,
+        stands: &mut [Stand<'a>],
+        report: &mut Report,
+    ) {
+        let Some((name, ty)) = self.find_type(step.call, Role::Step, &mut Cx::new(frame.file, report)) else {
+            return;
+        };
+        // What is literal is wrong or right before anything is selected.
+        let literal = !step.call.value.has_expression();
+        if literal && self.literal(frame, step.call, ty, report).is_none() {
+            return;
+        }
+        let mut taken = false;
+        for stand in stands.iter_mut() {
+            match self.step_on(frame, step, (name, ty), stand, report) {
+                Some(here) => taken |= here,
+                None => return,
+            }
+        }
+        if !taken {
+            self.look_over(frame, step, stands, report);
+        }
+    }
+
+    /// Finds what is wrong with the expressions of a step that is taken nowhere, as far as no value is
+    /// needed for it.
+    fn look_over(
+        &mut self,
+        frame: &Frame<'a>,
+        step: &Step<'_, '_>,
+        stands: &[Stand<'a>],
+        report: &mut Report,
+    ) {
+        let Some(stand) = stands.first() else { return };
+        let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
+        let sees = if step.for_each.is_some() { Sees::Each } else { Sees::All };
+        let cx = &mut Cx::new(frame.file, report);
+        property::look_over(&step.call.value, source, &mut self.engine, sees, &stand.parameters, cx);
+    }
+
+    /// Whether the step is taken on a target; absent if it is wrong.
+    fn step_on(
+        &mut self,
+        frame: &Frame<'a>,
+        step: &'a Step<'t, 's>,
+        (type_name, ty): (&'a TypeName, &'a Type<'m>),
+        stand: &mut Stand<'a>,
+        report: &mut Report,
+    ) -> Option<bool> {
+        let elements = match step.for_each {
+            None => vec![None],
+            Some(entry) => self.elements(frame, entry, stand, report)?.into_iter().map(Some).collect(),
+        };
+        let waits = Waits { base: Rc::clone(&frame.base), after: &step.after, on_change: &step.on_change };
+        let declared = format!("{}{}", frame.base, step.name);
+        let (mut taken, mut why) = (false, WhyLeftOut::NoElements);
+        for element in &elements {
+            let element = element.as_ref();
+            if let Some(node) = step.when
+                && !self.condition(frame, node, stand, element, report)?
+            {
+                why = WhyLeftOut::Condition;
+                continue;
+            }
+            let prepared = self.prepare(frame, step.call, ty, stand, element, report)?;
+            let text = match element {
+                None => declared.clone(),
+                Some(element) => format!("{declared}[\"{}\"]", element.key),
+            };
+            let address = Address::new(text).ok()?;
+            self.count(frame, step, report)?;
+            let item = Item { address, file: frame.file, span: step.span, type_name, prepared };
+            let site = self.sites.entry(stand.target).or_default();
+            site.items.push(Placed { item, name: &step.name, waits: waits.clone() });
+            taken = true;
+        }
+        if !taken {
+            let address = Address::new(declared.as_str()).ok()?;
+            self.left_out.push(LeftOut { target: stand.target.clone(), address, why });
+            self.sites.entry(stand.target).or_default().absent.insert(declared, waits);
+        }
+        Some(taken)
+    }
+
+    /// One more node, unless there are too many.
+    fn count(&mut self, frame: &Frame<'a>, step: &Step<'_, '_>, report: &mut Report) -> Option<()> {
+        self.nodes += 1;
+        if self.nodes <= GRAPH_NODES_MAX {
+            return Some(());
+        }
+        let message = format!("the graph has more than {GRAPH_NODES_MAX} steps, over all targets");
+        Cx::new(frame.file, report).error(codes::GRAPH_TOO_LARGE, step.span, message).help =
+            Some("take fewer remediations or targets at once, or shorter lists in `for_each`".into());
+        None
+    }
+
+    /// What expressions see on a target, and in an element.
+    fn scope(&self, stand: &mut Stand<'a>, element: Option<&Each>) -> Option<Rc<Scope>> {
+        let target = self.sources.targets.get(stand.target)?;
+        let make = |element| {
+            Rc::new(self.engine.scope(seen(stand.target, target), Some(&stand.parameters), element))
+        };
+        if element.is_some() {
+            return Some(make(element));
+        }
+        let scope = match &stand.scope {
+            Some(scope) => Rc::clone(scope),
+            None => make(None),
+        };
+        stand.scope = Some(Rc::clone(&scope));
+        Some(scope)
+    }
+
+    fn condition(
+        &mut self,
+        frame: &Frame<'a>,
+        node: &Node<'_>,
+        stand: &mut Stand<'a>,
+        element: Option<&Each>,
+        report: &mut Report,
+    ) -> Option<bool> {
+        let Content::Scalar(scalar) = &node.content else { return None };
+        let text = scalar.text.as_ref();
+        let scope = self.scope(stand, element)?;
+        let cx = &mut Cx::new(frame.file, report);
+        match self.engine.evaluate(text, &scope) {
+            Ok(Value::Bool(wanted)) => Some(wanted),
+            Ok(_) => {
+                cx.error(codes::EXPR_NOT_BOOL, node.span, "a condition must be true or false").help =
+                    Some("such as `target.environment == \"prod\"`".into());
+                None
+            }
+            Err(problem) => {
+                let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
+                problem.clone().report(property::place(&problem, node, text, text, 0, source), cx);
+                None
+            }
+        }
+    }
+
+    /// What `for_each` goes through, in the order of the keys.
+    fn elements(
+        &mut self,
+        frame: &Frame<'a>,
+        entry: &Entry<'_>,
+        stand: &mut Stand<'a>,
+        report: &mut Report,
+    ) -> Option<Vec<Each>> {
+        let node = &entry.value;
+        let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
+        let scope = if node.has_expression() { Some(self.scope(stand, None)?) } else { None };
+        let cx = &mut Cx::new(frame.file, report);
+        let before = cx.count();
+        let evaluation = scope.as_deref().map(|scope| (&mut self.engine, scope));
+        let value = property::value(node, Shape::of(&ELEMENTS), source, evaluation, cx)?;
+        if cx.count() > before {
+            return None;
+        }
+        let place = |at: usize, key: &str| match &node.content {
+            Content::List(items) => items.get(at).map_or(node.span, |n| n.span),
+            _ => node.child(key).map_or(node.span, |(span, _)| span),
+        };
+        let elements: Option<Vec<Each>> = match value {
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| Some(Each { key: item.as_str()?.to_owned(), value: item }))
+                .collect(),
+            Value::Object(members) => {
+                Some(members.into_iter().map(|(key, value)| Each { key, value }).collect())
+            }
+            _ => None,
+        };
+        let Some(mut elements) = elements else {
+            cx.error(
+                codes::REMEDIATION_FOR_EACH,
+                node.span,
+                "`for_each` takes a list of texts or a mapping",
+            )
+            .help =
+                Some("such as `[core, web]`, `{core: {limit: 1}}`, or one expression for the whole".into());
+            return None;
+        };
+        if elements.len() > ELEMENTS_MAX {
+            let message = format!("`for_each` has {} elements, more than {ELEMENTS_MAX}", elements.len());
+            cx.error(codes::GRAPH_TOO_LARGE, entry.key_span, message).help =
+                Some("split the step, or write what is common in one file".into());
+            return None;
+        }
+        let mut keys = BTreeSet::new();
+        for (index, element) in elements.iter().enumerate() {
+            let at = place(index, &element.key);
+            if !is_key(&element.key) {
+                let message = format!("`{}` cannot stand in an address", short(&element.key));
+                cx.error(codes::REMEDIATION_FOR_EACH, at, message).help = Some(format!(
+                    "expected 1 to {KEY_MAX_BYTES} printable ASCII characters without quotes, backslashes and \
+                     backticks; a mapping may have such a text as a value"
+                ));
+            } else if !keys.insert(element.key.as_str()) {
+                let message = format!("`{}` is there twice", short(&element.key));
+                cx.error(codes::REMEDIATION_FOR_EACH, at, message).help = Some("remove one of them".into());
+            }
+        }
+        elements.sort_by(|a, b| a.key.cmp(&b.key));
+        (cx.count() == before).then_some(elements)
+    }
+
+    /// The properties of a step or gate on a target: read once if they are literal.
+    pub(super) fn prepare(
+        &mut self,
+        frame: &Frame<'a>,
+        call: &'a Entry<'s>,
+        ty: &Type<'_>,
+        stand: &mut Stand<'a>,
+        element: Option<&Each>,
+        report: &mut Report,
+    ) -> Option<Rc<Prepared>> {
+        let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
+        if call.value.has_expression() {
+            let scope = self.scope(stand, element)?;
+            return one(call, ty, source, frame.file, Some((&mut self.engine, &scope)), report).map(Rc::new);
+        }
+        self.literal(frame, call, ty, report)
+    }
+
+    fn literal(
+        &mut self,
+        frame: &Frame<'a>,
+        call: &Entry<'s>,
+        ty: &Type<'_>,
+        report: &mut Report,
+    ) -> Option<Rc<Prepared>> {
+        let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
+        let place = (frame.file, call.key_span.range().start);
+        let read = || one(call, ty, source, frame.file, None, report).map(Rc::new);
+        self.literal.entry(place).or_insert_with(read).clone()
+    }
+}
+
+fn one(
+    call: &Entry<'_>,
+    ty: &Type<'_>,
+    source: &str,
+    file: &str,
+    evaluation: property::Evaluation<'_>,
+    report: &mut Report,
+) -> Option<Prepared> {
+    let desired = property::read(call, ty, source, file, evaluation, report)?;
+    let touches = touch::of(&desired, &ty.touches, call, &mut Cx::new(file, report))?;
+    Some(Prepared { desired, touches })
+}
