@@ -134,7 +134,10 @@ fn what_cannot_be_decided_is_an_error_at_its_place_and_is_never_sealed() {
     let scratch = planned();
     scratch.write(
         "project/remediations/two.yaml",
-        &remediation("two", "  b:\n    file.content: {path: /etc/b, content: b, owner: nobody-of-that-name}\n"),
+        &remediation(
+            "two",
+            "  b:\n    file.content: {path: /etc/b, content: b, owner: nobody-of-that-name}\n",
+        ),
     );
     let planned = scratch.expect(1, &["-C", "project", "plan", "--out", "a.plan.json"]);
     assert!(planned.stderr.contains("error[plan-undecided]"), "{}", planned.stderr);

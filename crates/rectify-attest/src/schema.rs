@@ -5,7 +5,7 @@ use crate::{
     predicate::{Approval, DecisionRecord, Receipt, Seal},
     statement::{Predicate, Statement},
 };
-use rectify_base::schema::{Named, Form, assemble, document};
+use rectify_base::schema::{Form, Named, assemble, document};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 

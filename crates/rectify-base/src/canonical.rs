@@ -16,13 +16,13 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt;
-use write::Form;
 use serde::{
     Serialize, Serializer,
     de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
     ser::SerializeMap,
 };
 use serde_json::{Map, Value};
+use write::Form;
 
 /// Why bytes or a value have no canonical form, or are not in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

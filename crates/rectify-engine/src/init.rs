@@ -43,7 +43,8 @@ verify:
   - file.matches: {path: /etc/issue.net, pattern: Authorised users only}
 "#;
 
-const IGNORE: &str = "# The key of this project: never to be shared with who may only read the project.\n.rectify/\n";
+const IGNORE: &str =
+    "# The key of this project: never to be shared with who may only read the project.\n.rectify/\n";
 
 /// Makes a project in a directory, which is made if need be. Existing files are never overwritten.
 /// Returns the files that were written.

@@ -2,7 +2,8 @@
 //! in sessions that cannot change anything.
 
 use crate::{
-    Engine, EngineError, Event, error::FileVerb, identity, project_key, providers::Provider, validate::Compiled,
+    Engine, EngineError, Event, error::FileVerb, identity, project_key, providers::Provider,
+    validate::Compiled,
 };
 use rectify_base::{DigestKey, TargetName};
 use rectify_host::{Confinement, Protection, Session, SessionSpec};
@@ -77,7 +78,8 @@ pub async fn target(
             if !sessions.contains_key(&name)
                 && let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name)
             {
-                let place = Place { root: root.as_deref(), digest_key: Some(digest_key.clone()), state: None };
+                let place =
+                    Place { root: root.as_deref(), digest_key: Some(digest_key.clone()), state: None };
                 let session = start(engine, provider, Mode::Plan, place, plan_commands).await?;
                 engine.events.on(&Event::ProviderStarted {
                     provider: name.clone(),
@@ -174,7 +176,8 @@ pub async fn start(
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .tempdir()
         .map_err(|e| EngineError::file(FileVerb::Write, std::env::temp_dir(), e))?;
-    let below = |name: &str| place.state.map(|s| s.join(name).to_string_lossy().into_owned()).unwrap_or_default();
+    let below =
+        |name: &str| place.state.map(|s| s.join(name).to_string_lossy().into_owned()).unwrap_or_default();
     let dirs = Directories {
         work: work.path().to_string_lossy().into_owned(),
         state: below("ledger"),

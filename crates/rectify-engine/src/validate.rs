@@ -50,7 +50,9 @@ pub async fn ask_providers(engine: &Engine, compiled: &Compiled) -> Result<(), E
     let locator = Locator::new(&compiled.project.files, &compiled.output.source_map);
     let mut diagnostics = Vec::new();
     for (name, items) in asked {
-        let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name) else { continue };
+        let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name) else {
+            continue;
+        };
         let place = observe::Place { root: None, digest_key: None, state: None };
         let session = observe::start(engine, provider, Mode::Read, place, &[]).await?;
         let (addresses, items): (Vec<&Address>, Vec<DesiredItem>) = items.into_iter().unzip();

@@ -27,5 +27,7 @@ mod waves;
 
 pub use error::PlanError;
 pub use planner::{Input, ObservedDocument, Planned, plan};
-pub use report::{Layer, SessionEntry, Cause, Entry, FORMAT as REPORT_FORMAT, Reason, Report, WaveEntry, WaveReason};
+pub use report::{
+    Cause, Entry, FORMAT as REPORT_FORMAT, Layer, Reason, Report, SessionEntry, WaveEntry, WaveReason,
+};
 pub use walk::{Walk, WalkItem};

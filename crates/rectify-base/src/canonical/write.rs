@@ -5,10 +5,7 @@
 //! [`Unfit`]: the caller then takes the way through a [`serde_json::Value`], which says why.
 
 use super::{JSON_DEPTH_MAX, JSON_INTEGER_MAX};
-use alloc::{
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::vec::Vec;
 use core::fmt;
 use serde::{Serialize, Serializer, ser};
 

@@ -71,8 +71,12 @@ fn json() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i32>().prop_map(Value::from),
-        prop_oneof![Just(9_007_199_254_740_991_i64), Just(9_007_199_254_740_992), Just(-9_007_199_254_740_992)]
-            .prop_map(Value::from),
+        prop_oneof![
+            Just(9_007_199_254_740_991_i64),
+            Just(9_007_199_254_740_992),
+            Just(-9_007_199_254_740_992)
+        ]
+        .prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         Just(Value::from(1.5)),
         text().prop_map(Value::from),
