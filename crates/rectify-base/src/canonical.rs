@@ -102,7 +102,8 @@ impl<'a> Place<'a> {
 }
 
 fn walk(value: &Value, place: &Place<'_>) -> Result<(), CanonicalError> {
-    if place.depth > JSON_DEPTH_MAX {
+    // Lists and objects count, also empty ones, as they do when bytes are read.
+    if place.depth >= JSON_DEPTH_MAX && (value.is_array() || value.is_object()) {
         return Err(CanonicalError::Depth);
     }
     match value {
@@ -117,7 +118,6 @@ fn walk(value: &Value, place: &Place<'_>) -> Result<(), CanonicalError> {
                 Some(_) => Ok(()),
             }
         }
-        // Strings may lie one level deeper than anything else; that is how files were always read.
         Value::Array(items) => items
             .iter()
             .enumerate()
