@@ -8,6 +8,7 @@
 use crate::{
     Pointer,
     limits::{JSON_DEPTH_MAX, JSON_INTEGER_MAX},
+    writer,
 };
 use alloc::{
     string::{String, ToString},
@@ -143,6 +144,9 @@ fn to_checked_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, Canonical
 /// # Errors
 /// When the value breaks the profile.
 pub fn compact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
+    if let Some(bytes) = writer::bytes(value, false) {
+        return Ok(bytes);
+    }
     compact_value(&to_checked_value(value)?)
 }
 
@@ -214,6 +218,10 @@ pub(crate) fn below<'a>(pointers: &[&'a str], key: &str) -> Below<'a> {
 /// # Errors
 /// When the value breaks the profile.
 pub fn file_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
+    if let Some(mut bytes) = writer::bytes(value, true) {
+        bytes.push(b'\n');
+        return Ok(bytes);
+    }
     pretty(&to_checked_value(value)?)
 }
 
