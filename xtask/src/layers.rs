@@ -89,6 +89,26 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
     ("rectify-provider-command", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-provider-probe", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-tests", &[]),
+    (
+        "rectify-fuzz",
+        &[
+            ("rectify-base", "canonical JSON, names, fingerprints"),
+            ("rectify-model", "documents and records"),
+            ("rectify-protocol", "frames and messages"),
+            ("rectify-attest", "envelopes and the gate"),
+            ("rectify-compile", "sources"),
+            ("rectify-plan", "what the checker is asked about"),
+            ("rectify-check", "the second opinion"),
+            ("rectify-policy", "answers of the policy child"),
+            ("rectify-apply", "the step function"),
+            ("rectify-host", "the mount table and what a provider sends"),
+            ("rectify-keys", "keys and the trust file"),
+            ("rectify-provider-file", "edits and accounts; manifests to compile against"),
+            ("rectify-provider-command", "manifests to compile against"),
+            ("rectify-provider-probe", "manifests to compile against"),
+            ("rectify-sdk", "users"),
+        ],
+    ),
     ("xtask", &[]),
 ];
 

@@ -4,6 +4,7 @@ mod adr;
 mod bench;
 mod codegen;
 mod demo;
+mod fuzz;
 mod layers;
 mod run;
 mod suite;
@@ -18,6 +19,7 @@ cargo xtask layers             check the table of allowed dependencies
 cargo xtask codegen [--check]  write generated files, or say which are stale
 cargo xtask adr new TITLE      begin a decision record with the next number
 cargo xtask bench              measure, and print ratios of one run
+cargo xtask fuzz TARGET [SECONDS]  try bytes on one target of tests/fuzz; see docs/testing.md
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::check(),
         ["adr", "new", title @ ..] if !title.is_empty() => adr::new(&title.join(" ")),
         ["bench", rest @ ..] => bench::bench(rest),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(64);

@@ -5,11 +5,10 @@
 //!
 //! Escapes are those of RFC 8785 section 3.2.2.2, which are also those of `serde_json`.
 
-mod write;
-
 use crate::{
     Pointer,
     limits::{JSON_DEPTH_MAX, JSON_INTEGER_MAX},
+    writer,
 };
 use alloc::{
     string::{String, ToString},
@@ -22,7 +21,6 @@ use serde::{
     ser::SerializeMap,
 };
 use serde_json::{Map, Value};
-use write::Form;
 
 /// Why bytes or a value have no canonical form, or are not in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +103,7 @@ impl<'a> Place<'a> {
 }
 
 fn walk(value: &Value, place: &Place<'_>) -> Result<(), CanonicalError> {
+    // Lists and objects count, also empty ones, as they do when bytes are read.
     if place.depth >= JSON_DEPTH_MAX && (value.is_array() || value.is_object()) {
         return Err(CanonicalError::Depth);
     }
@@ -145,7 +144,7 @@ fn to_checked_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, Canonical
 /// # Errors
 /// When the value breaks the profile.
 pub fn compact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    if let Some(bytes) = write::write(value, Form::Compact) {
+    if let Some(bytes) = writer::bytes(value, false) {
         return Ok(bytes);
     }
     compact_value(&to_checked_value(value)?)
@@ -219,7 +218,7 @@ pub(crate) fn below<'a>(pointers: &[&'a str], key: &str) -> Below<'a> {
 /// # Errors
 /// When the value breaks the profile.
 pub fn file_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    if let Some(mut bytes) = write::write(value, Form::Indented) {
+    if let Some(mut bytes) = writer::bytes(value, true) {
         bytes.push(b'\n');
         return Ok(bytes);
     }

@@ -35,16 +35,14 @@ pub struct DigestError {
     got: String,
 }
 
-/// The 64 lower-case digits, written at once: this is printed for every file of a plan.
-fn to_hex(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes a prefix and the digits of a digest into a buffer of their length.
+fn write_hex<'t>(prefix: &str, bytes: &[u8; 32], text: &'t mut [u8]) -> &'t str {
     let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    let mut digits = [0_u8; 64];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        if let [high, low] = pair {
-            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
-        }
+    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    for (place, byte) in text.iter_mut().zip(prefix.bytes().chain(digits)) {
+        *place = byte;
     }
-    f.write_str(str::from_utf8(&digits).unwrap_or_default())
+    core::str::from_utf8(text).unwrap_or_default()
 }
 
 fn from_hex(prefix: &'static str, text: &str) -> Result<[u8; 32], DigestError> {
@@ -104,8 +102,8 @@ macro_rules! digest_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!($prefix, ":"))?;
-                to_hex(&self.0, f)
+                let mut text = [0; $prefix.len() + 65];
+                f.write_str(write_hex(concat!($prefix, ":"), &self.0, &mut text))
             }
         }
 
@@ -124,7 +122,8 @@ macro_rules! digest_type {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                let mut text = [0; $prefix.len() + 65];
+                serializer.serialize_str(write_hex(concat!($prefix, ":"), &self.0, &mut text))
             }
         }
 

@@ -15,6 +15,7 @@ pub mod pointer;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod secret;
+mod writer;
 
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};

@@ -1,9 +1,11 @@
-//! Names and addresses. Each kind of name is a type of its own; all share one spelling rule.
+//! Names and addresses. Each kind of name is a type of its own; all share one spelling rule. They are
+//! in many places at once, so a copy shares the text.
 
 use crate::limits::{CALLS_MAX, KEY_MAX_BYTES, NAME_MAX_BYTES};
 use alloc::{
     format,
     string::{String, ToString},
+    sync::Arc,
 };
 use core::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -89,7 +91,7 @@ macro_rules! text_type {
             derive(schemars::JsonSchema),
             schemars(extend("pattern" = concat!("^", $pattern, "$")))
         )]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks the spelling and wraps it.
@@ -100,7 +102,7 @@ macro_rules! text_type {
                 let text = text.into();
                 let valid: fn(&str) -> bool = $valid;
                 if valid(&text) {
-                    Ok(Self(text))
+                    Ok(Self(text.into()))
                 } else {
                     Err(NameError { kind: $kind, got: text.chars().take(80).collect(), expected: $rule })
                 }
@@ -206,7 +208,7 @@ impl TypeName {
     /// The part before the dot: the family. It is often, but not always, the provider's name.
     #[must_use]
     pub fn provider(&self) -> &str {
-        self.0.split_once('.').map_or(self.0.as_str(), |(provider, _)| provider)
+        self.0.split_once('.').map_or(self.as_str(), |(provider, _)| provider)
     }
 }
 
@@ -214,13 +216,13 @@ impl Address {
     /// The address of a step.
     #[must_use]
     pub fn of_step(remediation: &RemediationName, step: &StepName) -> Self {
-        Self(format!("{remediation}/{step}"))
+        Self(format!("{remediation}/{step}").into())
     }
 
     /// The address of the gate with this place in the `verify` list.
     #[must_use]
     pub fn of_gate(remediation: &RemediationName, index: usize) -> Self {
-        Self(format!("{remediation}/verify:{index}"))
+        Self(format!("{remediation}/verify:{index}").into())
     }
 
     /// The remediation's name.

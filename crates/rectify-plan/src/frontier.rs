@@ -17,14 +17,38 @@ pub(crate) const FRONTIER_MAX: usize = 16;
 /// The edges of each changing node, by source; and the reasons for those that the graph has not.
 pub(crate) struct Contracted {
     pub edges: Vec<BTreeMap<usize, Edge>>,
-    pub reasons: Vec<Vec<Reason>>,
+    pub reasons: BTreeMap<usize, Vec<Reason>>,
+}
+
+/// The frontiers of the nodes that need nothing. Most are empty, or equal to that of the one node
+/// that comes before, so they are shared.
+struct Frontiers {
+    /// The empty one first.
+    sets: Vec<Vec<usize>>,
+    of: Vec<usize>,
+}
+
+impl Frontiers {
+    fn get(&self, position: usize) -> &[usize] {
+        self.of.get(position).and_then(|set| self.sets.get(*set)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Notes the next position's frontier: that of another position, a new one, or none.
+    fn push(&mut self, set: Option<usize>, new: Vec<usize>) {
+        if new.is_empty() {
+            self.of.push(set.and_then(|at| self.of.get(at).copied()).unwrap_or(0));
+        } else {
+            self.of.push(self.sets.len());
+            self.sets.push(new);
+        }
+    }
 }
 
 /// Takes the unchanged nodes out.
 pub(crate) fn contract(target: &TargetNodes<'_>, outcomes: &Outcomes<'_>) -> Contracted {
     let count = target.nodes.len();
-    let mut frontiers: Vec<Vec<usize>> = vec![Vec::new(); count];
-    let mut contracted = Contracted { edges: vec![BTreeMap::new(); count], reasons: vec![Vec::new(); count] };
+    let mut frontiers = Frontiers { sets: vec![Vec::new()], of: Vec::with_capacity(count) };
+    let mut contracted = Contracted { edges: vec![BTreeMap::new(); count], reasons: BTreeMap::new() };
     for (position, node) in target.nodes.iter().enumerate() {
         if outcomes.changes(position) {
             for (source, edge) in node.edges() {
@@ -34,17 +58,21 @@ pub(crate) fn contract(target: &TargetNodes<'_>, outcomes: &Outcomes<'_>) -> Con
             }
             // After the direct ones, which say more.
             for (via, _) in node.edges().filter(|(source, _)| !outcomes.changes(*source)) {
-                for source in frontiers.get(via).into_iter().flatten() {
+                for source in frontiers.get(via) {
                     contracted.link(target, position, *source, via, false);
                 }
             }
+            frontiers.push(None, Vec::new());
+        } else if let [source] = node.sources.as_slice() {
+            let new = if outcomes.changes(*source) { vec![*source] } else { Vec::new() };
+            frontiers.push(Some(*source), new);
         } else {
             let mut before = BTreeSet::new();
             for (source, _) in node.edges() {
                 if outcomes.changes(source) {
                     before.insert(source);
                 } else {
-                    before.extend(frontiers.get(source).into_iter().flatten().copied());
+                    before.extend(frontiers.get(source));
                 }
             }
             let mut before: Vec<usize> = before.into_iter().collect();
@@ -56,9 +84,7 @@ pub(crate) fn contract(target: &TargetNodes<'_>, outcomes: &Outcomes<'_>) -> Con
                 }
                 before = before.split_off(before.len() - 1);
             }
-            if let Some(frontier) = frontiers.get_mut(position) {
-                *frontier = before;
-            }
+            frontiers.push(None, before);
         }
     }
     contracted
@@ -78,8 +104,8 @@ impl Contracted {
             return;
         }
         edges.insert(source, edge);
-        if let (Some(reasons), Some(reason)) = (self.reasons.get_mut(position), reason) {
-            reasons.push(reason);
+        if let Some(reason) = reason {
+            self.reasons.entry(position).or_default().push(reason);
         }
     }
 

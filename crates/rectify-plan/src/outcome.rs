@@ -32,7 +32,8 @@ pub(crate) enum Outcome<'o> {
 #[derive(Default)]
 pub(crate) struct Outcomes<'o> {
     pub outcomes: Vec<Outcome<'o>>,
-    pub reasons: Vec<Vec<Reason>>,
+    /// In order of positions, several of one node together.
+    pub reasons: Vec<(usize, Reason)>,
     /// What each answer has to stand on.
     pub bases: Vec<Basis>,
     /// Nodes of chains taken as converged that would not be predicted exactly.
@@ -146,17 +147,17 @@ impl<'o> Pass<'_, '_, 'o> {
             bases: Vec::with_capacity(count),
             doubtful: BTreeSet::new(),
         };
+        let mut reasons = Vec::new();
         for (position, (node, observed)) in
             self.target.nodes.iter().zip(&self.observation.entries).enumerate()
         {
             let basis = self.chains.basis(self.target, position, |at| all.proposal(at));
-            let mut reasons = Vec::new();
             let outcome = self
                 .outcome(position, node, &observed.answer, basis, &mut all, &mut reasons)
                 .map_err(|message| invalid(self.observation, position, message))?;
+            all.reasons.extend(reasons.drain(..).map(|reason| (position, reason)));
             self.chains.settle(position, !matches!(outcome, Outcome::Stays { .. }));
             all.outcomes.push(outcome);
-            all.reasons.push(reasons);
             all.bases.push(basis);
         }
         Ok(all)

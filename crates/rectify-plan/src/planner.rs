@@ -233,15 +233,10 @@ impl Draft {
         outcomes: Outcomes<'_>,
         contracted: Contracted,
     ) -> Result<(), PlanError> {
-        let parts = nodes
-            .nodes
-            .iter()
-            .zip(outcomes.outcomes)
-            .zip(outcomes.reasons)
-            .zip(contracted.edges)
-            .zip(contracted.reasons)
-            .enumerate();
-        for (position, ((((node, outcome), reasons), edges), order)) in parts {
+        let parts = nodes.nodes.iter().zip(outcomes.outcomes).zip(contracted.edges).enumerate();
+        let mut all_reasons = outcomes.reasons.into_iter().peekable();
+        let mut order = contracted.reasons;
+        for (position, ((node, outcome), edges)) in parts {
             let (target, address) = (node.node.target.clone(), node.node.address.clone());
             let refuse = |error: canonical::CanonicalError| {
                 let place = format!("observation:{target}:/entries/{position}/answer");
@@ -287,6 +282,10 @@ impl Draft {
                     self.steps.push(step);
                 }
             }
+            let reasons = std::iter::from_fn(|| {
+                all_reasons.next_if(|(at, _)| *at == position).map(|(_, reason)| reason)
+            });
+            let order = order.remove(&position).into_iter().flatten();
             let all = done.into_iter().chain(reasons).chain(order);
             self.entries.extend(all.map(|reason| Entry {
                 target: target.clone(),

@@ -1,0 +1,84 @@
+//! Every target on everything that is known, and on a few mutations of it: the same each time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use rectify_fuzz::{TARGETS, Target, conformance, corpus, mutate::mutate, rng::Rng};
+use std::{
+    collections::BTreeSet,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Longest that one input may take. A bound of the code under test that does not hold shows here.
+const INPUT_MAX: Duration = Duration::from_secs(5);
+
+fn home() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Tries one input. What broke a law is left in the directory for temporary files.
+fn try_on(target: &Target, input: &[u8]) {
+    let begin = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| (target.check)(input)));
+    let took = begin.elapsed();
+    if outcome.is_err() || took > INPUT_MAX {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.input", target.name));
+        fs::write(&path, input).unwrap();
+        let what = if outcome.is_err() { "broke a law".into() } else { format!("took {took:?}") };
+        panic!("{}: an input {what}; it is in {}", target.name, path.display());
+    }
+}
+
+fn replay(name: &str) {
+    let target = rectify_fuzz::target(name).unwrap();
+    let seeds = (target.seeds)(&conformance());
+    assert!(!seeds.is_empty(), "{name} has nothing to begin with");
+    let begin = Instant::now();
+    let mut tried = 0;
+    for (index, input) in seeds.iter().chain(&corpus(target)).enumerate() {
+        try_on(target, input);
+        let mut rng = Rng::new(index as u64);
+        for _ in 0..target.replays {
+            let changed = mutate(input, &mut rng);
+            if changed.len() <= target.max_bytes {
+                try_on(target, &changed);
+            }
+        }
+        tried += 1 + target.replays;
+    }
+    println!("{name}: {tried} inputs in {:.1} s", begin.elapsed().as_secs_f32());
+}
+
+macro_rules! replays {
+    ($($name:ident)*) => {
+        const TESTS: &[&str] = &[$(stringify!($name)),*];
+        $(#[test] fn $name() { replay(stringify!($name)); })*
+    };
+}
+
+replays!(
+    accounts admission canonical compile documents edits envelope expression fingerprints frames journal keys
+    mounts names planning policy run trust
+);
+
+#[test]
+fn each_target_has_a_test_an_executable_and_nothing_else_has_a_corpus() {
+    let names: BTreeSet<&str> = TARGETS.iter().map(|target| target.name).collect();
+    assert_eq!(names.len(), TARGETS.len(), "a name twice");
+    assert_eq!(names, TESTS.iter().copied().collect());
+    let stems = |directory: &str| -> BTreeSet<String> {
+        fs::read_dir(home().join(directory))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect()
+    };
+    let names: BTreeSet<String> = names.into_iter().map(str::to_owned).collect();
+    assert_eq!(stems("libfuzzer/fuzz_targets"), names);
+    assert!(stems("corpus").is_subset(&names));
+    let manifest = fs::read_to_string(home().join("libfuzzer/Cargo.toml")).unwrap();
+    for name in &names {
+        assert!(manifest.contains(&format!("name = \"{name}\"\n")), "libfuzzer/Cargo.toml lacks {name}");
+    }
+}
