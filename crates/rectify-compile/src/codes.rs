@@ -69,6 +69,14 @@ rectify_base::codes! {
     REMEDIATION_PARAMETER = "remediation-parameter";
     /// A parameter has no value.
     REMEDIATION_PARAMETER_VALUE = "remediation-parameter-value";
+    /// Two modules have one name.
+    MODULE_DUPLICATE = "module-duplicate";
+    /// A call names a module that does not exist.
+    MODULE_UNKNOWN = "module-unknown";
+    /// A call gives a parameter that the module does not take, or not the one it needs.
+    MODULE_ARGUMENT = "module-argument";
+    /// Modules call each other in a circle, or too deep.
+    MODULE_NESTING = "module-nesting";
     /// Two targets or groups have one name, or a group holds a target twice.
     INVENTORY_DUPLICATE = "inventory-duplicate";
     /// A group holds a target that does not exist.

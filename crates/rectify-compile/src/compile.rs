@@ -7,15 +7,16 @@ use crate::{
     document::{
         self, Kind,
         inventory::{self, Inventory},
+        module::Module,
     },
     report::{Cx, Report},
     schema::Registry,
     source_map::Place,
     text::{self, LineIndex},
-    tree::Node,
+    tree::{Node, Span},
     yaml,
 };
-use rectify_base::{Address, Diagnostic, RemediationName, TargetName};
+use rectify_base::{Address, Code, Diagnostic, ModuleName, RemediationName, TargetName};
 use std::collections::BTreeMap;
 
 /// A file that could be read as YAML.
@@ -41,11 +42,32 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
     let mut complete = assemble::Complete {
         targets: report.len() == before && all_parsed(input, &parsed, "inventory/"),
         remediations: all_parsed(input, &parsed, "remediations/"),
+        modules: all_parsed(input, &parsed, "modules/"),
     };
     inventory.gather(complete.targets, &mut report);
     let targets = &inventory.targets;
-    let mut remediations: BTreeMap<RemediationName, _> = BTreeMap::new();
     let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut modules: BTreeMap<ModuleName, Module<'_, '_>> = BTreeMap::new();
+    for file in parsed.iter().filter(|p| p.kind == Kind::Module) {
+        texts.insert(file.path, file.text);
+        let Some(module) =
+            document::module::read(&file.root, file.path, &mut Cx::new(file.path, &mut report))
+        else {
+            complete.modules = false;
+            continue;
+        };
+        match modules.get(&module.name) {
+            None => {
+                modules.insert(module.name.clone(), module);
+            }
+            Some(first) => {
+                let message = format!("two modules are named `{}`", module.name);
+                let at = (module.file, module.name_span);
+                twice(codes::MODULE_DUPLICATE, message, (first.file, first.name_span), at, &mut report);
+            }
+        }
+    }
+    let mut remediations: BTreeMap<RemediationName, _> = BTreeMap::new();
     for file in parsed.iter().filter(|p| p.kind == Kind::Remediation) {
         texts.insert(file.path, file.text);
         let cx = &mut Cx::new(file.path, &mut report);
@@ -57,7 +79,11 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
             None => {
                 remediations.insert(remediation.name.clone(), remediation);
             }
-            Some(first) => duplicate(first, &remediation, &mut report),
+            Some(first) => {
+                let message = format!("two remediations are named `{}`", remediation.name);
+                let at = (remediation.file, remediation.name_span);
+                twice(codes::REMEDIATION_DUPLICATE, message, (first.file, first.name_span), at, &mut report);
+            }
         }
     }
     if targets.is_empty() && !report.has_errors() {
@@ -84,28 +110,23 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
     let registry = Registry::new(input.manifests, &mut report);
     let mut source_map = source_map(&remediations, &texts);
     let connections = connections(targets);
-    let assembled = settings.as_ref().and_then(|settings| {
-        let sources = Sources {
-            settings,
-            remediations: &remediations,
-            targets,
-            groups: inventory.group_names(),
-            complete,
-            registry: &registry,
-            texts: &texts,
-            select: input.select,
-        };
-        assemble::graph(&sources, &mut report)
+    let sources = settings.as_ref().map(|settings| Sources {
+        settings,
+        remediations: &remediations,
+        modules: &modules,
+        targets,
+        groups: inventory.group_names(),
+        complete,
+        registry: &registry,
+        texts: &texts,
+        select: input.select,
     });
+    let assembled = sources.as_ref().and_then(|sources| assemble::graph(sources, &mut report));
     let assembled = assembled.filter(|_| !report.has_errors());
     let (graph, left_out) = match assembled {
         None => (None, Vec::new()),
         Some(assembled) => {
-            for (address, declared) in assembled.unfolded {
-                if let Some(place) = source_map.places.get(&declared) {
-                    source_map.places.insert(address, place.clone());
-                }
-            }
+            unfolded(assembled.places, &texts, &mut source_map);
             (Some(assembled.graph), assembled.left_out)
         }
     };
@@ -123,12 +144,7 @@ fn parse<'s>(input: &Input<'s>, report: &mut Report) -> Vec<Parsed<'s>> {
         let kind = match Kind::of_path(&file.path) {
             None => continue,
             Some(Err(why)) => {
-                let code = if file.path.starts_with("modules/") {
-                    codes::PROJECT_NOT_AVAILABLE
-                } else {
-                    codes::PROJECT_FILE_NAME
-                };
-                cx.error(code, crate::tree::Span::default(), why);
+                cx.error(codes::PROJECT_FILE_NAME, Span::default(), why);
                 continue;
             }
             Some(Ok(kind)) => kind,
@@ -154,26 +170,28 @@ fn all_parsed(input: &Input<'_>, parsed: &[Parsed<'_>], directory: &str) -> bool
 
 type Remediations<'t, 's> = BTreeMap<RemediationName, document::remediation::Remediation<'t, 's>>;
 
-fn duplicate(
-    first: &document::remediation::Remediation<'_, '_>,
-    second: &document::remediation::Remediation<'_, '_>,
-    report: &mut Report,
+fn twice(code: Code, message: String, first: (&str, Span), second: (&str, Span), report: &mut Report) {
+    let at = first.1.range();
+    let label =
+        rectify_base::Label { file: first.0.into(), start: at.start, end: at.end, text: "first here".into() };
+    Cx::new(second.0, report).error(code, second.1, message).labels.push(label);
+}
+
+/// Adds the places of steps that are one of several, or of a module.
+fn unfolded(
+    places: BTreeMap<Address, (&str, Span)>,
+    texts: &BTreeMap<&str, &str>,
+    source_map: &mut SourceMap,
 ) {
-    let at = first.name_span.range();
-    let label = rectify_base::Label {
-        file: first.file.into(),
-        start: at.start,
-        end: at.end,
-        text: "first here".into(),
-    };
-    Cx::new(second.file, report)
-        .error(
-            codes::REMEDIATION_DUPLICATE,
-            second.name_span,
-            format!("two remediations are named `{}`", second.name),
-        )
-        .labels
-        .push(label);
+    let mut indices: BTreeMap<&str, LineIndex<'_>> = BTreeMap::new();
+    for (address, (file, span)) in places {
+        let lines =
+            indices.entry(file).or_insert_with(|| LineIndex::new(texts.get(file).copied().unwrap_or("")));
+        let range = span.range();
+        let (line, column) = lines.locate(range.start);
+        let place = Place { file: file.into(), start: range.start, end: range.end, line, column };
+        source_map.places.entry(address).or_insert(place);
+    }
 }
 
 fn connections(targets: &BTreeMap<TargetName, inventory::Target>) -> BTreeMap<TargetName, crate::Connection> {

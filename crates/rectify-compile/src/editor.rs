@@ -6,7 +6,7 @@
 //! may always be a text with an expression in it. What needs more than one document, or a value, is
 //! the compiler's to say.
 
-use crate::document::{inventory, project, remediation};
+use crate::document::{inventory, module, project, remediation};
 use rectify_base::schema::{Form, Named, assemble};
 use rectify_protocol::{Manifest, TypeDescriptor};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -28,6 +28,7 @@ pub fn schemas(manifests: &[Manifest]) -> Vec<Named> {
         named("project", "Rectify project", project::schema()),
         named("inventory", "Rectify inventory", inventory::schema()),
         named("remediation", "Rectify remediation", remediation::schema(&types)),
+        named("module", "Rectify module", module::schema(&types)),
         crate::source_map::schema(),
     ]
 }
@@ -84,7 +85,8 @@ pub(crate) fn call(fields: Value, types: &[&TypeDescriptor], fits: impl Fn(&str)
     let mut schema = fields;
     let mut own: Vec<String> = Vec::new();
     if let Some(members) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        own.extend(members.keys().cloned());
+        // A call of a module stands in place of a type.
+        own.extend(members.keys().filter(|k| *k != "use").cloned());
         for ty in types {
             let properties = if fits(&ty.kind) {
                 described(json!({"$ref": format!("#/$defs/{}", ty.name)}), &ty.summary)

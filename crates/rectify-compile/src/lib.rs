@@ -56,8 +56,8 @@ pub struct SourceFile {
 /// Everything that a graph depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// The project's YAML files, in any order. `rectify.yaml` must be among them; `remediations/*.yaml`
-    /// and `inventory/*.yaml` are read, other paths are ignored.
+    /// The project's YAML files, in any order. `rectify.yaml` must be among them; `remediations/*.yaml`,
+    /// `modules/*.yaml` and `inventory/*.yaml` are read, other paths are ignored.
     pub files: &'a [SourceFile],
     /// Manifests of the providers at hand, in any order.
     pub manifests: &'a [Manifest],

@@ -10,6 +10,7 @@ use crate::{
     tree::{Content, Entry, Node, Scalar, Span},
 };
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Evaluates expressions for one target; absent where the properties are literal.
 pub(crate) type Evaluation<'e> = Option<(&'e mut Engine, &'e Scope)>;
@@ -158,6 +159,29 @@ impl Reader<'_, '_, '_> {
                 let at = place(&problem, node, text, expression, start, self.source);
                 problem.report(at, self.cx);
                 None
+            }
+        }
+    }
+}
+
+/// The calls whose outputs the expressions of a value name. `whole` says that it is an expression itself.
+pub(crate) fn outputs(
+    node: &Node<'_>,
+    whole: bool,
+    engine: &mut Engine,
+    sees: Sees,
+    found: &mut BTreeSet<String>,
+) {
+    match &node.content {
+        Content::List(items) => items.iter().for_each(|item| outputs(item, whole, engine, sees, found)),
+        Content::Map(entries) => entries.iter().for_each(|e| outputs(&e.value, whole, engine, sees, found)),
+        Content::Scalar(scalar) if !scalar.text.contains("outputs") => {}
+        Content::Scalar(scalar) if whole => engine.outputs(&scalar.text, sees, found),
+        Content::Scalar(scalar) => {
+            for part in parts(&scalar.text).unwrap_or_default() {
+                if let Part::Expression(expression, _) = part {
+                    engine.outputs(expression, sees, found);
+                }
             }
         }
     }

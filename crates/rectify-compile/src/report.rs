@@ -28,6 +28,15 @@ impl Report {
         self.diagnostics.len()
     }
 
+    /// Shows another place beside all problems since there were `before`.
+    pub fn add_label(&mut self, before: usize, label: &rectify_base::Label) {
+        for diagnostic in self.diagnostics.iter_mut().skip(before) {
+            if !diagnostic.labels.contains(label) {
+                diagnostic.labels.push(label.clone());
+            }
+        }
+    }
+
     /// Whether there is an error.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|d| d.severity == Severity::Error)
@@ -39,7 +48,15 @@ impl Report {
             (d.labels.first().map(|l| (l.file.clone(), l.start, l.end)), d.code, d.message.clone())
         };
         self.diagnostics.sort_by_cached_key(key);
-        self.diagnostics.dedup();
+        // Found in several ways, such as in a module by itself and where it is called: what is said most
+        // fully is kept.
+        self.diagnostics.dedup_by(|next, kept| {
+            let same = key(next) == key(kept);
+            if same && next.labels.len() > kept.labels.len() {
+                std::mem::swap(next, kept);
+            }
+            same
+        });
         let count = self.diagnostics.len();
         if count > PROBLEMS_MAX {
             self.diagnostics.truncate(PROBLEMS_MAX);

@@ -5,10 +5,12 @@ const WORD_MAX_BYTES: usize = 64;
 
 /// The closest candidate that differs by a third of the word at most; the first of equals.
 pub(crate) fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    if word.len() > WORD_MAX_BYTES {
+    let count = word.chars().count();
+    // Of a single letter any other is as close.
+    if word.len() > WORD_MAX_BYTES || count < 2 {
         return None;
     }
-    let allowed = (word.chars().count() / 3).max(1);
+    let allowed = (count / 3).max(1);
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         if candidate.len() > WORD_MAX_BYTES || candidate.len().abs_diff(word.len()) > allowed * 4 {
@@ -55,6 +57,7 @@ mod tests {
         assert_eq!(closest("onchange", words), Some("on_change"));
         assert_eq!(closest("because", words), None);
         assert_eq!(closest("", words), None);
+        assert_eq!(closest("a", ["b"]), None);
     }
 
     #[test]

@@ -83,11 +83,13 @@ pub(super) fn settle(target: &TargetName, site: &mut Site<'_>, left_out: &mut Ve
 pub(super) fn links(site: &Site<'_>, budget: &mut usize, report: &mut Report) -> Option<Links> {
     let mut links = Links::default();
     for (to, placed) in site.items.iter().enumerate() {
-        for (kind, references) in
-            [(EdgeKind::After, placed.waits.after), (EdgeKind::OnChange, placed.waits.on_change)]
-        {
+        let calls = std::iter::successors(placed.waits.outer.as_deref(), |waits| waits.outer.as_deref());
+        let of_calls = calls.map(|waits| (waits, EdgeKind::After, waits.after));
+        let own = &placed.waits;
+        let own = [(own, EdgeKind::After, own.after), (own, EdgeKind::OnChange, own.on_change)];
+        for (waits, kind, references) in own.into_iter().chain(of_calls) {
             for reference in references {
-                let mut open = vec![(named(&placed.waits, reference), kind)];
+                let mut open = vec![(named(waits, reference), kind)];
                 let mut seen = BTreeSet::new();
                 while let Some((address, kind)) = open.pop() {
                     let mut any = false;

@@ -1,5 +1,6 @@
 //! Documents as a graph: targets selected, steps unfolded, properties evaluated, steps ordered.
 
+mod call;
 mod links;
 mod select;
 mod types;
@@ -9,6 +10,7 @@ use crate::{
     LeftOut, ProjectSettings, codes,
     document::{
         inventory,
+        module::Module,
         remediation::Remediation,
         step::{Reference, Step, Steps},
     },
@@ -19,8 +21,9 @@ use crate::{
     report::{Cx, Report},
     schema::Registry,
     suggest::closest,
+    tree::Span,
 };
-use rectify_base::{Address, Diagnostic, RemediationName, StepName, TargetName, TypeName};
+use rectify_base::{Address, Diagnostic, ModuleName, RemediationName, StepName, TargetName, TypeName};
 use rectify_model::{
     Graph,
     graph::{self as model, TargetInfo},
@@ -35,6 +38,7 @@ use unfold::{Frame, Stand};
 pub(crate) struct Sources<'a, 't, 's, 'm> {
     pub settings: &'a ProjectSettings,
     pub remediations: &'a BTreeMap<RemediationName, Remediation<'t, 's>>,
+    pub modules: &'a BTreeMap<ModuleName, Module<'t, 's>>,
     pub targets: &'a BTreeMap<TargetName, inventory::Target>,
     /// Names of the groups there are, if that is known.
     pub groups: Option<BTreeSet<String>>,
@@ -51,15 +55,16 @@ pub(crate) struct Sources<'a, 't, 's, 'm> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Complete {
     pub remediations: bool,
+    pub modules: bool,
     pub targets: bool,
 }
 
 /// A graph, and what the sources have that it has not.
-pub(crate) struct Assembled {
+pub(crate) struct Assembled<'a> {
     pub graph: Graph,
     pub left_out: Vec<LeftOut>,
-    /// The step that each address comes from, where that is not the address itself.
-    pub unfolded: BTreeMap<Address, Address>,
+    /// Where the steps were written of which there are several, or that lie in a module.
+    pub places: BTreeMap<Address, (&'a str, Span)>,
 }
 
 /// What is gathered for one target, over all remediations.
@@ -85,10 +90,12 @@ struct Waits<'a> {
     base: Rc<str>,
     after: &'a [Reference<'a>],
     on_change: &'a [Reference<'a>],
+    /// What the call waits for that the step lies in.
+    outer: Option<Rc<Waits<'a>>>,
 }
 
 /// Makes the graph; absent if anything is wrong, which is reported.
-pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Report) -> Option<Assembled> {
+pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Report) -> Option<Assembled<'a>> {
     let mut gather = Gather {
         sources,
         engine: Engine::new(sources.groups.clone()),
@@ -99,6 +106,7 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
         left_out: Vec::new(),
         nodes: 0,
     };
+    gather.modules(report);
     for remediation in sources.remediations.values() {
         if sources.select.is_none_or(|s| s.contains(&remediation.name)) {
             gather.remediation(remediation, report);
@@ -110,7 +118,7 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
     }
     let Gather { sites, types, mut left_out, .. } = gather;
     let mut targets = BTreeMap::new();
-    let mut unfolded = BTreeMap::new();
+    let mut places = BTreeMap::new();
     let (mut nodes, mut gates) = (Vec::new(), Vec::new());
     let mut budget = crate::limits::GRAPH_EDGES_MAX;
     for (name, mut site) in sites {
@@ -125,11 +133,9 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
         site.gates.sort_by(|a, b| a.address.cmp(&b.address));
         gates.append(&mut site.gates);
         for placed in &site.items {
-            let declared = placed.declared();
-            if declared != placed.item.address.as_str()
-                && let Ok(declared) = Address::new(declared)
-            {
-                unfolded.insert(placed.item.address.clone(), declared);
+            let Item { address, file, span, .. } = &placed.item;
+            if address.step() != placed.name.as_str() {
+                places.insert(address.clone(), (*file, *span));
             }
         }
         let items: Vec<Item<'_>> = site.items.into_iter().map(|placed| placed.item).collect();
@@ -152,7 +158,7 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
         nodes,
         gates,
     };
-    Some(Assembled { graph, left_out, unfolded })
+    Some(Assembled { graph, left_out, places })
 }
 
 impl Site<'_> {
@@ -187,12 +193,13 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
     fn remediation(&mut self, remediation: &'a Remediation<'t, 's>, report: &mut Report) {
         let before = report.len();
         let cx = &mut Cx::new(remediation.file, report);
+        self.calls(&remediation.steps, cx);
         self.references(remediation.name.as_str(), &remediation.steps, true, cx);
         let targets = self.selected(remediation, cx);
         let parameters = Rc::new(remediation.parameters.clone());
         let mut stands: Vec<Stand<'a>> =
             targets.iter().map(|target| Stand::new(target, Rc::clone(&parameters))).collect();
-        let frame = Frame { file: remediation.file, base: format!("{}/", remediation.name).into() };
+        let frame = Frame::of(remediation);
         for step in &remediation.steps.list {
             self.step(&frame, step, &mut stands, report);
             if report.len() - before > FILE_PROBLEMS_MAX {

@@ -35,8 +35,7 @@ impl<'a> Gather<'a, '_, '_, '_> {
         let mut known = false;
         for (name, target) in self.sources.targets {
             let engine = &self.engine;
-            let scope =
-                self.selecting.entry(name).or_insert_with(|| engine.scope(seen(name, target), None, None));
+            let scope = self.selecting.entry(name).or_insert_with(|| engine.scope(seen(name, target), None));
             match self.engine.evaluate(text, scope) {
                 Ok(Value::Bool(true)) => selected.push(name),
                 Ok(Value::Bool(false)) => {}

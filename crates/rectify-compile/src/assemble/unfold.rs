@@ -1,10 +1,13 @@
 //! From a step as written to the steps of each target: left out, taken once, or once for each element.
 
-use super::{Gather, Placed, Waits, seen, types::Role};
+use super::{Gather, Placed, Waits, call::Inside, seen, types::Role};
 use crate::{
     LeftOut, WhyLeftOut, codes,
-    document::step::Step,
-    expression::{Each, Parameters, Scope, Sees},
+    document::{
+        remediation::Remediation,
+        step::{Act, Step, Steps, Use},
+    },
+    expression::{Each, Inputs, Parameters, Scope, Sees},
     fields::short,
     graph::{Item, Prepared, touch},
     limits::{ELEMENTS_MAX, GRAPH_NODES_MAX},
@@ -15,17 +18,40 @@ use crate::{
 };
 use rectify_base::{Address, TargetName, TypeName, limits::KEY_MAX_BYTES, names::is_key};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, rc::Rc, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::LazyLock,
+};
 
 /// How the elements of a literal `for_each` are read: those of a list are texts.
 static ELEMENTS: LazyLock<Value> =
     LazyLock::new(|| json!({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "object"}]}));
 
-/// Where steps stand: in a remediation.
-pub(super) struct Frame<'a> {
+/// Where steps stand: in a remediation, or in a module that is called.
+pub(super) struct Frame<'a, 't, 's> {
     pub file: &'a str,
+    /// The steps that stand here.
+    pub steps: &'a Steps<'t, 's>,
     /// What stands before their names in addresses.
     pub base: Rc<str>,
+    /// What the call waits for.
+    pub outer: Option<Rc<Waits<'a>>>,
+    /// How many calls lead here.
+    pub depth: usize,
+}
+
+impl<'a, 't, 's> Frame<'a, 't, 's> {
+    pub fn of(remediation: &'a Remediation<'t, 's>) -> Self {
+        let base = format!("{}/", remediation.name).into();
+        Self { file: remediation.file, steps: &remediation.steps, base, outer: None, depth: 0 }
+    }
+}
+
+/// What a step does, looked up.
+enum Doing<'a, 't, 's, 'm> {
+    Type(&'a Entry<'s>, &'a TypeName, &'a Type<'m>),
+    Call(&'a Use<'t, 's>),
 }
 
 /// A target, with what the steps at hand see there.
@@ -33,12 +59,16 @@ pub(super) struct Stand<'a> {
     pub target: &'a TargetName,
     parameters: Rc<Parameters>,
     /// Made when the first expression asks.
-    scope: Option<Rc<Scope>>,
+    pub(super) scope: Option<Rc<Scope>>,
+    /// What calls tell, as far as an expression asked; nothing if the call is left out.
+    pub(super) outputs: BTreeMap<String, Option<Value>>,
+    /// The calls of which this is being found out.
+    pub(super) asking: Vec<String>,
 }
 
 impl<'a> Stand<'a> {
     pub fn new(target: &'a TargetName, parameters: Rc<Parameters>) -> Self {
-        Self { target, parameters, scope: None }
+        Self { target, parameters, scope: None, outputs: BTreeMap::new(), asking: Vec::new() }
     }
 }
 
@@ -46,53 +76,75 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     /// Takes a step on each target, until it is wrong on one.
     pub(super) fn step(
         &mut self,
-        frame: &Frame<'a>,
+        frame: &Frame<'a, 't, 's>,
         step: &'a Step<'t, 's>,
         stands: &mut [Stand<'a>],
         report: &mut Report,
     ) {
-        let Some((name, ty)) = self.find_type(step.call, Role::Step, &mut Cx::new(frame.file, report)) else {
-            return;
+        let act = match &step.act {
+            Act::Use(call) => Doing::Call(call),
+            Act::Type(call) => {
+                let Some((name, ty)) = self.find_type(call, Role::Step, &mut Cx::new(frame.file, report))
+                else {
+                    return;
+                };
+                // What is literal is wrong or right before anything is selected.
+                let literal = !call.value.has_expression();
+                if literal && self.literal(frame, call, ty, report).is_none() {
+                    return;
+                }
+                Doing::Type(call, name, ty)
+            }
         };
-        // What is literal is wrong or right before anything is selected.
-        let literal = !step.call.value.has_expression();
-        if literal && self.literal(frame, step.call, ty, report).is_none() {
-            return;
-        }
         let mut taken = false;
         for stand in stands.iter_mut() {
-            match self.step_on(frame, step, (name, ty), stand, report) {
+            match self.step_on(frame, step, &act, stand, report) {
                 Some(here) => taken |= here,
                 None => return,
             }
         }
-        if !taken {
-            self.look_over(frame, step, stands, report);
+        if !taken && let Some(stand) = stands.first() {
+            self.look_over(frame.file, step, &stand.parameters, report);
         }
     }
 
     /// Finds what is wrong with the expressions of a step that is taken nowhere, as far as no value is
     /// needed for it.
-    fn look_over(
+    pub(super) fn look_over(
         &mut self,
-        frame: &Frame<'a>,
+        file: &'a str,
         step: &Step<'_, '_>,
-        stands: &[Stand<'a>],
+        parameters: &Parameters,
         report: &mut Report,
     ) {
-        let Some(stand) = stands.first() else { return };
-        let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
+        let source = self.sources.texts.get(file).copied().unwrap_or("");
         let sees = if step.for_each.is_some() { Sees::Each } else { Sees::All };
-        let cx = &mut Cx::new(frame.file, report);
-        property::look_over(&step.call.value, source, &mut self.engine, sees, &stand.parameters, cx);
+        let cx = &mut Cx::new(file, report);
+        let nodes = match &step.act {
+            Act::Type(call) => std::slice::from_ref(*call),
+            Act::Use(call) => call.with,
+        };
+        for entry in nodes {
+            property::look_over(&entry.value, source, &mut self.engine, sees, parameters, cx);
+        }
+        if let Some(entry) = step.for_each {
+            property::look_over(&entry.value, source, &mut self.engine, Sees::All, parameters, cx);
+        }
+        if let Some(node) = step.when
+            && let Content::Scalar(scalar) = &node.content
+            && let Err(problem) = self.engine.check(&scalar.text, sees, parameters)
+        {
+            let at = property::place(&problem, node, &scalar.text, &scalar.text, 0, source);
+            problem.report(at, cx);
+        }
     }
 
     /// Whether the step is taken on a target; absent if it is wrong.
     fn step_on(
         &mut self,
-        frame: &Frame<'a>,
+        frame: &Frame<'a, 't, 's>,
         step: &'a Step<'t, 's>,
-        (type_name, ty): (&'a TypeName, &'a Type<'m>),
+        act: &Doing<'a, 't, 's, 'm>,
         stand: &mut Stand<'a>,
         report: &mut Report,
     ) -> Option<bool> {
@@ -100,7 +152,12 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
             None => vec![None],
             Some(entry) => self.elements(frame, entry, stand, report)?.into_iter().map(Some).collect(),
         };
-        let waits = Waits { base: Rc::clone(&frame.base), after: &step.after, on_change: &step.on_change };
+        let waits = Waits {
+            base: Rc::clone(&frame.base),
+            after: &step.after,
+            on_change: &step.on_change,
+            outer: frame.outer.clone(),
+        };
         let declared = format!("{}{}", frame.base, step.name);
         let (mut taken, mut why) = (false, WhyLeftOut::NoElements);
         for element in &elements {
@@ -111,11 +168,19 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
                 why = WhyLeftOut::Condition;
                 continue;
             }
-            let prepared = self.prepare(frame, step.call, ty, stand, element, report)?;
             let text = match element {
                 None => declared.clone(),
                 Some(element) => format!("{declared}[\"{}\"]", element.key),
             };
+            let (call, type_name, ty) = match act {
+                Doing::Type(call, name, ty) => (*call, *name, *ty),
+                Doing::Call(call) => {
+                    let inside = Inside { base: format!("{text}/").into(), outer: Rc::new(waits.clone()) };
+                    taken |= self.call(frame, (step, call), stand, element, inside, report)?;
+                    continue;
+                }
+            };
+            let prepared = self.prepare(frame, call, ty, stand, element, report)?;
             let address = Address::new(text).ok()?;
             self.count(frame, step, report)?;
             let item = Item { address, file: frame.file, span: step.span, type_name, prepared };
@@ -132,7 +197,7 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     }
 
     /// One more node, unless there are too many.
-    fn count(&mut self, frame: &Frame<'a>, step: &Step<'_, '_>, report: &mut Report) -> Option<()> {
+    fn count(&mut self, frame: &Frame<'a, 't, 's>, step: &Step<'_, '_>, report: &mut Report) -> Option<()> {
         self.nodes += 1;
         if self.nodes <= GRAPH_NODES_MAX {
             return Some(());
@@ -143,26 +208,41 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         None
     }
 
-    /// What expressions see on a target, and in an element.
-    fn scope(&self, stand: &mut Stand<'a>, element: Option<&Each>) -> Option<Rc<Scope>> {
-        let target = self.sources.targets.get(stand.target)?;
-        let make = |element| {
-            Rc::new(self.engine.scope(seen(stand.target, target), Some(&stand.parameters), element))
-        };
-        if element.is_some() {
-            return Some(make(element));
+    /// What the expressions of `node` see on a target, and in an element. `whole` says that the node is an
+    /// expression itself.
+    pub(super) fn scope(
+        &mut self,
+        frame: &Frame<'a, 't, 's>,
+        stand: &mut Stand<'a>,
+        element: Option<&Each>,
+        (node, whole): (&Node<'_>, bool),
+        report: &mut Report,
+    ) -> Option<Rc<Scope>> {
+        let calls: Vec<&str> = frame.steps.calls().map(|(step, _)| step.name.as_str()).collect();
+        if !calls.is_empty() {
+            let sees = if element.is_some() { Sees::Each } else { Sees::All };
+            let mut asked = BTreeSet::new();
+            property::outputs(node, whole, &mut self.engine, sees, &mut asked);
+            self.outputs(frame, stand, &asked, report)?;
         }
-        let scope = match &stand.scope {
-            Some(scope) => Rc::clone(scope),
-            None => make(None),
-        };
-        stand.scope = Some(Rc::clone(&scope));
+        if element.is_none()
+            && let Some(scope) = &stand.scope
+        {
+            return Some(Rc::clone(scope));
+        }
+        let target = self.sources.targets.get(stand.target)?;
+        let inputs =
+            Inputs { parameters: &stand.parameters, calls: &calls, outputs: &stand.outputs, each: element };
+        let scope = Rc::new(self.engine.scope(seen(stand.target, target), Some(inputs)));
+        if element.is_none() {
+            stand.scope = Some(Rc::clone(&scope));
+        }
         Some(scope)
     }
 
-    fn condition(
+    pub(super) fn condition(
         &mut self,
-        frame: &Frame<'a>,
+        frame: &Frame<'a, 't, 's>,
         node: &Node<'_>,
         stand: &mut Stand<'a>,
         element: Option<&Each>,
@@ -170,7 +250,7 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     ) -> Option<bool> {
         let Content::Scalar(scalar) = &node.content else { return None };
         let text = scalar.text.as_ref();
-        let scope = self.scope(stand, element)?;
+        let scope = self.scope(frame, stand, element, (node, true), report)?;
         let cx = &mut Cx::new(frame.file, report);
         match self.engine.evaluate(text, &scope) {
             Ok(Value::Bool(wanted)) => Some(wanted),
@@ -188,16 +268,17 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     }
 
     /// What `for_each` goes through, in the order of the keys.
-    fn elements(
+    pub(super) fn elements(
         &mut self,
-        frame: &Frame<'a>,
+        frame: &Frame<'a, 't, 's>,
         entry: &Entry<'_>,
         stand: &mut Stand<'a>,
         report: &mut Report,
     ) -> Option<Vec<Each>> {
         let node = &entry.value;
         let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
-        let scope = if node.has_expression() { Some(self.scope(stand, None)?) } else { None };
+        let asks = node.has_expression();
+        let scope = if asks { Some(self.scope(frame, stand, None, (node, false), report)?) } else { None };
         let cx = &mut Cx::new(frame.file, report);
         let before = cx.count();
         let evaluation = scope.as_deref().map(|scope| (&mut self.engine, scope));
@@ -256,7 +337,7 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     /// The properties of a step or gate on a target: read once if they are literal.
     pub(super) fn prepare(
         &mut self,
-        frame: &Frame<'a>,
+        frame: &Frame<'a, 't, 's>,
         call: &'a Entry<'s>,
         ty: &Type<'_>,
         stand: &mut Stand<'a>,
@@ -265,7 +346,7 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
     ) -> Option<Rc<Prepared>> {
         let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
         if call.value.has_expression() {
-            let scope = self.scope(stand, element)?;
+            let scope = self.scope(frame, stand, element, (&call.value, false), report)?;
             return one(call, ty, source, frame.file, Some((&mut self.engine, &scope)), report).map(Rc::new);
         }
         self.literal(frame, call, ty, report)
@@ -273,7 +354,7 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
 
     fn literal(
         &mut self,
-        frame: &Frame<'a>,
+        frame: &Frame<'a, 't, 's>,
         call: &Entry<'s>,
         ty: &Type<'_>,
         report: &mut Report,

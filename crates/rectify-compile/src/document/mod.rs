@@ -1,6 +1,7 @@
 //! Trees as typed documents: one module a kind.
 
 pub(crate) mod inventory;
+pub(crate) mod module;
 pub(crate) mod parameter;
 pub(crate) mod project;
 pub(crate) mod remediation;
@@ -22,6 +23,7 @@ const API_VERSION: &str = "rectify/v1";
 pub(crate) enum Kind {
     Project,
     Remediation,
+    Module,
     Inventory,
 }
 
@@ -30,6 +32,7 @@ impl Kind {
         match self {
             Self::Project => "Project",
             Self::Remediation => "Remediation",
+            Self::Module => "Module",
             Self::Inventory => "Inventory",
         }
     }
@@ -47,9 +50,7 @@ impl Kind {
         let kind = match directory {
             "remediations" => Self::Remediation,
             "inventory" => Self::Inventory,
-            "modules" if name.ends_with(".yaml") => {
-                return Some(Err("modules are reserved, but not available in this release"));
-            }
+            "modules" => Self::Module,
             _ => return None,
         };
         if name.ends_with(".yml") {
@@ -105,14 +106,6 @@ pub(crate) fn header(root: &Node<'_>, expected: Kind, cx: &mut Cx<'_, '_>) -> bo
     }
     if let Some(entry) = field("kind") {
         let got = word(&entry.value);
-        if got == "Module" {
-            cx.error(
-                codes::PROJECT_NOT_AVAILABLE,
-                entry.value.span,
-                "`Module` is reserved, but not available in this release",
-            );
-            return false;
-        }
         if got != expected.name() {
             cx.error(
                 codes::PROJECT_KIND,
@@ -120,7 +113,8 @@ pub(crate) fn header(root: &Node<'_>, expected: Kind, cx: &mut Cx<'_, '_>) -> bo
                 format!("a file at this path is a `{}`, not a `{}`", expected.name(), short(&got)),
             )
             .help = Some(
-                "projects are in `rectify.yaml`, remediations in `remediations/`, inventories in `inventory/`"
+                "projects are in `rectify.yaml`, remediations in `remediations/`, modules in `modules/`, \
+                 inventories in `inventory/`"
                     .into(),
             );
             return false;

@@ -7,9 +7,10 @@ use crate::{
     limits::REGEX_MAX_BYTES,
     report::Cx,
     scalar::{self, Types},
-    tree::{Content, Entry, Node},
+    tree::{Content, Entry, Node, Span},
 };
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 const PARAMETER: Known = Known {
     what: "a parameter",
@@ -28,17 +29,77 @@ enum Type {
 const TYPES: [(&str, Type); 4] =
     [("string", Type::String), ("integer", Type::Integer), ("boolean", Type::Boolean), ("list", Type::List)];
 
-/// The parameters of a remediation with their values. A parameter that is wrong has none, but is
-/// there, so that its uses are not reported as well.
-pub(crate) fn read(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Parameters {
-    let mut parameters = Parameters::default();
-    let entries = fields::entries(node, "`parameters`", cx);
-    parameters.unknown = entries.is_none();
-    for entry in entries.unwrap_or_default() {
-        let mut broken = |key: &str| {
-            parameters.values.insert(key.to_owned(), Value::Null);
-            parameters.broken.insert(key.to_owned());
+/// What parameters there are. A parameter that is wrong is there without a definition, so that its
+/// uses are not reported as well.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    pub known: BTreeMap<String, Option<Definition>>,
+    /// Whether it is not even known which there are.
+    pub unknown: bool,
+}
+
+/// The type and bounds of a parameter, and its value if nothing else is said.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub span: Span,
+    kind: Type,
+    bounds: Bounds,
+    pub default: Option<Value>,
+}
+
+impl Definition {
+    /// Why a value cannot be the parameter's.
+    pub fn refuses(&self, value: &Value) -> Option<String> {
+        let is_text = |v: &Value| v.is_string();
+        let (fits, expected) = match self.kind {
+            Type::String => (value.is_string(), "a text"),
+            Type::Integer => (value.is_i64(), "an integer"),
+            Type::Boolean => (value.is_boolean(), "`true` or `false`"),
+            Type::List => (value.as_array().is_some_and(|all| all.iter().all(is_text)), "a list of texts"),
         };
+        if !fits {
+            return Some(format!("is not {expected}"));
+        }
+        self.bounds.breaks(value)
+    }
+
+    /// How a value is read where it is given.
+    pub fn shape(&self) -> Value {
+        match self.kind {
+            Type::String => serde_json::json!({"type": "string"}),
+            Type::Integer => serde_json::json!({"type": "integer"}),
+            Type::Boolean => serde_json::json!({"type": "boolean"}),
+            Type::List => serde_json::json!({"type": "array", "items": {"type": "string"}}),
+        }
+    }
+}
+
+/// The parameters of a remediation with their values, which must be there.
+pub(crate) fn read(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Parameters {
+    let definitions = define(node, cx);
+    let mut parameters = Parameters { unknown: definitions.unknown, ..Parameters::default() };
+    for (name, definition) in definitions.known {
+        let value = definition.and_then(|definition| {
+            if definition.default.is_none() {
+                let message = format!("the parameter `{name}` has no value");
+                cx.error(codes::REMEDIATION_PARAMETER_VALUE, definition.span, message).help =
+                    Some("give it a `default`".into());
+            }
+            definition.default
+        });
+        if value.is_none() {
+            parameters.broken.insert(name.clone());
+        }
+        parameters.values.insert(name, value.unwrap_or_default());
+    }
+    parameters
+}
+
+/// Reads `parameters`.
+pub(crate) fn define(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Definitions {
+    let entries = fields::entries(node, "`parameters`", cx);
+    let mut definitions = Definitions { unknown: entries.is_none(), ..Definitions::default() };
+    for entry in entries.unwrap_or_default() {
         if !is_identifier(&entry.key) {
             cx.error(
                 codes::PROJECT_NAME,
@@ -46,17 +107,12 @@ pub(crate) fn read(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Parameters {
                 format!("`{}` is not a parameter name", short(&entry.key)),
             )
             .help = Some("expected a letter, then letters, digits and `_`".into());
-            broken(&entry.key);
+            definitions.known.insert(entry.key.to_string(), None);
             continue;
         }
-        match parameter(entry, cx) {
-            Some(value) => {
-                parameters.values.insert(entry.key.to_string(), value);
-            }
-            None => broken(&entry.key),
-        }
+        definitions.known.insert(entry.key.to_string(), parameter(entry, cx));
     }
-    parameters
+    definitions
 }
 
 fn is_identifier(text: &str) -> bool {
@@ -64,7 +120,7 @@ fn is_identifier(text: &str) -> bool {
     text.len() <= 63 && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(rest)
 }
 
-fn parameter(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Value> {
+fn parameter(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Definition> {
     let fields = Fields::read(&entry.value, entry.key_span, &PARAMETER, cx)?;
     let kind = fields.require("type", cx)?;
     let names = TYPES.map(|(name, _)| name);
@@ -74,18 +130,13 @@ fn parameter(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Value> {
         fields::text(&description.value, "a description", cx);
     }
     let bounds = bounds(&fields, kind, cx)?;
+    let span = entry.key_span;
     let Some(default) = fields.get("default") else {
-        cx.error(
-            codes::REMEDIATION_PARAMETER_VALUE,
-            entry.key_span,
-            format!("the parameter `{}` has no value", entry.key),
-        )
-        .help = Some("give it a `default`".into());
-        return None;
+        return Some(Definition { span, kind, bounds, default: None });
     };
     let value = typed(&default.value, kind, cx)?;
     match bounds.breaks(&value) {
-        None => Some(value),
+        None => Some(Definition { span, kind, bounds, default: Some(value) }),
         Some(rule) => {
             cx.error(
                 codes::REMEDIATION_PARAMETER_VALUE,
@@ -212,7 +263,7 @@ fn typed(node: &Node<'_>, kind: Type, cx: &mut Cx<'_, '_>) -> Option<Value> {
 
 /// What [`read`] takes, for editors.
 #[cfg(feature = "schema")]
-pub(crate) fn schema() -> Value {
+pub(crate) fn schema(required: &[&str]) -> Value {
     use crate::editor::{described, mapping, text};
     use serde_json::json;
 
@@ -224,7 +275,7 @@ pub(crate) fn schema() -> Value {
             "enum" => matches!(kind, Type::String | Type::Integer),
             _ => true,
         };
-        let mut schema = PARAMETER.schema(&["type", "default"], |field| match field {
+        let mut schema = PARAMETER.schema(required, |field| match field {
             "type" => described(json!({"const": word}), "Type of the value."),
             "default" => described(value.clone(), "The value."),
             "minimum" => described(integer.clone(), "Least value."),

@@ -30,7 +30,7 @@ const REMEDIATION: Known = Known {
         "verify",
         "undo",
     ],
-    reserved: &["secrets", "modules", "use", "for_each", "when", "triggers", "handlers"],
+    reserved: &["secrets", "modules", "triggers", "handlers"],
 };
 const BECAUSE: Known = Known::new("`because`", &["id", "text"]);
 const TARGETS: Known =
@@ -186,7 +186,7 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> Value {
         REMEDIATION.schema(&["apiVersion", "kind", "metadata", "targets", "steps"], |field| match field {
             "metadata" => described(metadata.clone(), "What the remediation is called."),
             "because" => described(because.clone(), "Why it exists."),
-            "parameters" => parameter::schema(),
+            "parameters" => parameter::schema(&["type", "default"]),
             "targets" => described(targets.clone(), "Where it applies."),
             "steps" => step::schema(types),
             "verify" => {

@@ -2,7 +2,7 @@
 
 use crate::{
     codes,
-    fields::{self, Known},
+    fields::{self, Fields, Known},
     report::Cx,
     tree::{Content, Entry, Node, Span},
 };
@@ -10,11 +10,19 @@ use rectify_base::StepName;
 
 const STEP: Known = Known {
     what: "a step",
-    fields: &["after", "on_change", "when", "for_each"],
-    reserved: &["use", "with", "each", "secrets", "modules", "retry", "settles"],
+    fields: &["after", "on_change", "when", "for_each", "use"],
+    reserved: &["with", "each", "secrets", "modules", "retry", "settles"],
 };
 
-/// The steps of a remediation.
+/// A step that calls a module.
+const CALL: Known = Known {
+    what: "a call of a module",
+    fields: &["use", "after", "when", "for_each"],
+    reserved: STEP.reserved,
+};
+const USE: Known = Known::new("`use`", &["module", "with"]);
+
+/// The steps of a remediation or module.
 #[derive(Debug, Default)]
 pub(crate) struct Steps<'t, 's> {
     pub list: Vec<Step<'t, 's>>,
@@ -22,18 +30,46 @@ pub(crate) struct Steps<'t, 's> {
     pub broken: Vec<&'t str>,
 }
 
+impl<'t, 's> Steps<'t, 's> {
+    /// The steps that call a module.
+    pub fn calls(&self) -> impl Iterator<Item = (&Step<'t, 's>, &Use<'t, 's>)> {
+        self.list.iter().filter_map(|step| match &step.act {
+            Act::Use(call) => Some((step, call)),
+            Act::Type(_) => None,
+        })
+    }
+}
+
 /// A step as it was written.
 #[derive(Debug)]
 pub(crate) struct Step<'t, 's> {
     pub name: StepName,
     pub span: Span,
-    /// Key: the type; value: the properties.
-    pub call: &'t Entry<'s>,
+    pub act: Act<'t, 's>,
     pub after: Vec<Reference<'t>>,
     pub on_change: Vec<Reference<'t>>,
     /// A scalar that is an expression as a whole.
     pub when: Option<&'t Node<'s>>,
     pub for_each: Option<&'t Entry<'s>>,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub(crate) enum Act<'t, 's> {
+    /// Key: the type; value: the properties.
+    Type(&'t Entry<'s>),
+    /// The steps of a module.
+    Use(Use<'t, 's>),
+}
+
+/// A call of a module.
+#[derive(Debug)]
+pub(crate) struct Use<'t, 's> {
+    pub module: &'t str,
+    /// The place of the module's name.
+    pub span: Span,
+    /// The values of parameters that are given.
+    pub with: &'t [Entry<'s>],
 }
 
 /// The name of another step.
@@ -47,7 +83,7 @@ pub(crate) struct Reference<'t> {
 pub(crate) fn read<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Steps<'t, 's> {
     let entries = fields::entries(&list.value, "`steps`", cx);
     if entries.is_some_and(<[_]>::is_empty) {
-        cx.error(codes::PROJECT_VALUE, list.key_span, "a remediation needs a step");
+        cx.error(codes::PROJECT_VALUE, list.key_span, "there must be a step");
     }
     let mut steps = Steps::default();
     for entry in entries.unwrap_or_default() {
@@ -62,8 +98,11 @@ pub(crate) fn read<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Steps<'t
 fn step<'t, 's>(entry: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Option<Step<'t, 's>> {
     let name = fields::name(&entry.key, entry.key_span, cx);
     let members = fields::entries(&entry.value, "a step", cx)?;
-    let call = call(members, entry.key_span, &STEP, cx);
     let field = |field: &str| members.iter().find(|e| e.key == field);
+    let act = match field("use") {
+        None => call(members, entry.key_span, &STEP, cx).map(Act::Type),
+        Some(entry) => called(members, entry, cx).map(Act::Use),
+    };
     let mut references = |name: &str| {
         let items = field(name).and_then(|e| fields::items(&e.value, "a list of step names", cx));
         let texts = items.unwrap_or_default().iter().filter_map(|n| {
@@ -79,12 +118,35 @@ fn step<'t, 's>(entry: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Option<Step<'t, 's
     Some(Step {
         name: name?,
         span: entry.key_span,
-        call: call?,
+        act: act?,
         after,
         on_change,
         when,
         for_each: field("for_each"),
     })
+}
+
+/// A call of a module: there is no type beside it.
+fn called<'t, 's>(
+    members: &'t [Entry<'s>],
+    entry: &'t Entry<'s>,
+    cx: &mut Cx<'_, '_>,
+) -> Option<Use<'t, 's>> {
+    for member in members {
+        if member.key.contains('.') {
+            let message =
+                format!("a step has one type, or calls a module, but there are `{}` and `use`", member.key);
+            cx.error(codes::REMEDIATION_STEP_TYPE, member.key_span, message).help =
+                Some("write two entries".into());
+        } else {
+            fields::unknown(member, &CALL, &[], cx);
+        }
+    }
+    let fields = Fields::read(&entry.value, entry.key_span, &USE, cx)?;
+    let module = fields.require("module", cx)?;
+    let name = fields::text(&module.value, "the name of a module", cx)?;
+    let with = fields.get("with").and_then(|e| fields::entries(&e.value, "`with`", cx));
+    Some(Use { module: name, span: module.value.span, with: with.unwrap_or_default() })
 }
 
 /// A scalar that is an expression as a whole.
@@ -161,6 +223,13 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> serde_json:
                 {"type": "string", "pattern": "^\\$\\{\\{"},
             ]}),
             "A list of texts or a mapping: the step is taken once for each, and sees `each.key` and `each.value`.",
+        ),
+        "use" => described(
+            USE.schema(&["module"], |field| match field {
+                "module" => described(name::<rectify_base::ModuleName>(), "Name of the module."),
+                _ => described(json!({"type": "object"}), "Values of its parameters, by name."),
+            }),
+            "Takes the steps of a module here, in place of a type.",
         ),
         field => {
             let description = match field {

@@ -18,6 +18,7 @@ use rectify_base::{TargetName, limits::JSON_INTEGER_MAX};
 use serde_json::Value as Json;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     rc::Rc,
     sync::Arc,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Engine {
 pub(crate) struct Scope {
     context: Context<'static, 'static>,
     parameters: Vec<String>,
+    /// The steps that call a module.
+    calls: Vec<String>,
     /// Name of the target.
     target: String,
     keys: Vec<String>,
@@ -49,6 +52,17 @@ pub(crate) struct Scope {
 pub(crate) struct Each {
     pub key: String,
     pub value: Json,
+}
+
+/// What expressions see beside the target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inputs<'a> {
+    pub parameters: &'a Parameters,
+    /// The steps that call a module.
+    pub calls: &'a [&'a str],
+    /// What they tell, as far as an expression asks; nothing if the call is left out.
+    pub outputs: &'a BTreeMap<String, Option<Json>>,
+    pub each: Option<&'a Each>,
 }
 
 /// The parameters of a remediation with their values.
@@ -84,8 +98,8 @@ impl Engine {
         }
     }
 
-    /// Makes the values of a target, and of parameters if there may be any, visible.
-    pub fn scope(&self, target: Target<'_>, parameters: Option<&Parameters>, each: Option<&Each>) -> Scope {
+    /// Makes the values of a target visible, and those of the inputs if there may be any.
+    pub fn scope(&self, target: Target<'_>, inputs: Option<Inputs<'_>>) -> Scope {
         let mut context = Context::with_env(Arc::clone(&self.env));
         // Fails only if a name were taken, and these are not.
         let installed = self.meter.install(&mut context);
@@ -108,7 +122,16 @@ impl Engine {
             std::iter::once(root.to_owned()).chain(path.iter().cloned()).collect::<Vec<_>>()
         };
         let mut broken: Vec<Vec<String>> = target.broken.iter().map(|path| below("target", path)).collect();
-        if let Some(parameters) = parameters {
+        let mut keys: Vec<String> = target.labels.keys().chain(target.variables.keys()).cloned().collect();
+        let mut calls = Vec::new();
+        if let Some(Inputs { parameters, calls: known, outputs, .. }) = inputs {
+            calls = known.iter().map(|name| (*name).to_owned()).collect();
+            let told = outputs.iter().filter_map(|(name, value)| Some((name.clone(), value.as_ref()?)));
+            let told: Vec<(String, &Json)> = told.collect();
+            keys.extend(told.iter().filter_map(|(_, v)| v.as_object()).flat_map(|o| o.keys().cloned()));
+            let value = map(told.into_iter().map(|(name, value)| (name, from_json(value))));
+            input_bytes += size(&value);
+            context.add_variable_from_value("outputs", value);
             let value = map(parameters.values.iter().map(|(k, v)| (k.clone(), from_json(v))));
             input_bytes += size(&value);
             context.add_variable_from_value("params", value);
@@ -118,19 +141,28 @@ impl Engine {
                 broken.push(below("params", &[]));
             }
         }
-        let keys = target.labels.keys().chain(target.variables.keys()).cloned().collect();
+        let each = inputs.and_then(|inputs| inputs.each);
         if let Some(each) = each {
             let value =
                 map([("key".to_owned(), text(&each.key)), ("value".to_owned(), from_json(&each.value))]);
             input_bytes += size(&value);
             context.add_variable_from_value("each", value);
         }
-        let sees = match (parameters, each) {
+        let sees = match (inputs, each) {
             (None, _) => Sees::Target,
             (Some(_), None) => Sees::All,
             (Some(_), Some(_)) => Sees::Each,
         };
-        Scope { context, parameters: names, target: target.name.to_string(), keys, broken, input_bytes, sees }
+        Scope {
+            context,
+            parameters: names,
+            calls,
+            target: target.name.to_string(),
+            keys,
+            broken,
+            input_bytes,
+            sees,
+        }
     }
 
     fn program(&mut self, source: &str, sees: Sees) -> Result<Rc<Program>, Problem> {
@@ -152,6 +184,13 @@ impl Engine {
         let program = self.program(source, sees)?;
         let names: Vec<&str> = parameters.values.keys().map(String::as_str).collect();
         if parameters.unknown { Ok(()) } else { program.takes(&names) }
+    }
+
+    /// The calls whose outputs an expression names.
+    pub fn outputs(&mut self, source: &str, sees: Sees, found: &mut BTreeSet<String>) {
+        if let Ok(program) = self.program(source, sees) {
+            found.extend(program.named("outputs").map(|(name, _)| name.clone()));
+        }
     }
 
     /// Evaluates an expression; each is parsed once, however many targets there are.
@@ -190,6 +229,16 @@ impl Scope {
         if program.uses.iter().any(|used| self.broken.iter().any(|path| used.meets(path))) {
             return Err(Problem::known());
         }
+        let calls = || self.calls.iter().map(String::as_str);
+        for (name, place) in program.named("outputs") {
+            if !calls().any(|call| call == name) {
+                let message = format!("no step `{name}` here calls a module");
+                return Err(Problem::new(codes::EXPR_UNKNOWN_NAME, message)
+                    .at(place.clone())
+                    .meant(closest(name, calls()))
+                    .help("`outputs.STEP.NAME` is what the module tells that the step `STEP` calls"));
+            }
+        }
         let names: Vec<&str> = self.parameters.iter().map(String::as_str).collect();
         program.takes(&names)
     }
@@ -209,13 +258,17 @@ impl Program {
         }
     }
 
+    /// The members of a name that it names, with places.
+    fn named<'p>(&'p self, root: &'p str) -> impl Iterator<Item = (&'p String, &'p Option<Range<usize>>)> {
+        self.uses.iter().filter_map(move |used| match used.path.as_slice() {
+            [(name, _), (member, place), ..] if name == root => Some((member, place)),
+            _ => None,
+        })
+    }
+
     /// Whether the parameters are there that it names.
     fn takes(&self, parameters: &[&str]) -> Result<(), Problem> {
-        let named = self.uses.iter().filter_map(|used| match used.path.as_slice() {
-            [(root, _), (name, place), ..] if root == "params" => Some((name, place)),
-            _ => None,
-        });
-        for (name, place) in named {
+        for (name, place) in self.named("params") {
             if !parameters.contains(&name.as_str()) {
                 let message = format!("there is no parameter `{name}`");
                 return Err(Problem::new(codes::EXPR_UNKNOWN_NAME, message)

@@ -5,7 +5,7 @@ mod meter;
 mod program;
 mod template;
 
-pub(crate) use evaluate::{Each, Engine, Parameters, Scope, Target};
+pub(crate) use evaluate::{Each, Engine, Inputs, Parameters, Scope, Target};
 pub(crate) use program::Sees;
 pub(crate) use template::{Part, locate, parts};
 

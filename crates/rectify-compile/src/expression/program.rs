@@ -102,9 +102,9 @@ pub(super) fn is_identifier(text: &str) -> bool {
 pub(crate) enum Sees {
     /// `target` only.
     Target,
-    /// `target` and `params`.
+    /// `target`, `params` and `outputs`.
     All,
-    /// `target`, `params` and `each`.
+    /// These and `each`.
     Each,
 }
 
@@ -301,8 +301,8 @@ impl Check<'_> {
 
     fn name(&self, name: &str, id: u64) -> Result<(), Problem> {
         let known = match self.sees {
-            Sees::Each => &["params", "target", "each"][..],
-            Sees::All => &["params", "target"],
+            Sees::Each => &["params", "target", "outputs", "each"][..],
+            Sees::All => &["params", "target", "outputs"],
             Sees::Target => &["target"],
         };
         if !self.is_free(name) || known.contains(&name) {

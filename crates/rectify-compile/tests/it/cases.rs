@@ -106,7 +106,7 @@ fn expression_cases() {
 
 #[test]
 fn language_cases() {
-    check("language", 35);
+    check("language", 60);
 }
 
 #[test]

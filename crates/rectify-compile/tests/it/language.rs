@@ -152,6 +152,7 @@ fn the_table_of_limits_is_that_of_the_code() {
         ("EVALUATION_INPUT_MAX_BYTES", count(limits::EVALUATION_INPUT_MAX_BYTES)),
         ("REGEX_MAX_BYTES", count(limits::REGEX_MAX_BYTES)),
         ("KEY_MAX_BYTES", count(shared::KEY_MAX_BYTES)),
+        ("CALLS_MAX", count(shared::CALLS_MAX)),
         ("ELEMENTS_MAX", count(limits::ELEMENTS_MAX)),
         ("GRAPH_NODES_MAX", count(limits::GRAPH_NODES_MAX)),
         ("GRAPH_EDGES_MAX", count(limits::GRAPH_EDGES_MAX)),

@@ -9,6 +9,7 @@ mod hostile;
 mod language;
 mod laws;
 mod locate;
+mod modules;
 mod properties;
 mod types;
 mod unfold;
