@@ -81,8 +81,28 @@ pub fn bench(words: &[&str]) -> Outcome {
             cost.cpu_s / floor.cpu_s
         );
     }
+    breakdown(rectify(&["-vv", "--log-json", "plan"]))?;
     println!("\nPlanning alone, from graph and observations in memory:");
     run(cargo(&["bench", "--locked", "--package", "rectify-plan", "--bench", "plan"]))
+}
+
+/// Where the wall time of one plan goes, from the spans that `-vv` tells of.
+fn breakdown(mut command: Command) -> Outcome {
+    let output = command.stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
+    println!("\nWhere the wall time of one plan goes:\n\n| span | busy | idle |\n|---|---|---|");
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        let Ok(record) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        if record["fields"]["message"] == "close" {
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let [name, busy, idle] = [
+                text(&record["span"]["name"]),
+                text(&record["fields"]["time.busy"]),
+                text(&record["fields"]["time.idle"]),
+            ];
+            println!("| {name} | {busy} | {idle} |");
+        }
+    }
+    Ok(())
 }
 
 fn prepare(at: &Path) -> Outcome {

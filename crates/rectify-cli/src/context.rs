@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Makes the engine for this process.
 pub fn engine(arguments: &Arguments) -> Engine {
@@ -67,6 +68,8 @@ pub fn start_tracing(verbose: u8, json: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Who asks for that much wants to know where the time goes.
+        .with_span_events(if verbose > 1 { FmtSpan::CLOSE } else { FmtSpan::NONE })
         .with_ansi(std::io::stderr().is_terminal());
     if json { builder.json().init() } else { builder.init() }
 }

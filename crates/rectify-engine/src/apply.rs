@@ -26,6 +26,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tracing::{Instrument, debug_span};
 
 /// File name of the journal in the state directory.
 pub const JOURNAL: &str = "journal.sqlite";
@@ -100,7 +101,7 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let artifact = Artifact::read(request.plan)?;
     let plan = artifact.plan()?;
     let connections = connections(engine, request.project, &plan)?;
-    let admitted = admit(engine, request.project, &artifact).await?;
+    let admitted = admit(engine, request.project, &artifact).instrument(debug_span!("admit")).await?;
     prepare_state(&engine.places.state)?;
     // Everything that can fail without a change comes before the permission is used.
     let signer = receipt::executor(engine)?;
@@ -117,7 +118,9 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     engine.events.on(&Event::RunStarted { run: run.to_string() });
     let sessions = sessions::Sessions::new(engine, &connections, request.project);
     let (finished, tally) =
-        driver::drive(engine, Arc::clone(&store), &run, &plan, state, sessions, request.stop).await?;
+        driver::drive(engine, Arc::clone(&store), &run, &plan, state, sessions, request.stop)
+            .instrument(debug_span!("drive", %run))
+            .await?;
     let receipt = receipt::receipt(&record, &plan, &finished, tally, started_at_ms, (engine.now_ms)());
     // The outcome is what matters: nothing that fails from here on may hide it.
     let mut problems = Vec::new();

@@ -10,7 +10,9 @@ use rectify_base::{Diagnostic, FileDigests, RemediationName};
 use rectify_compile::Locator;
 use rectify_model::{Observation, Plan, plan::Deferred};
 use rectify_plan::{Input, ObservedDocument, Report};
+use serde::Serialize;
 use std::{collections::BTreeSet, path::Path};
+use tracing::{Instrument, debug_span};
 
 /// A plan with everything that led to it.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub async fn plan(
     directory: &Path,
     select: Option<&BTreeSet<RemediationName>>,
 ) -> Result<PlanOutcome, EngineError> {
-    let compiled = validate(engine, directory, select)?;
+    let compiled = debug_span!("compile").in_scope(|| validate(engine, directory, select))?;
     let plan_commands = gate::trust(engine)?
         .map(|trust| trust.data().plan_commands.iter().cloned().collect::<Vec<_>>())
         .unwrap_or_default();
@@ -48,19 +50,27 @@ pub async fn plan(
     let mut observations = Vec::new();
     let mut sessions = Vec::new();
     for target in compiled.graph.targets.keys() {
-        let observed = observe::target(engine, &compiled, target, &plan_commands).await?;
+        let observed = observe::target(engine, &compiled, target, &plan_commands)
+            .instrument(debug_span!("observe", %target))
+            .await?;
         sessions.extend(observed.sessions);
-        let bytes = artifact::document(&observed.observation)?;
-        documents.push((observed.observation, FileDigests::of_bytes(&bytes)));
+        let (bytes, digests) = debug_span!("record").in_scope(|| recorded(&observed.observation))?;
+        documents.push((observed.observation, digests));
         observations.push((target.to_string(), bytes));
     }
     let (plan, mut report) = derive(&compiled.graph, compiled.graph_digests, &documents)?;
-    let bytes = artifact::document(&plan)?;
-    let digests = FileDigests::of_bytes(&bytes);
-    let verdict = gate::advise(engine, &compiled, &plan).await;
+    let (bytes, digests) = debug_span!("write").in_scope(|| recorded(&plan))?;
+    let verdict = gate::advise(engine, &compiled, &plan).instrument(debug_span!("gate")).await;
     engine.events.on(&crate::Event::Planned { changes: plan.counts.changes() });
     report.sessions = sessions;
     Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations })
+}
+
+/// The bytes of a document and their digests.
+fn recorded<T: Serialize>(value: &T) -> Result<(Vec<u8>, FileDigests), EngineError> {
+    let bytes = artifact::document(value)?;
+    let digests = FileDigests::of_bytes(&bytes);
+    Ok((bytes, digests))
 }
 
 impl PlanOutcome {
@@ -90,8 +100,10 @@ pub fn derive(
         .iter()
         .map(|(observation, digests)| ObservedDocument { observation, digests: *digests })
         .collect();
-    let planned = rectify_plan::plan(&Input { graph, graph_digests, observations: &inputs })?;
-    let notes = rectify_check::check(&planned.plan, graph, documents, graph_digests);
+    let input = Input { graph, graph_digests, observations: &inputs };
+    let planned = debug_span!("plan").in_scope(|| rectify_plan::plan(&input))?;
+    let check = || rectify_check::check(&planned.plan, graph, documents, graph_digests);
+    let notes = debug_span!("check").in_scope(check);
     if !notes.is_empty() {
         return Err(EngineError::Unsound { notes });
     }
