@@ -147,7 +147,8 @@ pub fn compact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalErr
     if let Some(bytes) = writer::bytes(value, false) {
         return Ok(bytes);
     }
-    compact_value(&to_checked_value(value)?)
+    let value = to_checked_value(value)?;
+    serde_json::to_vec(&value).map_err(|e| CanonicalError::Serialize(e.to_string()))
 }
 
 /// [`compact`] of a JSON value, by reference: objects keep their members sorted.
@@ -155,15 +156,21 @@ pub fn compact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalErr
 /// # Errors
 /// When the value breaks the profile.
 pub fn compact_value(value: &Value) -> Result<Vec<u8>, CanonicalError> {
-    check(value)?;
-    serde_json::to_vec(value).map_err(|e| CanonicalError::Serialize(e.to_string()))
+    compact_without(value, &[])
 }
 
-/// [`compact_value`] of a value that was checked, as if some members of its objects were not there.
-pub(crate) fn compact_without(checked: &Value, volatile: &[Pointer]) -> Result<Vec<u8>, CanonicalError> {
+/// [`compact_value`] as if some members of nested objects were not there.
+pub(crate) fn compact_without(value: &Value, volatile: &[Pointer]) -> Result<Vec<u8>, CanonicalError> {
     let rest = volatile.iter().filter_map(|pointer| pointer.as_str().strip_prefix('/')).collect();
-    serde_json::to_vec(&Without { value: checked, rest })
-        .map_err(|e| CanonicalError::Serialize(e.to_string()))
+    if let Some(bytes) = writer::bytes(&Without { value, rest }, false) {
+        return Ok(bytes);
+    }
+    let mut reduced = value.clone();
+    for pointer in volatile {
+        pointer.remove(&mut reduced);
+    }
+    check(&reduced)?;
+    serde_json::to_vec(&reduced).map_err(|e| CanonicalError::Serialize(e.to_string()))
 }
 
 /// A value without the members that are named by pointers, of which the beginnings are cut off.
@@ -175,6 +182,9 @@ struct Without<'a> {
 impl Serialize for Without<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Value::Object(map) = self.value else { return self.value.serialize(serializer) };
+        if self.rest.is_empty() {
+            return self.value.serialize(serializer);
+        }
         let mut out = serializer.serialize_map(None)?;
         for (key, value) in map {
             match below(&self.rest, key) {

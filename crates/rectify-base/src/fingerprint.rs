@@ -26,20 +26,7 @@ pub fn fingerprint(
     state: Option<&Value>,
     volatile: &[Pointer],
 ) -> Result<Digest, CanonicalError> {
-    let null = Value::Null;
-    let state = state.unwrap_or(&null);
-    let bytes = if !volatile.iter().any(|pointer| pointer.is_member_of(state)) {
-        canonical::compact_value(state)?
-    } else if canonical::check(state).is_ok() {
-        canonical::compact_without(state, volatile)?
-    } else {
-        // What is wrong may be in what takes no part.
-        let mut reduced = state.clone();
-        for pointer in volatile {
-            pointer.remove(&mut reduced);
-        }
-        canonical::compact_value(&reduced)?
-    };
+    let bytes = canonical::compact_without(state.unwrap_or(&Value::Null), volatile)?;
     Ok(Digest::derive(
         context::FINGERPRINT,
         &[type_name.as_str().as_bytes(), version.to_string().as_bytes(), &bytes],

@@ -60,24 +60,6 @@ impl Pointer {
         value.pointer(&self.0)
     }
 
-    /// Whether [`Pointer::remove`] would remove something: a member of nested objects. Copies no
-    /// token that holds no escape.
-    #[must_use]
-    pub fn is_member_of(&self, value: &Value) -> bool {
-        let mut tokens = self.0.split('/').skip(1).peekable();
-        let mut here = tokens.peek().is_some().then_some(value);
-        for token in tokens {
-            here = match here {
-                Some(Value::Object(map)) if token.contains('~') => {
-                    map.get(&token.replace("~1", "/").replace("~0", "~"))
-                }
-                Some(Value::Object(map)) => map.get(token),
-                _ => None,
-            };
-        }
-        here.is_some()
-    }
-
     /// Removes the member that this pointer names from nested objects; does nothing where it is absent.
     pub fn remove(&self, value: &mut Value) {
         let mut tokens = self.tokens();

@@ -11,7 +11,9 @@ use serde::{Serialize, Serializer, ser};
 
 /// The canonical bytes of a value, on one line or indented; nothing if the slow way has to say.
 pub(crate) fn bytes<T: Serialize + ?Sized>(value: &T, indented: bool) -> Option<Vec<u8>> {
-    let mut writer = Writer { out: Vec::new(), scratch: Vec::new(), members: Vec::new(), depth: 0, indented };
+    // Most states and most entries fit.
+    let out = Vec::with_capacity(if indented { 16 * 1024 } else { 512 });
+    let mut writer = Writer { out, scratch: Vec::new(), members: Vec::new(), depth: 0, indented };
     value.serialize(&mut writer).ok()?;
     Some(writer.out)
 }

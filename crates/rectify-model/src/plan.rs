@@ -10,7 +10,7 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use rectify_base::{
     Address, Digest, FileDigests, Pointer, ProjectName, RemediationName, TargetName, TypeName,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// Format name of this version.
@@ -175,12 +175,20 @@ pub struct Step {
 pub struct Change {
     /// Place in the state.
     pub path: Pointer,
-    /// Before; absent if it was not there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Before; absent if it was not there, which is not the same as null.
+    #[cfg_attr(feature = "schema", schemars(extend("$ref" = "#/$defs/Json")))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
     /// After; absent if it will not be there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("$ref" = "#/$defs/Json")))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
+}
+
+/// What is written is there, also if it is null: serde would take that for absent, and the plan that is
+/// read would not be the plan that was written.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// How a step is taken back.

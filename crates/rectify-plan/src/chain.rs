@@ -105,30 +105,37 @@ pub(crate) fn unknown(target: &TargetNodes<'_>, origin: usize, why: Why) -> Stri
 impl<'g> Chains<'g> {
     /// Finds the writers. Linear in the touches, times the depth of paths.
     pub fn new(target: &TargetNodes<'g>) -> Self {
-        let mut last: BTreeMap<&str, Link> = BTreeMap::new();
+        let keys = Keys::new(target);
+        let mut last: Vec<Option<Link>> = vec![None; keys.written.len()];
+        let latest = |last: &[Option<Link>], key: Option<usize>| key.and_then(|key| *last.get(key)?);
+        let mut above = Above::default();
         let mut all = Vec::with_capacity(target.nodes.len());
         let mut slots: Vec<Slot<'g>> = Vec::with_capacity(target.nodes.len());
         let mut groups: Vec<usize> = (0..target.nodes.len()).collect();
+        let mut own = Vec::new();
         for (position, indexed) in target.nodes.iter().enumerate() {
             let mut links = Links { writes: slots.len()..slots.len(), ..Links::default() };
             for touch in &indexed.node.touches {
-                let before = last.get(touch.key.as_str()).copied();
+                let key = keys.place(&touch.key);
+                let before = latest(&last, key);
                 match (touch.access, before) {
                     (Access::Write, before) => {
                         if let Some(before) = before {
                             join(&mut groups, before.writer, position);
                         }
+                        own.extend(key.map(|key| (key, slots.len())));
                         slots.push(Slot { key: &touch.key, before, origin: None });
                     }
                     (Access::Read, Some(before)) => links.reads.push((&touch.key, before)),
                     (Access::Read, None) => {}
                 }
-                links.above.extend(ancestors(&touch.key).filter_map(|key| last.get(key).copied()));
+                let above = above.of(&keys, &touch.key).iter();
+                links.above.extend(above.filter_map(|key| latest(&last, Some(*key))));
             }
             links.writes.end = slots.len();
-            for slot in links.writes.clone() {
-                if let Some(here) = slots.get(slot) {
-                    last.insert(here.key, Link { writer: position, slot });
+            for (key, slot) in own.drain(..) {
+                if let Some(last) = last.get_mut(key) {
+                    *last = Some(Link { writer: position, slot });
                 }
             }
             all.push(links);
@@ -242,6 +249,45 @@ impl<'g> Chains<'g> {
     /// Whether two nodes are of one provider and write the same keys.
     pub fn same_things(&self, a: &Indexed<'_>, at_a: usize, b: &Indexed<'_>, at_b: usize) -> bool {
         a.node.type_name.provider() == b.node.type_name.provider() && self.keys(at_a).eq(self.keys(at_b))
+    }
+}
+
+/// All keys that are written, sorted. Nodes are often in this order, so sorting is cheap.
+struct Keys<'g> {
+    written: Vec<&'g str>,
+}
+
+impl<'g> Keys<'g> {
+    fn new(target: &TargetNodes<'g>) -> Self {
+        let touches = target.nodes.iter().flat_map(|node| node.node.touches.iter());
+        let writes = touches.filter(|touch| touch.access == Access::Write);
+        let mut written: Vec<&str> = writes.map(|touch| touch.key.as_str()).collect();
+        written.sort_unstable();
+        written.dedup();
+        Self { written }
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        self.written.binary_search(&key).ok()
+    }
+}
+
+/// The written directories above a path. Neighbours often share theirs, so the last ones are kept.
+#[derive(Default)]
+struct Above<'g> {
+    parent: &'g str,
+    keys: Vec<usize>,
+}
+
+impl<'g> Above<'g> {
+    /// Places of the directories above, nearest first.
+    fn of(&mut self, keys: &Keys<'_>, key: &'g str) -> &[usize] {
+        let parent = ancestors(key).next().unwrap_or_default();
+        if parent != self.parent {
+            self.parent = parent;
+            self.keys = ancestors(key).filter_map(|key| keys.place(key)).collect();
+        }
+        &self.keys
     }
 }
 

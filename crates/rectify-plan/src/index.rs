@@ -108,7 +108,17 @@ pub(crate) fn target_nodes(graph: &Graph, range: Range<usize>) -> Result<TargetN
     let remediations: BTreeSet<&str> = graph.remediations.keys().map(RemediationName::as_str).collect();
     let start = range.start;
     let slice = graph.nodes.get(range).unwrap_or_default();
-    let mut positions: BTreeMap<&Address, usize> = BTreeMap::new();
+    // Nearly in this order already, so this is cheaper than a map.
+    let mut places: Vec<(&Address, usize)> =
+        slice.iter().enumerate().map(|(position, node)| (&node.address, position)).collect();
+    places.sort();
+    let twice: BTreeSet<usize> = places
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [(a, _), (b, position)] if a == b => Some(*position),
+            _ => None,
+        })
+        .collect();
     let mut nodes = Vec::with_capacity(slice.len());
     for (position, node) in slice.iter().enumerate() {
         let place = |rest: &str| format!("graph:/nodes/{}{rest}", start + position);
@@ -129,12 +139,19 @@ pub(crate) fn target_nodes(graph: &Graph, range: Range<usize>) -> Result<TargetN
                 return Err(invalid(place(), "edges are sorted by source, one a source"));
             }
             before = Some(&edge.from);
-            let source = positions.get(&edge.from).ok_or_else(|| {
+            // Steps often wait for the one before.
+            let near =
+                position.checked_sub(1).filter(|at| slice.get(*at).is_some_and(|n| n.address == edge.from));
+            let found = || {
+                let at = places.partition_point(|(address, _)| *address < &edge.from);
+                places.get(at).filter(|(address, _)| *address == &edge.from).map(|(_, position)| *position)
+            };
+            let source = near.or_else(found).filter(|source| *source < position).ok_or_else(|| {
                 invalid(place(), format!("`{}` does not stand before this step", edge.from))
             })?;
-            sources.push(*source);
+            sources.push(source);
         }
-        if positions.insert(&node.address, position).is_some() {
+        if twice.contains(&position) {
             return Err(invalid(place("/address"), format!("`{}` is there twice", node.address)));
         }
         nodes.push(Indexed { node, facts, sources });

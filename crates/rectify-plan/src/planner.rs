@@ -234,6 +234,8 @@ impl Draft {
         contracted: Contracted,
     ) -> Result<(), PlanError> {
         let parts = nodes.nodes.iter().zip(outcomes.outcomes).zip(contracted.edges).enumerate();
+        self.unchanged.reserve(nodes.nodes.len());
+        self.entries.reserve(outcomes.reasons.len() + nodes.nodes.len());
         let mut all_reasons = outcomes.reasons.into_iter().peekable();
         let mut order = contracted.reasons;
         for (position, ((node, outcome), edges)) in parts {

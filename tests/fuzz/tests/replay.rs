@@ -12,6 +12,8 @@ use std::{
 
 /// Longest that one input may take. A bound of the code under test that does not hold shows here.
 const INPUT_MAX: Duration = Duration::from_secs(5);
+/// Mutations of each input, for who wants more than the few that every run of the tests tries.
+const ROUNDS: &str = "RECTIFY_FUZZ_ROUNDS";
 
 fn home() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -34,18 +36,19 @@ fn replay(name: &str) {
     let target = rectify_fuzz::target(name).unwrap();
     let seeds = (target.seeds)(&conformance());
     assert!(!seeds.is_empty(), "{name} has nothing to begin with");
+    let rounds = std::env::var(ROUNDS).map_or(target.replays, |rounds| rounds.parse().unwrap());
     let begin = Instant::now();
     let mut tried = 0;
     for (index, input) in seeds.iter().chain(&corpus(target)).enumerate() {
         try_on(target, input);
         let mut rng = Rng::new(index as u64);
-        for _ in 0..target.replays {
+        for _ in 0..rounds {
             let changed = mutate(input, &mut rng);
             if changed.len() <= target.max_bytes {
                 try_on(target, &changed);
             }
         }
-        tried += 1 + target.replays;
+        tried += 1 + rounds;
     }
     println!("{name}: {tried} inputs in {:.1} s", begin.elapsed().as_secs_f32());
 }

@@ -208,7 +208,7 @@ pub(crate) fn call<'t, 's>(
 /// What [`read`] takes, for editors, with the properties of these types.
 #[cfg(feature = "schema")]
 pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> serde_json::Value {
-    use crate::editor::{LITERAL, call, described, mapping, name, text, with};
+    use crate::editor::{LITERAL, TYPE_NAME, call, described, mapping, name, text, with};
     use serde_json::json;
 
     let step = STEP.schema(&[], |field| match field {
@@ -240,6 +240,9 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> serde_json:
         }
     });
     let step = call(step, types, |kind| kind != "probe");
+    // A call has no type beside it, and no trigger.
+    let called = json!({"properties": {"on_change": false}, "patternProperties": {TYPE_NAME: false}});
+    let step = with(step, "dependentSchemas", json!({"use": called}));
     let steps = with(mapping(&name::<StepName>(), step), "minProperties", 1.into());
     described(steps, "What is done, by name. Order in the file means nothing.")
 }

@@ -16,7 +16,7 @@ apiVersion: rectify/v1
 kind: Inventory
 targets:
   web1: {environment: prod, labels: {role: web, exempt: 'yes', cost-centre: shop}, variables: {port: 8080}}
-  db1: {environment: test, labels: {role: db}, variables: {port: 5432}}
+  db1: {environment: test, labels: {role: db, zone: north}, variables: {port: 5432}}
 ";
 const REMEDIATION: &str = "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: example}\n";
 const STEPS: &str = "steps:\n  example:\n    command.run: {argv: [a]}\n";
@@ -174,4 +174,32 @@ fn the_table_of_limits_is_that_of_the_code() {
     for (name, _) in constants {
         assert!(known.contains_key(name), "{name} is not in the table");
     }
+}
+
+#[test]
+fn the_pages_of_codes_show_what_is_refused_and_what_is_not() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+    let (mut refused, mut wrong) = (0, Vec::new());
+    for code in rectify_compile::codes::ALL {
+        let page = std::fs::read_to_string(directory.join(format!("{code}.md"))).unwrap();
+        let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```"));
+        for (block, _) in blocks {
+            let (first, text) = block.split_once('\n').unwrap_or((block, ""));
+            let is_refused = match first {
+                "# refused" => true,
+                "# accepted" => false,
+                _ => continue,
+            };
+            refused += usize::from(is_refused);
+            let output = compile_files(&files(text));
+            let found = output.diagnostics.iter().any(|d| d.code == *code);
+            if found != is_refused {
+                let found: Vec<_> =
+                    output.diagnostics.iter().map(|d| format!("{} {}", d.code, d.message)).collect();
+                wrong.push(format!("{code}, {first}: {found:#?}\n{text}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(refused >= 40, "only {refused} examples");
 }

@@ -69,13 +69,14 @@ fn manifest(name: &str, types: Vec<TypeDescriptor>) -> Manifest {
 pub fn manifests() -> Vec<Manifest> {
     let text = || json!({"type": "string"});
     let mode = || json!({"$ref": "#/$defs/mode"});
-    let owner = || json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
+    let owner = || json!({"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]});
+    let list = |least: u32| json!({"type": "array", "items": {"type": "string"}, "minItems": least});
     let mut content = descriptor(
         "file.content",
         "resource",
         json!({
             "path": text(), "content": text(), "content_base64": text(),
-            "mode": mode(), "owner": owner(), "group": text(),
+            "mode": mode(), "owner": owner(), "group": text(), "validate": list(2),
         }),
         &["path"],
         &[("/path", "write")],
@@ -91,36 +92,45 @@ pub fn manifests() -> Vec<Manifest> {
             &[("/path", "write")],
         ),
         descriptor(
+            "file.link",
+            "resource",
+            json!({"path": text(), "target": text()}),
+            &["path", "target"],
+            &[("/path", "write")],
+        ),
+        descriptor(
             "file.line",
             "resource",
             json!({
                 "path": text(), "line": text(), "match": text(),
                 "create": {"type": "boolean", "default": false},
                 "where": {"type": "string", "enum": ["start", "end"], "default": "end"},
-                "validate": {"type": "array", "items": text()},
+                "position": {"enum": ["end", "beginning", "after", "before"]}, "validate": list(1),
             }),
             &["path", "line"],
             &[("/path", "write"), ("/path", "read")],
         ),
     ];
-    let command = vec![descriptor(
+    let mut run = descriptor(
         "command.run",
         "action",
         json!({
-            "argv": {"type": "array", "items": text(), "minItems": 1},
-            "creates": text(), "reads": text(),
+            "argv": list(1), "script": text(), "creates": text(), "reads": text(), "directory": text(),
             "env": {"type": "object", "additionalProperties": text()},
             "timeout_s": {"type": "integer", "minimum": 1, "maximum": 3600, "default": 60},
         }),
-        &["argv"],
-        &[("/creates", "write"), ("/reads", "read")],
-    )];
+        &[],
+        &[("/creates", "write"), ("/reads", "read"), ("/directory", "read")],
+    );
+    run.schema["oneOf"] = json!([{"required": ["argv"]}, {"required": ["script"]}]);
+    let command = vec![run];
     let tcp = vec![descriptor(
         "tcp.connect",
         "probe",
         json!({
             "host": {"type": "string", "default": "127.0.0.1"},
             "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+            "timeout_ms": {"type": "integer", "minimum": 1, "maximum": 60000},
         }),
         &["port"],
         &[],

@@ -6,6 +6,7 @@ mod canonical_json;
 mod digests;
 mod journal;
 mod names;
+mod plan;
 
 use serde::de::DeserializeOwned;
 use std::{fs, path::Path};
