@@ -24,10 +24,12 @@ pub mod trust;
 pub mod verify;
 
 mod base64_text;
+mod moment;
 
 pub use admit::{AdmissionInput, Admitted, CountedApproval, EnvelopeFile, admit};
 pub use describe::{Description, describe};
 pub use envelope::Envelope;
+pub use moment::moment;
 pub use predicate::{Approval, DecisionRecord, Receipt, Seal, TargetResult, Verdict};
 pub use principal::{PrincipalKind, PrincipalName};
 pub use public_key::{KeyError, PublicKey};

@@ -2,7 +2,7 @@
 //! is another crate's work. Times are unix seconds, UTC.
 
 use crate::{
-    codes,
+    codes, moment,
     principal::{PrincipalKind, PrincipalName},
     public_key::PublicKey,
 };
@@ -201,13 +201,13 @@ impl KeyRecord {
         if let Some(from) = self.valid_from.filter(|from| now < *from) {
             return Some((
                 codes::TRUST_KEY_NOT_YET_VALID,
-                format!("the key counts only from unix time {from}, and it is {now}"),
+                format!("the key counts only from {}, and it is {}", moment(from), moment(now)),
             ));
         }
         if let Some(to) = self.valid_to.filter(|to| now >= *to) {
             return Some((
                 codes::TRUST_KEY_EXPIRED,
-                format!("the key counted until unix time {to}, and it is {now}"),
+                format!("the key counted until {}, and it is {}", moment(to), moment(now)),
             ));
         }
         None

@@ -167,7 +167,7 @@ pub struct Parts<'a> {
 /// # Errors
 /// When something cannot be written, or the old plan has attestations.
 pub fn write(path: &Path, parts: &Parts<'_>) -> Result<(), EngineError> {
-    check_name(path)?;
+    check_place(path)?;
     let directory = directory_of(path);
     if path.exists() || directory.exists() {
         let same = fs::read(path).is_ok_and(|old| old == parts.plan);
@@ -200,6 +200,20 @@ pub fn write(path: &Path, parts: &Parts<'_>) -> Result<(), EngineError> {
 /// When a value in it breaks the profile of canonical JSON.
 pub fn document<T: Serialize>(value: &T) -> Result<Vec<u8>, EngineError> {
     canonical::file_bytes(value).map_err(|source| EngineError::Document { path: PathBuf::new(), source })
+}
+
+/// Whether a plan can be written here, before the work of making one.
+///
+/// # Errors
+/// When the name is not that of a plan file, or there is no such directory.
+pub fn check_place(path: &Path) -> Result<(), EngineError> {
+    check_name(path)?;
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            Err(EngineError::NoDirectory { path: parent.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_name(path: &Path) -> Result<(), EngineError> {

@@ -34,6 +34,9 @@ pub enum EngineError {
     Document { path: PathBuf, source: CanonicalError },
     #[error("{}: the name of a plan file ends in `.plan.json`", path.display())]
     PlanName { path: PathBuf },
+    /// The directory that a plan is to be written to is not there.
+    #[error("there is no directory {}", path.display())]
+    NoDirectory { path: PathBuf },
     #[error("{} has attestations, and the new plan is another one", path.display())]
     Attested { path: PathBuf },
     #[error("{what} beside the plan is not the one that the plan names")]
@@ -62,7 +65,7 @@ pub enum EngineError {
     Sealed { path: PathBuf },
     #[error("{} is not sealed", path.display())]
     NotSealed { path: PathBuf },
-    #[error("`{name}` has approved this already, until unix time {expires_at}")]
+    #[error("`{name}` has approved this already, until {}", rectify_attest::moment(*expires_at))]
     Approved { name: String, expires_at: u64 },
     /// A name leads elsewhere than when the plan was made.
     #[error("target `{target}` is not the one that the plan was made for")]
@@ -114,6 +117,7 @@ impl EngineError {
             Self::TooLarge { .. } => codes::FILE_TOO_LARGE,
             Self::Document { .. } => codes::DOCUMENT_INVALID,
             Self::PlanName { .. } => codes::PLAN_FILE_NAME,
+            Self::NoDirectory { .. } => codes::FILE_UNWRITABLE,
             Self::Attested { .. } => codes::PLAN_ATTESTED,
             Self::Evidence { .. } => codes::EVIDENCE_MISMATCH,
             Self::NotReproduced { .. } => codes::NOT_REPRODUCED,
@@ -155,9 +159,12 @@ impl EngineError {
     pub fn help(&self) -> Option<String> {
         let text = match self {
             Self::NoProject { .. } => "run `rectify init`, or name the project with `-C DIR`",
-            Self::ProjectExists { .. } => "choose another directory",
+            Self::ProjectExists { .. } => {
+                "choose another directory; for a key and a trust file alone, `rectify trust init --solo`"
+            }
             Self::ProjectName { .. } => "name the project with `--name`",
             Self::PlanName { .. } => "call it something.plan.json",
+            Self::NoDirectory { .. } => "make it, or write the plan elsewhere",
             Self::Attested { .. } => {
                 "write the new plan to another file, or remove the old plan and its directory"
             }

@@ -187,7 +187,7 @@ fn seal_of(artifact: &Artifact, trust: &TrustFile, now: u64) -> Result<Seal, Eng
         return Err(refused(Refusal::new(rectify_attest::codes::SEAL_ROLE, SEAL_FILE, message)));
     }
     if now >= signed.predicate.expires_at {
-        let message = format!("expired at unix time {}", signed.predicate.expires_at);
+        let message = format!("expired at {}", rectify_attest::moment(signed.predicate.expires_at));
         return Err(refused(Refusal::new(rectify_attest::codes::SEAL_EXPIRED, SEAL_FILE, message)));
     }
     Ok(signed.predicate)

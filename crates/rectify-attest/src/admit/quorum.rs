@@ -2,7 +2,7 @@
 
 use super::{AdmissionInput, open::Opened, open::Statement};
 use crate::{
-    codes,
+    codes, moment,
     predicate::{Approval, Seal, Verdict},
     principal::{PrincipalKind, PrincipalName},
     refusal::Refusal,
@@ -161,7 +161,7 @@ fn does_not_count(
     let name = &approval.approver;
     let trust = input.trust.data();
     if input.now >= approval.expires_at {
-        let message = format!("expired at unix time {}, and it is {}", approval.expires_at, input.now);
+        let message = format!("expired at {}, and it is {}", moment(approval.expires_at), moment(input.now));
         return Some((codes::APPROVAL_EXPIRED, message));
     }
     let left_s = approval.expires_at - input.now;

@@ -2,7 +2,7 @@
 
 use super::{AdmissionInput, open::Opened, open::Statement};
 use crate::{
-    codes,
+    codes, moment,
     predicate::{DecisionRecord, Seal},
     refusal::{PLACE_ENVELOPES, PLACE_POLICY, Refusal},
     verify::Signed,
@@ -63,11 +63,11 @@ pub(crate) fn check_seal(
         refuse(codes::SEAL_LIFE, format!("lives {life_s} s; the trust file allows 1 to {allowed} s"));
     }
     if input.now < seal.not_before {
-        let message = format!("counts from unix time {}, and it is {}", seal.not_before, input.now);
+        let message = format!("counts from {}, and it is {}", moment(seal.not_before), moment(input.now));
         refuse(codes::SEAL_NOT_YET_VALID, message);
     }
     if input.now >= seal.expires_at {
-        let message = format!("expired at unix time {}, and it is {}", seal.expires_at, input.now);
+        let message = format!("expired at {}, and it is {}", moment(seal.expires_at), moment(input.now));
         refuse(codes::SEAL_EXPIRED, message);
     }
 }

@@ -138,6 +138,9 @@ pub async fn plan(
     select: Option<&BTreeSet<RemediationName>>,
     wanted: Wanted,
 ) -> Result<u8, Failure> {
+    if let Some(path) = &wanted.out {
+        rectify_engine::artifact::check_place(path)?;
+    }
     // The process ends soon, and taking large documents apart piece by piece would be for nothing.
     let outcome = std::mem::ManuallyDrop::new(planning::plan(engine, directory, select).await?);
     diagnostics::print(outcome.compiled.warnings(), &outcome.compiled.project.files);

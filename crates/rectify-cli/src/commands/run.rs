@@ -1,11 +1,12 @@
 //! `apply` and `history`.
 
-use super::{project::out, signing::moment};
+use super::project::out;
 use crate::{
     exit,
     failure::Failure,
     say::{say, tell},
 };
+use rectify_attest::moment;
 use rectify_engine::{
     Engine,
     apply::{ApplyRequest, Stop, apply as engine_apply},

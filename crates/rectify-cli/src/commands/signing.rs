@@ -8,7 +8,7 @@ use crate::{
     say::{say, tell},
     words::count,
 };
-use rectify_attest::{Description, PrincipalName, Signer, TrustFile};
+use rectify_attest::{Description, PrincipalName, Signer, TrustFile, moment};
 use rectify_base::secret::Secret;
 use rectify_engine::{
     Engine,
@@ -191,12 +191,6 @@ fn describe(description: &Description) -> String {
         }
     }
     text
-}
-
-/// Unix seconds as people write UTC.
-pub fn moment(seconds: u64) -> String {
-    let moment = i64::try_from(seconds).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
-    moment.map_or_else(|| format!("second {seconds}"), |moment| moment.to_string())
 }
 
 fn load(key: &Key) -> Result<LocalSigner, Failure> {
