@@ -223,7 +223,9 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
                 let Some(why) = definition.refuses(&value) else { return Some(value) };
                 let at = definition.span.range();
                 let message = format!("the value of `{name}` for the module `{}` {why}", module.name);
-                cx.error(codes::MODULE_ARGUMENT, node.span, message).labels.push(Label {
+                let diagnostic = cx.error(codes::MODULE_ARGUMENT, node.span, message);
+                diagnostic.help.clone_from(&definition.description);
+                diagnostic.labels.push(Label {
                     file: module.file.into(),
                     start: at.start,
                     end: at.end,

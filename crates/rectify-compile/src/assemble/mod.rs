@@ -270,7 +270,7 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
             None => across && !self.sources.complete.remediations,
         };
         let list: &[Step<'_, '_>] = steps.map(|s| s.list.as_slice()).unwrap_or_default();
-        if is_broken || list.iter().any(|s| s.name.as_str() == name) {
+        if is_broken || steps.is_some_and(|s| s.has(name)) {
             return;
         }
         let help = match steps {

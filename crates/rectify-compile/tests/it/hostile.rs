@@ -229,3 +229,21 @@ fn many_steps_that_wait_for_a_long_chain_of_left_out_steps() {
     body += "  s2000:\n    command.run: {argv: [a]}\n";
     assert_eq!(code(&body), "graph-too-large");
 }
+
+#[test]
+fn many_steps_with_expressions_that_wait_for_each_other() {
+    let mut body =
+        String::from("parameters: {n: {type: integer, default: 1}}\ntargets: {select: 'true'}\nsteps:\n");
+    for i in 0..8000 {
+        body += &format!(
+            "  s{i}:\n    command.run: {{argv: ['${{{{ params.n }}}}-{i}']}}\n    when: params.n > 0\n"
+        );
+        if i > 0 {
+            body += &format!("    after: [s{}]\n", i - 1);
+        }
+    }
+    let start = Instant::now();
+    let nodes = graph(compile_bodies(&[&body])).nodes.len();
+    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    assert_eq!(nodes, 2 * 8000);
+}
