@@ -51,7 +51,11 @@ impl Pointer {
     /// The tokens, unescaped.
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
-        self.0.split('/').skip(1).map(|t| t.replace("~1", "/").replace("~0", "~")).collect()
+        let unescaped = |token: &str| match token.contains('~') {
+            true => token.replace("~1", "/").replace("~0", "~"),
+            false => token.into(),
+        };
+        self.0.split('/').skip(1).map(unescaped).collect()
     }
 
     /// The value that this pointer names, if there is one.

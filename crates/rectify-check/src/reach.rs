@@ -11,8 +11,8 @@ use rectify_model::Plan;
 /// Edges of a plan as places in its list of steps. Those that name no earlier step are left out;
 /// another check says so.
 pub(crate) struct Reach<'p> {
-    /// The place of each step.
-    pub places: BTreeMap<(&'p TargetName, &'p Address), usize>,
+    /// The place of each step. Addresses differ sooner than targets.
+    pub places: BTreeMap<(&'p Address, &'p TargetName), usize>,
     before: Vec<Vec<usize>>,
 }
 
@@ -24,10 +24,10 @@ impl<'p> Reach<'p> {
             before.push(
                 step.edges
                     .iter()
-                    .filter_map(|edge| places.get(&(&step.target, &edge.from)).copied())
+                    .filter_map(|edge| places.get(&(&edge.from, &step.target)).copied())
                     .collect(),
             );
-            places.entry((&step.target, &step.address)).or_insert(place);
+            places.entry((&step.address, &step.target)).or_insert(place);
         }
         Self { places, before }
     }

@@ -1,26 +1,13 @@
 //! Small questions about states.
 
 use alloc::{string::String, vec::Vec};
-use rectify_base::Pointer;
+use rectify_base::{Pointer, fingerprint::alike};
 use rectify_model::plan::Change;
 use serde_json::{Map, Value};
 
-/// A state without its volatile members.
-pub(crate) fn reduced(state: &Value, volatile: &[Pointer]) -> Value {
-    let mut state = state.clone();
-    for pointer in volatile {
-        pointer.remove(&mut state);
-    }
-    state
-}
-
 /// Whether two states are equal but for volatile members.
 pub(crate) fn same(a: Option<&Value>, b: Option<&Value>, volatile: &[Pointer]) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a == b || reduced(a, volatile) == reduced(b, volatile),
-        (None, None) => true,
-        (Some(_), None) | (None, Some(_)) => false,
-    }
+    alike(a, b, volatile)
 }
 
 /// Carries out changes on a state; nothing there counts as an empty object.

@@ -32,9 +32,10 @@ pub const WITHIN_MAX_S: u32 = 3600;
 pub const PARALLEL_STEPS_MAX: i64 = 64;
 /// Most elements of one `for_each`.
 pub const ELEMENTS_MAX: usize = 1000;
-/// Most steps of a graph, over all targets.
-pub const GRAPH_NODES_MAX: usize = 500_000;
-/// Most edges of a graph that were written, over all targets.
+/// Most steps of a graph, over all targets; those that are left out count, too, since they are looked at.
+pub const GRAPH_NODES_MAX: usize = 200_000;
+/// Most edges of a graph that were written, over all targets, with those that lead through steps that
+/// are left out.
 pub const GRAPH_EDGES_MAX: usize = 2_000_000;
 /// Most changes of one plan that a project may ask for.
 pub const CHANGES_MAX: i64 = 1_000_000;

@@ -22,12 +22,12 @@ use serde_json::Value;
 
 /// What was found where chains are called converged: for each of their nodes after the first step.
 #[derive(Default)]
-pub(super) struct Converged<'a>(BTreeMap<(&'a TargetName, &'a Address), Option<&'a Value>>);
+pub(super) struct Converged<'a>(BTreeMap<(&'a Address, &'a TargetName), Option<&'a Value>>);
 
 impl<'a> Converged<'a> {
     /// What was found, if the node stands in a converged chain after its first step, or is that.
     pub fn found(&self, node: &'a Node) -> Option<Option<&'a Value>> {
-        self.0.get(&(&node.target, &node.address)).copied()
+        self.0.get(&(&node.address, &node.target)).copied()
     }
 }
 
@@ -238,7 +238,7 @@ pub(super) fn find<'a>(case: &Case<'a>) -> Converged<'a> {
                 continue;
             };
             for member in members.iter().filter(|member| member.at >= first.at) {
-                found.0.insert((&member.node.target, &member.node.address), proposal.prior.as_ref());
+                found.0.insert((&member.node.address, &member.node.target), proposal.prior.as_ref());
             }
         }
     }

@@ -132,7 +132,7 @@ pub(super) fn answers<'a>(
     graph: &'a Graph,
     observations: &'a [(Observation, FileDigests)],
     notes: &mut Notes,
-) -> BTreeMap<(&'a TargetName, &'a Address), &'a Answer> {
+) -> BTreeMap<(&'a Address, &'a TargetName), &'a Answer> {
     let mut nodes: BTreeMap<&TargetName, alloc::vec::Vec<&Node>> = BTreeMap::new();
     for node in &graph.nodes {
         nodes.entry(&node.target).or_default().push(node);
@@ -155,7 +155,7 @@ pub(super) fn answers<'a>(
             continue;
         }
         for entry in &observation.entries {
-            answers.insert((&observation.target, &entry.address), &entry.answer);
+            answers.insert((&entry.address, &observation.target), &entry.answer);
         }
     }
     answers

@@ -42,14 +42,14 @@ enum Fate<'a> {
     Deferred(usize, &'a Deferred),
 }
 
-/// The documents, joined by node.
+/// The documents, joined by node. Addresses stand first in keys, because they differ sooner.
 struct Case<'a> {
     plan: &'a Plan,
     graph: &'a Graph,
     reach: Reach<'a>,
-    fates: BTreeMap<(&'a TargetName, &'a Address), Fate<'a>>,
+    fates: BTreeMap<(&'a Address, &'a TargetName), Fate<'a>>,
     /// What was answered; nothing for targets whose observation does not fit.
-    answers: BTreeMap<(&'a TargetName, &'a Address), &'a Answer>,
+    answers: BTreeMap<(&'a Address, &'a TargetName), &'a Answer>,
     /// The chains that are called converged.
     converged: converged::Converged<'a>,
 }
@@ -63,13 +63,13 @@ impl<'a> Case<'a> {
     ) -> Self {
         let mut fates = BTreeMap::new();
         for (at, entry) in plan.deferred.iter().enumerate() {
-            fates.insert((&entry.target, &entry.address), Fate::Deferred(at, entry));
+            fates.insert((&entry.address, &entry.target), Fate::Deferred(at, entry));
         }
         for (at, entry) in plan.unchanged.iter().enumerate() {
-            fates.insert((&entry.target, &entry.address), Fate::Unchanged(at, entry));
+            fates.insert((&entry.address, &entry.target), Fate::Unchanged(at, entry));
         }
         for (at, step) in plan.steps.iter().enumerate() {
-            fates.insert((&step.target, &step.address), Fate::Step(at, step));
+            fates.insert((&step.address, &step.target), Fate::Step(at, step));
         }
         Self {
             plan,
@@ -82,11 +82,11 @@ impl<'a> Case<'a> {
     }
 
     fn fate(&self, target: &'a TargetName, address: &'a Address) -> Option<Fate<'a>> {
-        self.fates.get(&(target, address)).copied()
+        self.fates.get(&(address, target)).copied()
     }
 
     fn answer(&self, node: &'a Node) -> Option<&'a Answer> {
-        self.answers.get(&(&node.target, &node.address)).copied()
+        self.answers.get(&(&node.address, &node.target)).copied()
     }
 
     fn step_at(&self, target: &'a TargetName, address: &'a Address) -> Option<usize> {

@@ -48,14 +48,14 @@ pub(super) fn run(case: &Case<'_>, notes: &mut Notes) {
 fn fired(case: &Case<'_>, node: &Node) -> Option<bool> {
     let triggers: Vec<&Address> =
         node.edges.iter().filter(|edge| edge.kind == EdgeKind::OnChange).map(|edge| &edge.from).collect();
-    let changes = |from: &&Address| matches!(case.fates.get(&(&node.target, *from)), Some(Fate::Step(..)));
+    let changes = |from: &&Address| matches!(case.fates.get(&(*from, &node.target)), Some(Fate::Step(..)));
     (!triggers.is_empty()).then(|| triggers.iter().any(changes))
 }
 
 fn once(case: &Case<'_>, notes: &mut Notes) {
-    let nodes: BTreeSet<(&TargetName, &Address)> =
-        case.graph.nodes.iter().map(|node| (&node.target, &node.address)).collect();
-    for (target, address) in nodes.iter().filter(|key| !case.fates.contains_key(*key)) {
+    let nodes: BTreeSet<(&Address, &TargetName)> =
+        case.graph.nodes.iter().map(|node| (&node.address, &node.target)).collect();
+    for (address, target) in nodes.iter().filter(|key| !case.fates.contains_key(*key)) {
         notes.add(Invariant::Once, "", format!("`{address}` on `{target}` of the graph is not in the plan"));
     }
     for (key, fate) in case.fates.iter().filter(|(key, _)| !nodes.contains(*key)) {
@@ -64,19 +64,19 @@ fn once(case: &Case<'_>, notes: &mut Notes) {
             Fate::Unchanged(at, _) => format!("/unchanged/{at}"),
             Fate::Deferred(at, _) => format!("/deferred/{at}"),
         };
-        notes.add(Invariant::Once, place, format!("`{}` on `{}` is not in the graph", key.1, key.0));
+        notes.add(Invariant::Once, place, format!("`{}` on `{}` is not in the graph", key.0, key.1));
     }
 }
 
 /// Each of the three lists follows the graph's order.
 fn in_order(case: &Case<'_>, notes: &mut Notes) {
-    let places: BTreeMap<(&TargetName, &Address), usize> =
-        case.graph.nodes.iter().enumerate().map(|(at, node)| ((&node.target, &node.address), at)).collect();
+    let places: BTreeMap<(&Address, &TargetName), usize> =
+        case.graph.nodes.iter().enumerate().map(|(at, node)| ((&node.address, &node.target), at)).collect();
     let plan = case.plan;
     let lists: [(&str, Vec<_>); 3] = [
-        ("steps", plan.steps.iter().map(|e| (&e.target, &e.address)).collect()),
-        ("unchanged", plan.unchanged.iter().map(|e| (&e.target, &e.address)).collect()),
-        ("deferred", plan.deferred.iter().map(|e| (&e.target, &e.address)).collect()),
+        ("steps", plan.steps.iter().map(|e| (&e.address, &e.target)).collect()),
+        ("unchanged", plan.unchanged.iter().map(|e| (&e.address, &e.target)).collect()),
+        ("deferred", plan.deferred.iter().map(|e| (&e.address, &e.target)).collect()),
     ];
     for (list, entries) in lists {
         let mut before = None;
@@ -126,7 +126,7 @@ fn graph_order(case: &Case<'_>, notes: &mut Notes) {
 /// Whether an earlier node that this one waits for is deferred.
 fn deferred_source<'a>(case: &Case<'a>, node: &'a Node) -> Option<&'a Address> {
     let is_deferred =
-        |from: &&Address| matches!(case.fates.get(&(&node.target, *from)), Some(Fate::Deferred(..)));
+        |from: &&Address| matches!(case.fates.get(&(*from, &node.target)), Some(Fate::Deferred(..)));
     node.edges.iter().map(|edge| &edge.from).find(is_deferred)
 }
 

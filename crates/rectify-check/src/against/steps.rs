@@ -13,7 +13,7 @@ use rectify_model::{
     grade::{Prediction, TypeKind},
     graph::{Access, EdgeKind, Node, TypeFacts},
     observation::{Answer, Proposal},
-    plan::{Action, Step},
+    plan::{Action, Change, Step},
 };
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ type Written<'a> = BTreeMap<(&'a TargetName, &'a str), bool>;
 fn doubted(case: &Case<'_>, step: &Step, written: &Written<'_>) -> bool {
     let trigger = step.edges.iter().any(|edge| {
         let source =
-            case.reach.places.get(&(&step.target, &edge.from)).and_then(|at| case.plan.steps.get(*at));
+            case.reach.places.get(&(&edge.from, &step.target)).and_then(|at| case.plan.steps.get(*at));
         edge.kind == EdgeKind::OnChange && source.is_some_and(|source| source.prediction < Prediction::Exact)
     });
     let touch = step.touches.iter().any(|touch| {
@@ -136,23 +136,24 @@ fn changes(
     notes: &mut Notes,
 ) {
     let (prior, planned) = (proposal.prior.as_ref(), proposal.planned.as_ref());
+    let truthful = |change: &Change| {
+        let is = |state: Option<&Value>, shown: Option<&Value>| {
+            state.and_then(|state| change.path.get(state)) == shown
+        };
+        is(prior, change.before.as_ref()) && is(planned, change.after.as_ref())
+    };
     for (index, change) in step.changes.iter().enumerate() {
-        let at = |state: Option<&Value>| state.and_then(|state| change.path.get(state)).cloned();
-        let shown = at(prior) == change.before && at(planned) == change.after;
+        let shown = truthful(change);
         let message = "before or after is not what the provider answered";
         notes.require(shown, Invariant::ChangesMatch, || place(&format!("/changes/{index}")), message);
     }
-    let after = value::reduced(&value::carried_out(prior, &step.changes), &facts.volatile);
-    let wanted = step.planned.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let after = value::carried_out(prior, &step.changes);
+    let nothing = Value::Object(serde_json::Map::new());
     let message = "they do not lead from the observed state to the planned one";
-    let complete = after == value::reduced(&wanted, &facts.volatile);
+    let complete = value::same(Some(&after), step.planned.as_ref().or(Some(&nothing)), &facts.volatile);
     // A wrong value is noted above; here a change is missing or too many.
     let listed: BTreeSet<_> = step.changes.iter().map(|change| &change.path).collect();
-    let reported = listed.len() == step.changes.len()
-        && step.changes.iter().any(|change| {
-            let at = |state: Option<&Value>| state.and_then(|state| change.path.get(state)).cloned();
-            at(prior) != change.before || at(planned) != change.after
-        });
+    let reported = listed.len() == step.changes.len() && step.changes.iter().any(|change| !truthful(change));
     notes.require(complete || reported, Invariant::ChangesMatch, || place("/changes"), message);
 }
 

@@ -63,7 +63,7 @@ fn names(plan: &Plan, notes: &mut Notes) {
         if !remediations.contains(address.remediation()) {
             notes.add(Invariant::Remediations, place("address"), "its remediation is not in the plan");
         }
-        if !seen.insert((target, address)) {
+        if !seen.insert((address, target)) {
             notes.add(
                 Invariant::Once,
                 place("address"),

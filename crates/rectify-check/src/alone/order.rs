@@ -23,7 +23,7 @@ fn edges(plan: &Plan, reach: &Reach<'_>, notes: &mut Notes) {
         let sorted = step.edges.is_sorted_by(|a, b| a.from < b.from);
         notes.require(sorted, Invariant::Edges, || format!("/steps/{at}/edges"), "not sorted, one a source");
         for (index, edge) in step.edges.iter().enumerate() {
-            let source = reach.places.get(&(&step.target, &edge.from)).copied().filter(|source| *source < at);
+            let source = reach.places.get(&(&edge.from, &step.target)).copied().filter(|source| *source < at);
             let Some(source) = source.and_then(|source| plan.steps.get(source)) else {
                 let message = format!("`{}` is not an earlier step of this target", edge.from);
                 notes.add(Invariant::Edges, format!("/steps/{at}/edges/{index}"), message);

@@ -16,6 +16,10 @@ use crate::{
     schema::Shape,
     suggest::closest,
 };
+use petgraph::{
+    algo::kosaraju_scc,
+    graph::{DiGraph, NodeIndex},
+};
 use rectify_base::{Label, ModuleName, limits::CALLS_MAX};
 use serde_json::{Map, Value};
 use std::{
@@ -81,7 +85,8 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
                     continue;
                 }
                 let names: Vec<&str> = definitions.known.keys().map(String::as_str).collect();
-                let candidate = closest(name, names.iter().copied());
+                let is_given = |n: &&str| call.with.iter().any(|e| e.key == **n);
+                let candidate = closest(name, names.iter().copied().filter(|n| !is_given(n)));
                 meant.extend(candidate);
                 cx.misspelt(
                     codes::MODULE_ARGUMENT,
@@ -114,37 +119,33 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
 
     /// Refuses modules that call each other in a circle: such a call would never end.
     fn circles(&self, report: &mut Report) {
-        let mut sound: BTreeSet<&ModuleName> = BTreeSet::new();
-        for name in self.sources.modules.keys() {
-            let mut way = Vec::new();
-            self.descend(name, &mut way, &mut sound, report);
-        }
-    }
-
-    fn descend<'w>(
-        &'w self,
-        name: &'w ModuleName,
-        way: &mut Vec<&'w ModuleName>,
-        done: &mut BTreeSet<&'w ModuleName>,
-        report: &mut Report,
-    ) {
-        let Some(module) = self.sources.modules.get(name).filter(|_| !done.contains(name)) else { return };
-        way.push(name);
-        for step in &module.steps.list {
-            let Act::Use(call) = &step.act else { continue };
-            let Some(next) = self.module(call) else { continue };
-            if let Some(start) = way.iter().position(|n| **n == next.name) {
-                let circle = way.iter().skip(start).copied().chain([&next.name]);
-                let names: Vec<String> = circle.map(|n| format!("`{n}`")).collect();
-                let message = format!("modules call each other in a circle: {}", names.join(", then "));
-                Cx::new(module.file, report).error(codes::MODULE_NESTING, call.span, message).help =
-                    Some("remove one of these calls".into());
-            } else {
-                self.descend(&next.name, way, done, report);
+        let modules: Vec<&Module<'t, 's>> = self.sources.modules.values().collect();
+        let index = |name: &ModuleName| modules.binary_search_by(|m| m.name.cmp(name)).ok();
+        let mut graph: DiGraph<(), ()> = DiGraph::new();
+        let nodes: Vec<NodeIndex> = modules.iter().map(|_| graph.add_node(())).collect();
+        for (from, module) in nodes.iter().zip(&modules) {
+            let called = module.steps.calls().filter_map(|(_, call)| self.module(call));
+            for to in called.filter_map(|m| nodes.get(index(&m.name)?)) {
+                graph.update_edge(*from, *to, ());
             }
         }
-        way.pop();
-        done.insert(name);
+        for mut circle in kosaraju_scc(&graph) {
+            circle.sort();
+            let members: Vec<&&Module<'_, '_>> =
+                circle.iter().filter_map(|n| modules.get(n.index())).collect();
+            let Some(first) = members.first() else { continue };
+            let back = first.steps.calls().find(|(_, call)| {
+                self.module(call).is_some_and(|next| members.iter().any(|m| m.name == next.name))
+            });
+            let Some((_, call)) = back else { continue };
+            let names: Vec<&str> = members.iter().map(|m| m.name.as_str()).collect();
+            let message = match names.as_slice() {
+                [one] => format!("the module `{one}` calls itself"),
+                several => format!("the modules {} call each other in a circle", fields::list(several)),
+            };
+            Cx::new(first.file, report).error(codes::MODULE_NESTING, call.span, message).help =
+                Some("remove one of these calls".into());
+        }
     }
 
     fn module(&self, call: &Use<'_, '_>) -> Option<&'a Module<'t, 's>> {
@@ -222,7 +223,9 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
                 let Some(why) = definition.refuses(&value) else { return Some(value) };
                 let at = definition.span.range();
                 let message = format!("the value of `{name}` for the module `{}` {why}", module.name);
-                cx.error(codes::MODULE_ARGUMENT, node.span, message).labels.push(Label {
+                let diagnostic = cx.error(codes::MODULE_ARGUMENT, node.span, message);
+                diagnostic.help.clone_from(&definition.description);
+                diagnostic.labels.push(Label {
                     file: module.file.into(),
                     start: at.start,
                     end: at.end,
@@ -283,6 +286,7 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
         let mut all = Map::new();
         for element in &elements {
             let element = element.as_ref();
+            self.count(frame, step, report)?;
             if let Some(node) = step.when
                 && !self.condition(frame, node, stand, element, report)?
             {

@@ -104,7 +104,7 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
         selecting: BTreeMap::new(),
         literal: BTreeMap::new(),
         left_out: Vec::new(),
-        nodes: 0,
+        looked_at: 0,
     };
     gather.modules(report);
     for remediation in sources.remediations.values() {
@@ -123,7 +123,7 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
     let mut budget = crate::limits::GRAPH_EDGES_MAX;
     for (name, mut site) in sites {
         site.items.sort_by(|a, b| a.item.address.cmp(&b.item.address));
-        links::settle(name, &mut site, &mut left_out);
+        links::settle(name, &mut site, &mut left_out, &mut budget);
         let Some(target) = sources.targets.get(name).filter(|_| !site.items.is_empty()) else { continue };
         let info = TargetInfo { environment: target.environment.clone(), labels: target.labels.clone() };
         targets.insert(name.clone(), info);
@@ -185,8 +185,8 @@ struct Gather<'a, 't, 's, 'm> {
     /// Properties without an expression, by file and place; absent if they are wrong.
     literal: BTreeMap<(&'a str, usize), Option<Rc<Prepared>>>,
     left_out: Vec<LeftOut>,
-    /// How many nodes there are so far.
-    nodes: usize,
+    /// How many steps were looked at so far, on all targets.
+    looked_at: usize,
 }
 
 impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
@@ -270,7 +270,7 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
             None => across && !self.sources.complete.remediations,
         };
         let list: &[Step<'_, '_>] = steps.map(|s| s.list.as_slice()).unwrap_or_default();
-        if is_broken || list.iter().any(|s| s.name.as_str() == name) {
+        if is_broken || steps.is_some_and(|s| s.has(name)) {
             return;
         }
         let help = match steps {

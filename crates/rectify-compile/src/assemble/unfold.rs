@@ -162,6 +162,7 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         let (mut taken, mut why) = (false, WhyLeftOut::NoElements);
         for element in &elements {
             let element = element.as_ref();
+            self.count(frame, step, report)?;
             if let Some(node) = step.when
                 && !self.condition(frame, node, stand, element, report)?
             {
@@ -182,7 +183,6 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
             };
             let prepared = self.prepare(frame, call, ty, stand, element, report)?;
             let address = Address::new(text).ok()?;
-            self.count(frame, step, report)?;
             let item = Item { address, file: frame.file, span: step.span, type_name, prepared };
             let site = self.sites.entry(stand.target).or_default();
             site.items.push(Placed { item, name: &step.name, waits: waits.clone() });
@@ -196,16 +196,20 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         Some(taken)
     }
 
-    /// One more node, unless there are too many.
-    fn count(&mut self, frame: &Frame<'a, 't, 's>, step: &Step<'_, '_>, report: &mut Report) -> Option<()> {
-        self.nodes += 1;
-        if self.nodes <= GRAPH_NODES_MAX {
-            return Some(());
+    /// One more step is looked at, unless there are too many; that is said once.
+    pub(super) fn count(
+        &mut self,
+        frame: &Frame<'a, 't, 's>,
+        step: &Step<'_, '_>,
+        report: &mut Report,
+    ) -> Option<()> {
+        self.looked_at += 1;
+        if self.looked_at == GRAPH_NODES_MAX + 1 {
+            let message = format!("the graph has more than {GRAPH_NODES_MAX} steps, over all targets");
+            Cx::new(frame.file, report).error(codes::GRAPH_TOO_LARGE, step.span, message).help =
+                Some("take fewer remediations or targets at once, or shorter lists in `for_each`".into());
         }
-        let message = format!("the graph has more than {GRAPH_NODES_MAX} steps, over all targets");
-        Cx::new(frame.file, report).error(codes::GRAPH_TOO_LARGE, step.span, message).help =
-            Some("take fewer remediations or targets at once, or shorter lists in `for_each`".into());
-        None
+        (self.looked_at <= GRAPH_NODES_MAX).then_some(())
     }
 
     /// What the expressions of `node` see on a target, and in an element. `whole` says that the node is an

@@ -44,6 +44,8 @@ pub(crate) struct Definition {
     pub span: Span,
     kind: Type,
     bounds: Bounds,
+    /// What its author says of it.
+    pub description: Option<String>,
     pub default: Option<Value>,
 }
 
@@ -126,23 +128,23 @@ fn parameter(entry: &Entry<'_>, cx: &mut Cx<'_, '_>) -> Option<Definition> {
     let names = TYPES.map(|(name, _)| name);
     let word = fields::word(&kind.value, "the type of a parameter", &names, cx)?;
     let kind = TYPES.iter().find(|(name, _)| *name == word)?.1;
-    if let Some(description) = fields.get("description") {
-        fields::text(&description.value, "a description", cx);
-    }
+    let description = fields.get("description").and_then(|e| fields::text(&e.value, "a description", cx));
+    let description = description.map(str::to_owned);
     let bounds = bounds(&fields, kind, cx)?;
     let span = entry.key_span;
     let Some(default) = fields.get("default") else {
-        return Some(Definition { span, kind, bounds, default: None });
+        return Some(Definition { span, kind, bounds, description, default: None });
     };
     let value = typed(&default.value, kind, cx)?;
     match bounds.breaks(&value) {
-        None => Some(Definition { span, kind, bounds, default: Some(value) }),
+        None => Some(Definition { span, kind, bounds, description, default: Some(value) }),
         Some(rule) => {
             cx.error(
                 codes::REMEDIATION_PARAMETER_VALUE,
                 default.value.span,
                 format!("the value of `{}` {rule}", entry.key),
-            );
+            )
+            .help = description;
             None
         }
     }

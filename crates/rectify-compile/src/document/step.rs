@@ -7,6 +7,7 @@ use crate::{
     tree::{Content, Entry, Node, Span},
 };
 use rectify_base::StepName;
+use std::collections::BTreeSet;
 
 const STEP: Known = Known {
     what: "a step",
@@ -28,15 +29,23 @@ pub(crate) struct Steps<'t, 's> {
     pub list: Vec<Step<'t, 's>>,
     /// Names of steps that are wrong, so that what waits for them is not reported as well.
     pub broken: Vec<&'t str>,
+    names: BTreeSet<&'t str>,
+    /// Which of them call a module: few, and asked for often.
+    calls: Vec<usize>,
 }
 
 impl<'t, 's> Steps<'t, 's> {
     /// The steps that call a module.
     pub fn calls(&self) -> impl Iterator<Item = (&Step<'t, 's>, &Use<'t, 's>)> {
-        self.list.iter().filter_map(|step| match &step.act {
-            Act::Use(call) => Some((step, call)),
-            Act::Type(_) => None,
+        self.calls.iter().filter_map(|index| match self.list.get(*index)? {
+            step @ Step { act: Act::Use(call), .. } => Some((step, call)),
+            _ => None,
         })
+    }
+
+    /// Whether there is a step of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 }
 
@@ -88,7 +97,13 @@ pub(crate) fn read<'t, 's>(list: &'t Entry<'s>, cx: &mut Cx<'_, '_>) -> Steps<'t
     let mut steps = Steps::default();
     for entry in entries.unwrap_or_default() {
         match step(entry, cx) {
-            Some(step) => steps.list.push(step),
+            Some(step) => {
+                if matches!(step.act, Act::Use(_)) {
+                    steps.calls.push(steps.list.len());
+                }
+                steps.names.insert(entry.key.as_ref());
+                steps.list.push(step);
+            }
             None => steps.broken.push(entry.key.as_ref()),
         }
     }

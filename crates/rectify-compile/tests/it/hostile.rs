@@ -136,3 +136,114 @@ fn bytes_that_are_no_text() {
     }
     assert!(compile_files(&[]).graph.is_none());
 }
+
+fn modules(count: usize, text: impl Fn(usize) -> String) -> Vec<rectify_compile::SourceFile> {
+    let module = |i: usize| {
+        let head = format!("apiVersion: rectify/v1\nkind: Module\nmetadata: {{name: m{i}}}\n");
+        file(&format!("modules/m{i}.yaml"), head + &text(i))
+    };
+    let remediation = "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: a}\ntargets: {select: 'true'}\n\
+                       steps:\n  one:\n    use: {module: m0}\n";
+    let mut files: Vec<_> = (0..count).map(module).collect();
+    files.push(file("rectify.yaml", PROJECT));
+    files.push(file("inventory/i.yaml", INVENTORY));
+    files.push(file("remediations/a.yaml", remediation));
+    files
+}
+
+fn codes(files: &[rectify_compile::SourceFile]) -> Vec<&'static str> {
+    let start = Instant::now();
+    let output = compile_files(files);
+    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    output.diagnostics.iter().map(|d| d.code.as_str()).collect()
+}
+
+#[test]
+fn a_product_of_repetitions_that_takes_nothing() {
+    let elements: Vec<String> = (0..limits::ELEMENTS_MAX).map(|i| format!("e{i}")).collect();
+    let files = modules(4, |i| {
+        let what = match i {
+            3 => "command.run: {argv: [a]}\n    when: 'false'".to_owned(),
+            _ => format!("use: {{module: m{}}}", i + 1),
+        };
+        format!("steps:\n  s:\n    {what}\n    for_each: [{}]\n", elements.join(", "))
+    });
+    assert_eq!(codes(&files), ["graph-too-large"]);
+}
+
+#[test]
+fn a_long_circle_of_modules() {
+    let count = 3000;
+    let call = |i: usize| format!("steps:\n  s:\n    use: {{module: m{}}}\n", (i + 1) % count);
+    let found = codes(&modules(count, call));
+    assert_eq!(found, ["module-nesting", "module-nesting"]);
+    // A chain of as many is no circle, but too deep.
+    let chain = |i: usize| match i + 1 == count {
+        true => "steps:\n  s:\n    command.run: {argv: [a]}\n".to_owned(),
+        false => call(i),
+    };
+    assert_eq!(codes(&modules(count, chain)), ["module-nesting"]);
+}
+
+#[test]
+fn modules_that_call_each_other_many_times() {
+    let files = modules(4, |i| {
+        let calls = (0..300).map(|s| match i {
+            3 => format!("  s{s}:\n    command.run: {{argv: [a]}}\n    when: 'false'\n"),
+            _ => format!("  s{s}:\n    use: {{module: m{}}}\n", i + 1),
+        });
+        format!("steps:\n{}", calls.collect::<String>())
+    });
+    assert_eq!(codes(&files), ["graph-too-large"]);
+}
+
+#[test]
+fn long_chains_of_steps_that_are_left_out() {
+    let mut body = String::from("targets: {select: 'true'}\nsteps:\n  last:\n    command.run: {argv: [a]}\n");
+    for i in 0..4000 {
+        let field = if i % 2 == 0 { "after" } else { "on_change" };
+        body += &format!("  s{i:04}:\n    command.run: {{argv: [a]}}\n    {field}: [s{:04}]\n", i + 1);
+    }
+    body += "  s4000:\n    command.run: {argv: [a]}\n    when: 'false'\n";
+    body += "  t:\n    command.run: {argv: [a]}\n    after: [s0000]\n";
+    let start = Instant::now();
+    let output = compile_bodies(&[&body]);
+    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    assert!(output.diagnostics.is_empty(), "{:#?}", output.diagnostics);
+    // Those that only come after it stay, those that it would have triggered do not.
+    assert_eq!(output.left_out.len(), 2 * 2);
+    let idle = |text: &str| body.replace("after: [s", text);
+    assert_eq!(compile_bodies(&[&idle("on_change: [s")]).left_out.len(), 2 * 4002);
+}
+
+#[test]
+fn many_steps_that_wait_for_a_long_chain_of_left_out_steps() {
+    let mut body = String::from("targets: {select: 'true'}\nsteps:\n");
+    for i in 0..2000 {
+        body += &format!(
+            "  s{i:04}:\n    command.run: {{argv: [a]}}\n    after: [s{:04}]\n    when: 'false'\n",
+            i + 1
+        );
+        body += &format!("  w{i:04}:\n    command.run: {{argv: [a]}}\n    after: [s0000]\n");
+    }
+    body += "  s2000:\n    command.run: {argv: [a]}\n";
+    assert_eq!(code(&body), "graph-too-large");
+}
+
+#[test]
+fn many_steps_with_expressions_that_wait_for_each_other() {
+    let mut body =
+        String::from("parameters: {n: {type: integer, default: 1}}\ntargets: {select: 'true'}\nsteps:\n");
+    for i in 0..8000 {
+        body += &format!(
+            "  s{i}:\n    command.run: {{argv: ['${{{{ params.n }}}}-{i}']}}\n    when: params.n > 0\n"
+        );
+        if i > 0 {
+            body += &format!("    after: [s{}]\n", i - 1);
+        }
+    }
+    let start = Instant::now();
+    let nodes = graph(compile_bodies(&[&body])).nodes.len();
+    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    assert_eq!(nodes, 2 * 8000);
+}

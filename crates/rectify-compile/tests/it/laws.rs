@@ -4,6 +4,8 @@ use crate::types::{INVENTORY, PROJECT, compile_files, file};
 use proptest::prelude::*;
 use rectify_base::canonical;
 use rectify_compile::SourceFile;
+use rectify_model::{Graph, graph::EdgeKind};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A remediation as data, so that it can be written in any order.
 #[derive(Clone, Debug)]
@@ -13,11 +15,20 @@ struct Step {
     path: usize,
     after: Vec<usize>,
     trigger: bool,
+    /// Where it is wanted: everywhere, on one target, or nowhere.
+    wanted: usize,
+    /// Whether there are two of it.
+    twice: bool,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0..3_usize, 0..6_usize, proptest::collection::vec(0..12_usize, 0..3), any::<bool>())
-        .prop_map(|(kind, path, after, trigger)| Step { name: 0, kind, path, after, trigger })
+    let after = proptest::collection::vec(0..12_usize, 0..3);
+    (0..3_usize, 0..6_usize, after, any::<bool>(), 0..8_usize, any::<bool>()).prop_map(
+        |(kind, path, after, trigger, wanted, twice)| {
+            let twice = twice && kind == 2;
+            Step { name: 0, kind, path, after, trigger, wanted, twice }
+        },
+    )
 }
 
 fn project() -> impl Strategy<Value = Vec<Vec<Step>>> {
@@ -71,6 +82,17 @@ fn write(project: &[Vec<Step>], keys: &[u64]) -> Vec<SourceFile> {
                     ),
                 };
                 let mut fields = vec![format!("    {name}: {{{}}}\n", shuffle(properties).join(", "))];
+                match step.wanted {
+                    0 => fields.push("    when: 'false'\n".to_owned()),
+                    1 => fields.push("    when: target.name == \"alpha\"\n".to_owned()),
+                    _ => {}
+                }
+                if step.twice {
+                    fields.push(format!(
+                        "    for_each: [{}]\n",
+                        shuffle(vec!["x".into(), "y".into()]).join(", ")
+                    ));
+                }
                 if !step.after.is_empty() {
                     let names = shuffle(step.after.iter().map(|a| format!("s{a}")).collect());
                     let field = if step.trigger { "on_change" } else { "after" };
@@ -93,6 +115,21 @@ fn write(project: &[Vec<Step>], keys: &[u64]) -> Vec<SourceFile> {
     order.iter().map(|i| &files[i.parse::<usize>().unwrap()]).map(|(p, t)| file(p, t.as_str())).collect()
 }
 
+/// For each step, all that come before it by edges that were written.
+fn ordered(graph: &Graph) -> BTreeMap<(String, String), BTreeSet<(String, String)>> {
+    let mut before: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for node in &graph.nodes {
+        let mut all = BTreeSet::new();
+        for edge in node.edges.iter().filter(|e| e.kind != EdgeKind::Implied) {
+            let from = (node.target.to_string(), edge.from.to_string());
+            all.extend(before.get(&from).into_iter().flatten().cloned());
+            all.insert(from);
+        }
+        before.insert((node.target.to_string(), node.address.to_string()), all);
+    }
+    before
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
@@ -113,6 +150,29 @@ proptest! {
         };
         prop_assert_eq!(codes(&first), codes(&second));
         prop_assert_eq!(first.graph.is_none(), !first.diagnostics.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_out_takes_no_order_with_it(project in project(), keys in proptest::collection::vec(any::<u64>(), 40)) {
+        // Commands only, which write nothing, in chains: so all of them compile.
+        let mut project = project;
+        for step in project.iter_mut().flatten() {
+            step.kind = 2;
+            if step.after.is_empty() && step.name > 0 {
+                step.after.push(step.name - 1);
+            }
+        }
+        let mut whole = project.clone();
+        whole.iter_mut().flatten().for_each(|step| step.wanted = 9);
+        let (part, whole) = (compile_files(&write(&project, &keys)), compile_files(&write(&whole, &keys)));
+        let (Some(part), Some(whole)) = (part.graph, whole.graph) else { return Ok(()) };
+        let (part, whole) = (ordered(&part), ordered(&whole));
+        for (later, earlier) in whole {
+            let Some(kept) = part.get(&later) else { continue };
+            for step in earlier.iter().filter(|step| part.contains_key(*step)) {
+                prop_assert!(kept.contains(step), "{step:?} no longer comes before {later:?}");
+            }
+        }
     }
 
     #[test]

@@ -192,6 +192,20 @@ fn a_problem_in_a_module_shows_the_call() {
 }
 
 #[test]
+fn what_a_parameter_is_for_is_said_to_who_gives_it_wrongly() {
+    let module = "
+parameters: {name: {type: string, pattern: '^[a-z]+$', description: Small letters only}}
+steps:
+  s:
+    command.run: {argv: ['${{ params.name }}']}
+";
+    let output =
+        compile_files(&project("\n  one:\n    use: {module: m, with: {name: A}}\n", &[("m", module)]));
+    let found: Vec<_> = output.diagnostics.iter().map(|d| (d.code.as_str(), d.help.as_deref())).collect();
+    assert_eq!(found, [("module-argument", Some("Small letters only"))]);
+}
+
+#[test]
 fn many_problems_of_modules_in_one_go() {
     let bad = "
 parameters: {a: {type: integer}, b: {type: string, default: 7}}
