@@ -137,7 +137,8 @@ impl<'p> Driver<'p> {
             240..=243 => self.tell(Event::Tick, false),
             244 => self.tell(Event::Cancel, true),
             245 => self.tell(Event::Interrupt, true),
-            246 => self.tell(Event::Committed(Ticket(u64::from(how))), false),
+            // What is said to be durable is durable, or was never to be stored: that much a driver owes.
+            246 => self.tell(Event::Committed(Ticket(1_000_000 + u64::from(how))), false),
             247 => {
                 let node = self.steps.keys().nth(usize::from(how) % self.steps.len()).cloned().unwrap();
                 let answer = ActAnswer::Done(Applied::Applied);
