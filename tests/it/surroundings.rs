@@ -157,5 +157,5 @@ fn validate_tells_what_only_the_provider_knows() {
     );
     let invalid = scratch.expect(1, &["-C", "project", "validate"]);
     assert!(invalid.stderr.contains("error[property-refused]"), "{}", invalid.stderr);
-    assert!(invalid.stderr.contains("remediations/two.yaml:7:"), "{}", invalid.stderr);
+    assert!(invalid.stderr.contains("remediations/two.yaml:8:"), "{}", invalid.stderr);
 }

@@ -18,11 +18,6 @@ mod pages;
 mod say;
 mod words;
 
-/// A fifth of a plan's time is spent on memory for JSON values; this allocator is faster at it than
-/// the C library's, above all the static one's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use clap::Parser;
 use std::process::ExitCode;
 

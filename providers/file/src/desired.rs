@@ -237,7 +237,14 @@ fn pattern(text: &str, at: &str) -> Result<Regex, ItemError> {
     RegexBuilder::new(text)
         .size_limit(PATTERN_MAX_BYTES)
         .build()
-        .map_err(|e| schema(format!("the pattern cannot be compiled: {e}"), at))
+        .map_err(|e| schema(format!("the pattern cannot be compiled: {}", in_short(&e)), at))
+}
+
+/// What is wrong with a pattern, without the drawing around it.
+fn in_short(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default().trim();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 fn position(place: Where, anchor: Option<&str>) -> Result<Position, ItemError> {
