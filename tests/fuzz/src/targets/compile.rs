@@ -32,7 +32,7 @@ pub(super) const TARGET: Target = Target {
         all
     },
     max_bytes: 8192,
-    replays: 4,
+    replays: 2,
 };
 
 pub(super) const EXPRESSION: Target = Target {

@@ -18,7 +18,7 @@ pub(super) const TARGET: Target = Target {
     check,
     seeds,
     max_bytes: 65_536,
-    replays: 40,
+    replays: 20,
 };
 
 fn check(data: &[u8]) {

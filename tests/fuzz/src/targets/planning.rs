@@ -71,10 +71,13 @@ fn plan(graph: &Graph, graph_digests: FileDigests, observations: &[Observation])
     let observed: Vec<_> =
         documents.iter().map(|document| (document.observation.clone(), document.digests)).collect();
     let mut notes = rectify_check::check(&planned.plan, graph, &observed, graph_digests);
-    // On what the plan was made from the planner has no opinion where it does not matter to it: a text
-    // that is not what its digest names is a provider's lie, and an order of nodes that is possible but
-    // not the canonical one is a compiler's. That there is a second opinion is the point.
-    notes.retain(|note| !matches!(note.invariant, Invariant::Shown | Invariant::GraphOrder));
+    // What the planner takes on trust, and the checker does not: that a text is the content that its
+    // digest names (a provider could lie), and that the compiler put nodes into the canonical order and
+    // an edge between two that write one thing (a graph could be written by another tool). That there is
+    // a second opinion on these is the point.
+    notes.retain(|note| {
+        !matches!(note.invariant, Invariant::Shown | Invariant::GraphOrder | Invariant::Writers)
+    });
     assert!(notes.is_empty(), "the checker differs: {notes:?}");
     let bytes = canonical::file_bytes(&planned.plan).expect("a plan is canonical");
     assert_eq!(canonical::read_file::<Plan>(&bytes).as_ref(), Ok(&planned.plan));
