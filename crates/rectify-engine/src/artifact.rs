@@ -252,11 +252,20 @@ fn files_in(directory: &Path) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
     Ok(found)
 }
 
-fn read_document<T: DeserializeOwned>(path: &Path) -> Result<(T, FileDigests), EngineError> {
+fn read_document<T: DeserializeOwned + Serialize>(path: &Path) -> Result<(T, FileDigests), EngineError> {
     let bytes = read_bounded(path, limits::DOCUMENT_MAX_BYTES)?;
     Ok((parse(path, &bytes)?, FileDigests::of_bytes(&bytes)))
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, EngineError> {
-    canonical::read_file(bytes).map_err(|source| EngineError::Document { path: path.to_owned(), source })
+/// Reads a document of ours. What it says has one spelling: also a member that could have been left
+/// out makes it another document.
+fn parse<T: DeserializeOwned + Serialize>(path: &Path, bytes: &[u8]) -> Result<T, EngineError> {
+    let error = |source| EngineError::Document { path: path.to_owned(), source };
+    let value: T = canonical::read_file(bytes).map_err(error)?;
+    let again = canonical::file_bytes(&value).map_err(error)?;
+    if again != bytes {
+        let offset = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+        return Err(error(canonical::CanonicalError::NotCanonical { offset }));
+    }
+    Ok(value)
 }

@@ -1,7 +1,6 @@
 //! `command.run` with real processes and real files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-mod documentation;
 mod fixture;
 mod guards;
 mod outcomes;

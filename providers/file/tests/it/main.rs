@@ -3,7 +3,6 @@
 
 mod chain;
 mod digests;
-mod documentation;
 mod edits;
 mod laws;
 mod manifest;
