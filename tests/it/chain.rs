@@ -149,3 +149,38 @@ fn a_fresh_project_works_as_it_stands_for_somebody_alone() {
     alone(&["-C", "tour", "apply", "a.plan.json"]);
     assert_eq!(scratch.read("root/etc/issue.net"), "Property of Example. Authorised users only.\n");
 }
+
+#[test]
+fn a_plan_says_why() {
+    let scratch = scratch();
+    scratch.ok(&["-C", "project", "plan", "--out", "a.plan.json"]);
+    let why = |address: &str| scratch.ok(&["why", "a.plan.json", address]).stdout;
+    let note = why("grace/note");
+    assert!(note.starts_with("scratch:grace/note: ") && note.contains("grace/grace"), "{note}");
+    scratch.seal("a.plan.json");
+    scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
+    scratch.ok(&["-C", "project", "plan", "--out", "b.plan.json"]);
+    let after = scratch.ok(&["why", "b.plan.json", "grace/banner", "--target", "scratch"]).stdout;
+    assert_eq!(after, "scratch:grace/banner: nothing to do: it is as desired\n");
+    scratch.write(
+        "project/remediations/grace.yaml",
+        &remediation(
+            "grace",
+            &STEPS.replace("    on_change: [grace]\n", "    when: target.name == \"other\"\n"),
+        ),
+    );
+    scratch.ok(&["-C", "project", "plan", "--out", "c.plan.json"]);
+    let left_out = scratch.ok(&["why", "c.plan.json", "grace/note"]).stdout;
+    assert_eq!(left_out, "scratch:grace/note: left out: its `when` is false\n");
+    let unknown = scratch.expect(64, &["why", "a.plan.json", "grace/nothing"]);
+    assert!(unknown.stderr.contains("says nothing of"), "{}", unknown.stderr);
+}
+
+#[test]
+fn shells_can_complete() {
+    let scratch = Scratch::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = scratch.ok(&["completions", shell]).stdout;
+        assert!(script.contains("rectify") && script.contains("approve"), "{shell}");
+    }
+}

@@ -46,10 +46,12 @@ fn files() {
     refuses(&scratch, "document-invalid", &["show", "b.plan.json"]);
     // The same plan, spelt otherwise.
     let plan = scratch.read("a.plan.json");
-    let spelt = plan.replacen("\n      \"observation\": {", "\n      \"labels\": {},\n      \"observation\": {", 1);
+    let spelt =
+        plan.replacen("\n      \"observation\": {", "\n      \"labels\": {},\n      \"observation\": {", 1);
     let plain = plan.replacen("\n      \"labels\": {\n        \"role\": \"bastion\"\n      },", "", 1);
     assert!(spelt != plan && plain != plan);
-    let spelt = plain.replacen("\n      \"observation\": {", "\n      \"labels\": {},\n      \"observation\": {", 1);
+    let spelt =
+        plain.replacen("\n      \"observation\": {", "\n      \"labels\": {},\n      \"observation\": {", 1);
     scratch.write("c.plan.json", &spelt);
     refuses(&scratch, "document-invalid", &["show", "c.plan.json"]);
 }

@@ -93,6 +93,16 @@ pub enum Command {
         #[arg(long)]
         details: bool,
     },
+    /// Say why a step is in a plan as it is, or is not in it
+    Why {
+        /// The plan
+        plan: PathBuf,
+        /// The step or gate, such as `sshd-login-grace/config`
+        address: String,
+        /// Only on this target
+        #[arg(long)]
+        target: Option<String>,
+    },
     /// Let policy decide on a plan, and sign it
     Seal {
         /// The plan
@@ -159,6 +169,11 @@ pub enum Command {
     Explain {
         /// The code, or nothing for a list of all
         code: Option<String>,
+    },
+    /// Print a script that completes commands and options in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
     /// Make and look at keys
     #[command(subcommand)]

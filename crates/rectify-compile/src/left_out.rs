@@ -2,6 +2,7 @@
 
 use rectify_base::{Address, TargetName};
 use serde::Serialize;
+use std::fmt;
 
 /// A step that is not taken on a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -24,4 +25,14 @@ pub enum WhyLeftOut {
     NoElements,
     /// Everything that could trigger it is left out.
     NoTrigger,
+}
+
+impl fmt::Display for WhyLeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Condition => "its `when` is false",
+            Self::NoElements => "its `for_each` has no element",
+            Self::NoTrigger => "everything that could trigger it is left out",
+        })
+    }
 }

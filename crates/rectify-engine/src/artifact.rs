@@ -136,6 +136,14 @@ impl Artifact {
         read_document(&self.directory().join("evidence/graph.json"))
     }
 
+    /// The planning report. It is not signed: it explains, and decides nothing.
+    ///
+    /// # Errors
+    /// When it is missing or not canonical.
+    pub fn report(&self) -> Result<rectify_plan::Report, EngineError> {
+        Ok(read_document(&self.directory().join("evidence/report.json"))?.0)
+    }
+
     /// The recorded observations with their digests, for the targets of a plan.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::{
 use rectify_base::{Diagnostic, FileDigests, RemediationName};
 use rectify_compile::Locator;
 use rectify_model::{Observation, Plan, plan::Deferred};
-use rectify_plan::{Input, ObservedDocument, Report};
+use rectify_plan::{Input, LeftOutEntry, ObservedDocument, Report};
 use serde::Serialize;
 use std::{collections::BTreeSet, path::Path};
 use tracing::{Instrument, debug_span};
@@ -63,6 +63,14 @@ pub async fn plan(
     let verdict = gate::advise(engine, &compiled, &plan).instrument(debug_span!("gate")).await;
     engine.events.on(&crate::Event::Planned { changes: plan.counts.changes() });
     report.sessions = sessions;
+    let left_out = compiled.output.left_out.iter();
+    report.left_out = left_out
+        .map(|step| LeftOutEntry {
+            target: step.target.clone(),
+            address: step.address.clone(),
+            why: step.why.to_string(),
+        })
+        .collect();
     Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations })
 }
 

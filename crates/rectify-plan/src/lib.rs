@@ -28,6 +28,7 @@ mod waves;
 pub use error::PlanError;
 pub use planner::{Input, ObservedDocument, Planned, plan};
 pub use report::{
-    Cause, Entry, FORMAT as REPORT_FORMAT, Layer, Reason, Report, SessionEntry, WaveEntry, WaveReason,
+    Cause, Entry, FORMAT as REPORT_FORMAT, Layer, LeftOutEntry, Reason, Report, SessionEntry, WaveEntry,
+    WaveReason,
 };
 pub use walk::{Walk, WalkItem};

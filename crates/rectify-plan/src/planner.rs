@@ -112,7 +112,13 @@ pub fn plan(input: &Input<'_>) -> Result<Planned, PlanError> {
             waves: waves.iter().map(|wave| wave.targets.clone()).collect(),
             counts: draft.counts,
         },
-        report: Report { format: report::FORMAT.into(), entries: draft.entries, waves, sessions: Vec::new() },
+        report: Report {
+            format: report::FORMAT.into(),
+            entries: draft.entries,
+            waves,
+            left_out: Vec::new(),
+            sessions: Vec::new(),
+        },
     })
 }
 

@@ -22,10 +22,27 @@ pub struct Report {
     pub entries: Vec<Entry>,
     /// Why the targets are changed in this order.
     pub waves: Vec<WaveEntry>,
+    /// Steps that are written and not taken on a target. The planner leaves it empty: it never sees
+    /// them; whoever compiled the graph knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutEntry>,
     /// What kept the providers from changing anything while they were asked. The planner leaves it
     /// empty: whoever asked them knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionEntry>,
+}
+
+/// A step that is written and not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LeftOutEntry {
+    /// The target on which it is not taken.
+    pub target: TargetName,
+    /// The step, without keys of its own.
+    pub address: Address,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// How a provider was confined while it was asked.
@@ -223,10 +240,17 @@ impl Report {
     pub fn why(&self, target: Option<&TargetName>, address: &Address) -> String {
         let wanted =
             |entry: &&Entry| &entry.address == address && target.is_none_or(|target| target == &entry.target);
-        self.entries
+        let left_out = self
+            .left_out
             .iter()
-            .filter(wanted)
+            .filter(|entry| &entry.address == address && target.is_none_or(|target| target == &entry.target));
+        let reasons = self.entries.iter().filter(wanted);
+        reasons
             .map(|entry| format!("{}:{}: {}\n", entry.target, entry.address, entry.reason))
+            .chain(
+                left_out
+                    .map(|entry| format!("{}:{}: left out: {}\n", entry.target, entry.address, entry.why)),
+            )
             .collect()
     }
 }

@@ -36,6 +36,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
                 project::diff(&engine, &at, select(&remediations)?.as_ref()).await
             }
             Command::Show { plan, format, details } => project::show(&plan, format, details),
+            Command::Why { plan, address, target } => project::why(&plan, &address, target.as_deref()),
             Command::Seal { plan, key, author, requester, expires_in, again } => {
                 let wanted = signing::Sealing { author, requester, lifetime_s: expires_in, again };
                 signing::seal(&engine, &at, &plan, &key, wanted).await
@@ -51,6 +52,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::History { run: None, limit } => run::history(&engine, limit).await,
             Command::History { run: Some(id), .. } => run::one(&engine, &id).await,
             Command::Explain { code } => reference::explain(code.as_deref()),
+            Command::Completions { shell } => reference::completions(shell),
             Command::Keys(keys) => signing::keys(keys),
             Command::Trust(trust) => signing::trust(&engine, trust),
             Command::Policy(crate::arguments::Policy::Digest) => {

@@ -7,7 +7,7 @@ use crate::{
     say::{say, tell},
     words::count,
 };
-use rectify_base::{ProjectName, RemediationName};
+use rectify_base::{Address, ProjectName, RemediationName, TargetName};
 use rectify_engine::{
     Engine, artifact::Artifact, gate::Verdict, plan as planning, show as showing, validate as compiling,
 };
@@ -184,6 +184,24 @@ pub fn show(path: &Path, format: PlanFormat, details: bool) -> Result<u8, Failur
         say!("plan {}", artifact.digests.blake3);
     }
     showing::check(&artifact, &plan)?;
+    Ok(exit::DONE)
+}
+
+/// `why`.
+pub fn why(path: &Path, address: &str, target: Option<&str>) -> Result<u8, Failure> {
+    let artifact = Artifact::read(path)?;
+    let report = artifact.report()?;
+    let address = Address::new(address).map_err(|e| Failure::usage(e.to_string()))?;
+    let target = target.map(TargetName::new).transpose().map_err(|e| Failure::usage(e.to_string()))?;
+    let text = report.why(target.as_ref(), &address);
+    if text.is_empty() {
+        return Err(Failure::usage(format!(
+            "the report of this plan says nothing of `{address}`; `rectify graph` lists the steps"
+        )));
+    }
+    for line in text.lines() {
+        say!("{line}");
+    }
     Ok(exit::DONE)
 }
 

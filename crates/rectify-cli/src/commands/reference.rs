@@ -2,12 +2,13 @@
 
 use super::project::out;
 use crate::{
-    arguments::{Inventory, ProviderCommand},
+    arguments::{Arguments, Inventory, ProviderCommand},
     exit,
     failure::Failure,
     pages::PAGES,
     say::say,
 };
+use clap::CommandFactory;
 use rectify_base::TargetName;
 use rectify_engine::{Engine, EngineError, identity, validate::validate};
 use std::path::Path;
@@ -29,6 +30,14 @@ pub fn explain(code: Option<&str>) -> Result<u8, Failure> {
             }
         },
     }
+    Ok(exit::DONE)
+}
+
+/// `completions`.
+pub fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "rectify", &mut script);
+    out(&script)?;
     Ok(exit::DONE)
 }
 

@@ -1,7 +1,6 @@
 //! The probes, with real sockets, files and processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-
 use rectify_sdk::{
     Provider,
     base::{Digest, TypeName},
