@@ -184,3 +184,31 @@ fn shells_can_complete() {
         assert!(script.contains("rectify") && script.contains("approve"), "{shell}");
     }
 }
+
+#[test]
+fn whoever_may_decide_alone_applies_in_one_go() {
+    let scratch = scratch();
+    scratch.trust(0);
+    let auto = |more: &[&str]| {
+        let mut words = vec!["-C", "project", "apply", "--auto", "--key", "keys-author"];
+        words.extend(more);
+        scratch.run(&words)
+    };
+    // Nobody can be asked in a test, so nothing is done.
+    let asked = auto(&[]);
+    assert_eq!(asked.code, 64, "{asked:?}");
+    assert!(!scratch.path("root/etc/issue.net").exists());
+    // Policy wants the command approved, and this trust file has somebody who could.
+    let refused = auto(&["--yes"]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(refused.stderr.contains("once it is approved"), "{}", refused.stderr);
+    assert!(!scratch.path("root/etc/issue.net").exists());
+    let plan = refused.stderr.split("the sealed plan is ").nth(1).unwrap().split(';').next().unwrap();
+    scratch.ok(&["approve", plan, "--key", "keys-reviewer"]);
+    let applied = auto(&["--yes"]);
+    assert_eq!(applied.code, 0, "{applied:?}");
+    assert_eq!(scratch.read("root/etc/issue.net"), "Authorised users only.\n");
+    let again = auto(&[]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(again.stdout.contains("nothing to change"), "{}", again.stdout);
+}

@@ -155,7 +155,16 @@ pub enum Command {
     /// Do what a sealed plan says
     Apply {
         /// The sealed plan
-        plan: PathBuf,
+        #[arg(required_unless_present = "auto", conflicts_with = "auto")]
+        plan: Option<PathBuf>,
+        /// Plan, show, ask, seal with --key, and apply, in one go
+        #[arg(long)]
+        auto: bool,
+        /// With --auto: do not ask
+        #[arg(long, requires = "auto")]
+        yes: bool,
+        #[command(flatten)]
+        key: Option<Key>,
     },
     /// Tell what was applied on this machine
     History {

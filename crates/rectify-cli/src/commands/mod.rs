@@ -1,5 +1,6 @@
 //! One function a command. They call the engine and write its answers.
 
+mod auto;
 mod project;
 mod reference;
 mod run;
@@ -48,7 +49,8 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
                 let source = source.as_deref();
                 signing::verify(&engine, &at, &plan, reproduce, source, &executor, format).await
             }
-            Command::Apply { plan } => run::apply(&engine, &at, &plan).await,
+            Command::Apply { plan: Some(plan), .. } => run::apply(&engine, &at, &plan).await,
+            Command::Apply { plan: None, yes, key, .. } => auto::apply(&engine, &at, key, yes).await,
             Command::History { run: None, limit } => run::history(&engine, limit).await,
             Command::History { run: Some(id), .. } => run::one(&engine, &id).await,
             Command::Explain { code } => reference::explain(code.as_deref()),

@@ -205,7 +205,8 @@ pub fn why(path: &Path, address: &str, target: Option<&str>) -> Result<u8, Failu
     Ok(exit::DONE)
 }
 
-fn print_plan(plan: &Plan, bytes: &[u8], format: PlanFormat, details: bool) -> Result<(), Failure> {
+/// Prints a plan in one of its forms.
+pub fn print_plan(plan: &Plan, bytes: &[u8], format: PlanFormat, details: bool) -> Result<(), Failure> {
     let options = render::Options { details, ..render::Options::default() };
     match format {
         PlanFormat::Text => out(render::text(plan, &options).as_bytes()),
