@@ -6,6 +6,7 @@ mod documentation;
 mod interrupt;
 mod laws;
 mod permission;
+mod private;
 mod refusals;
 mod reproducible;
 mod surroundings;

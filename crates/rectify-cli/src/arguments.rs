@@ -163,8 +163,12 @@ pub enum Command {
         /// With --auto: do not ask
         #[arg(long, requires = "auto")]
         yes: bool,
-        #[command(flatten)]
-        key: Option<Key>,
+        /// With --auto: private key that seals
+        #[arg(long, value_name = "FILE", env = "RECTIFY_KEY", hide_env_values = true)]
+        key: Option<PathBuf>,
+        /// With --auto: file with the key's passphrase [default: ask on the terminal]
+        #[arg(long, value_name = "FILE", requires = "auto")]
+        passphrase_file: Option<PathBuf>,
     },
     /// Tell what was applied on this machine
     History {

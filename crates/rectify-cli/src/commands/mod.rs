@@ -7,7 +7,7 @@ mod run;
 mod signing;
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, Key},
     context,
     failure::Failure,
     say::say,
@@ -50,7 +50,10 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
                 signing::verify(&engine, &at, &plan, reproduce, source, &executor, format).await
             }
             Command::Apply { plan: Some(plan), .. } => run::apply(&engine, &at, &plan).await,
-            Command::Apply { plan: None, yes, key, .. } => auto::apply(&engine, &at, key, yes).await,
+            Command::Apply { plan: None, yes, key, passphrase_file, .. } => {
+                let key = key.map(|key| Key { key, principal: None, passphrase_file });
+                auto::apply(&engine, &at, key, yes).await
+            }
             Command::History { run: None, limit } => run::history(&engine, limit).await,
             Command::History { run: Some(id), .. } => run::one(&engine, &id).await,
             Command::Explain { code } => reference::explain(code.as_deref()),
