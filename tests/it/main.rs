@@ -3,6 +3,7 @@
 
 mod chain;
 mod documentation;
+mod examples;
 mod interrupt;
 mod laws;
 mod permission;

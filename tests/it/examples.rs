@@ -1,0 +1,76 @@
+//! The examples, planned and applied on real files.
+
+use rectify_tests::Scratch;
+use std::{fs, path::Path};
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// Brings an example with its files through the whole chain, and expects nothing left to do.
+fn applied(example: &str, target: &str, files: &[&str]) -> Scratch {
+    let scratch = Scratch::new();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    fs::remove_dir_all(scratch.path("project")).unwrap();
+    copy(&examples.join(example), &scratch.path("project"));
+    for file in files {
+        let to = scratch.path(&format!("project/root/{file}"));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(examples.join("files").join(file), to).unwrap();
+    }
+    scratch.ok(&["-C", "project", "inventory", "adopt", target]);
+    scratch.trust(1);
+    scratch.ok(&["-C", "project", "validate"]);
+    scratch.seal("a.plan.json");
+    scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
+    let after = scratch.ok(&["-C", "project", "plan", "--detailed-exitcode"]).stdout;
+    assert!(after.contains("nothing to change"), "{after}");
+    scratch
+}
+
+/// Lines that are in one text and not in the other, in order.
+fn differing(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
+    let only = |a: &str, b: &str| {
+        a.lines().filter(|line| !b.lines().any(|other| other == *line)).map(str::to_owned).collect()
+    };
+    (only(before, after), only(after, before))
+}
+
+#[test]
+fn sshd_login_grace() {
+    let file = "etc/ssh/sshd_config";
+    let scratch = applied("sshd-login-grace", "bastion", &[file]);
+    let before =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/files").join(file))
+            .unwrap();
+    let (gone, new) = differing(&before, &scratch.read(&format!("project/root/{file}")));
+    assert_eq!(gone, ["#LoginGraceTime 2m", "#MaxStartups 10:30:100"]);
+    assert_eq!(new, ["LoginGraceTime 0", "MaxStartups 10:30:60"]);
+}
+
+#[test]
+fn hardening() {
+    let scratch = applied("hardening", "web", &["etc/login.defs", "etc/issue.net"]);
+    let sysctl = scratch.read("project/root/etc/sysctl.d/60-network.conf");
+    assert_eq!(sysctl.lines().count(), 3, "{sysctl}");
+    for banner in ["issue", "issue.net"] {
+        assert!(scratch.read(&format!("project/root/etc/{banner}")).starts_with("Authorised users only."));
+    }
+    let before =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/files/etc/login.defs"))
+            .unwrap();
+    let (gone, new) = differing(&before, &scratch.read("project/root/etc/login.defs"));
+    assert_eq!(gone, ["UMASK\t\t022", "PASS_MAX_DAYS\t99999", "ENCRYPT_METHOD SHA512"]);
+    assert_eq!(new, ["UMASK 027", "PASS_MAX_DAYS 365", "ENCRYPT_METHOD YESCRYPT"]);
+    let why = scratch.ok(&["why", "a.plan.json", "baseline/network/file"]).stdout;
+    assert!(why.starts_with("web:baseline/network/file: "), "{why}");
+}
