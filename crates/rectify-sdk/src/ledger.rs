@@ -48,6 +48,11 @@ pub(crate) struct Ledger {
 /// What [`Ledger::once`] came to: the action's result, and what went wrong in recording it.
 pub(crate) type Outcome = (Result<Applied, ItemError>, Option<String>);
 
+/// Whether a result says that nothing was done.
+fn may_run_again(result: &ItemResult<Applied>) -> bool {
+    matches!(result, ItemResult::Error(error) if error.mutated == Mutated::No)
+}
+
 impl Ledger {
     /// The ledger in this directory, which exists.
     pub(crate) fn open(state: &str) -> Result<Self, ItemError> {
@@ -133,6 +138,11 @@ impl Ledger {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
+                // A result that stands needs no lock. It may seem to be held a moment longer: by a
+                // process that is just being made, until it becomes another program.
+                if self.result(op_id)?.is_some_and(|result| !may_run_again(&result)) {
+                    return Ok(None);
+                }
                 return Err(ItemError::new(
                     ErrorCode::Busy,
                     format!("operation {op_id} is being run by another request"),
@@ -142,7 +152,7 @@ impl Ledger {
             Err(TryLockError::Error(e)) => return Err(error(e)),
         }
         match self.result(op_id)? {
-            Some(ItemResult::Error(e)) if e.mutated == Mutated::No => {
+            Some(result) if may_run_again(&result) => {
                 // It is known to have done nothing, so it may run; without this removal a crash
                 // during the new attempt would look like the old, harmless result.
                 fs::remove_file(self.path(op_id, "done")).map_err(&error)?;

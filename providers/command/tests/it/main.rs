@@ -3,6 +3,7 @@
 
 mod fixture;
 mod guards;
+mod laws;
 mod outcomes;
 mod planning;
 mod surroundings;

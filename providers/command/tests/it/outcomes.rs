@@ -54,6 +54,23 @@ fn a_command_runs_once_and_its_output_is_kept() {
 }
 
 #[test]
+fn a_result_that_stands_is_given_whoever_holds_the_claim() {
+    let world = World::new();
+    let mut session = world.session(Mode::Apply);
+    let op = session.operation("a", &json!({"script": "echo out"}));
+    let applied = session.apply(&op).unwrap();
+    // As a process does that is just being made while the claim is open.
+    let claim = fs::File::open(world.path(&format!("state/{}.claim", op.op_id))).unwrap();
+    claim.lock().unwrap();
+    assert_eq!(session.apply(&op).unwrap(), applied);
+    let failing = session.operation("b", &json!({"script": "true", "directory": "/nowhere-at-all"}));
+    assert_eq!(session.apply(&failing).unwrap_err().mutated, Mutated::No);
+    let claim = fs::File::open(world.path(&format!("state/{}.claim", failing.op_id))).unwrap();
+    claim.lock().unwrap();
+    assert_eq!(session.apply(&failing).unwrap_err().code, ErrorCode::Busy);
+}
+
+#[test]
 fn exit_codes_are_judged_by_the_list() {
     let world = World::new();
     let mut session = world.session(Mode::Apply);
