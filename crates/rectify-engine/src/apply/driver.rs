@@ -7,6 +7,7 @@ use rectify_apply::{
     RunState, step,
 };
 use rectify_base::{NodeKey, TypeName, fingerprint::fingerprint};
+use rectify_host::HostError;
 use rectify_model::{
     Plan,
     journal::{Failure, Mutated, RunId, StepState},
@@ -208,16 +209,27 @@ async fn act(sessions: &mut Sessions<'_>, sender: &mpsc::UnboundedSender<Event>,
                 let request = Apply { op_id, type_name, action, desired, expect, result, deadline_ms, fence };
                 match session.apply(request).await {
                     Ok(answer) => act_answer(answer),
-                    // Not sent, or refused as a whole: nothing was done.
-                    Err(error) if error.effect() == rectify_host::Effect::Nothing => {
-                        ActAnswer::Failed(failure(error.code().as_str(), error.to_string(), Mutated::No))
-                    }
-                    Err(error) => ActAnswer::Lost { message: error.to_string() },
+                    Err(error) => unanswered(&error),
                 }
             }
         };
         drop(sender.send(Event::Acted { node, attempt, answer }));
     });
+}
+
+/// What an operation came to of which there is no answer.
+fn unanswered(error: &HostError) -> ActAnswer {
+    let told = |mutated| ActAnswer::Failed(failure(error.code().as_str(), error.to_string(), mutated));
+    if !error.still_running().is_empty() {
+        // Something of it still runs: looking now would tell nothing, and acting again would be a
+        // second time. It is not tried again.
+        return told(Mutated::Maybe);
+    }
+    match error.effect() {
+        // Not sent, or refused as a whole.
+        rectify_host::Effect::Nothing => told(Mutated::No),
+        rectify_host::Effect::Unknown => ActAnswer::Lost { message: error.to_string() },
+    }
 }
 
 fn act_answer(answer: Result<rectify_protocol::message::Applied, ItemError>) -> ActAnswer {
@@ -348,4 +360,35 @@ fn tell(engine: &Engine, notice: Notice, tally: &mut Tally) {
         }
     };
     engine.events.on(&event);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use super::*;
+    use rectify_host::Fault;
+
+    fn error(fault: Fault) -> HostError {
+        HostError {
+            provider: "file".into(),
+            place: "resource.apply".into(),
+            fault: Box::new(fault),
+            stderr: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_lost_is_looked_for_unless_something_of_it_still_runs() {
+        let lost = |cause| error(Fault::UnknownOutcome { op_id: "op".into(), cause: Box::new(cause) });
+        assert!(matches!(unanswered(&lost(Fault::Killed)), ActAnswer::Lost { .. }));
+        let stuck = Fault::StillRuns { processes: vec![4711], cause: Box::new(Fault::Killed) };
+        let ActAnswer::Failed(told) = unanswered(&lost(stuck)) else { panic!("it would be tried again") };
+        assert_eq!(told.mutated, Mutated::Maybe);
+        assert!(told.message.contains("4711"), "{}", told.message);
+        let ActAnswer::Failed(told) = unanswered(&error(Fault::SessionOver)) else {
+            panic!("nothing was lost")
+        };
+        assert_eq!(told.mutated, Mutated::No);
+    }
 }
