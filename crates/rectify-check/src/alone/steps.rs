@@ -2,7 +2,7 @@
 
 use crate::{Invariant, notes::Notes, value};
 use alloc::{format, string::String};
-use rectify_base::{Digest, fingerprint::fingerprint};
+use rectify_base::{Digest, Pointer, fingerprint::fingerprint};
 use rectify_model::{
     Plan,
     grade::{Prediction, UndoGrade},
@@ -59,7 +59,16 @@ fn result(step: &Step, facts: &PlanType, place: &dyn Fn(&str) -> String, notes: 
 /// What is only for display: not in the planned state, and true where it is shown.
 fn display(step: &Step, facts: &PlanType, place: &dyn Fn(&str) -> String, notes: &mut Notes) {
     if let Some(planned) = &step.planned {
-        let clean = facts.volatile.iter().all(|pointer| pointer.get(planned).is_none());
+        // Only members of objects can be left out of a fingerprint: a pointer to anything else, such
+        // as to an item of a list, names nothing that is volatile.
+        let holds = |pointer: &Pointer| {
+            pointer.get(planned).is_some() && {
+                let mut rest = planned.clone();
+                pointer.remove(&mut rest);
+                rest != *planned
+            }
+        };
+        let clean = !facts.volatile.iter().any(holds);
         let message = "it holds a member that takes no part in fingerprints";
         notes.require(clean, Invariant::PlannedVolatile, || place("planned"), message);
     }
