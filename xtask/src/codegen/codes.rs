@@ -1,4 +1,4 @@
-//! The codes: each has a page and a case.
+//! The codes: each has a case, and a page that says why and what to do.
 
 use super::{Generated, files};
 use crate::run::{read, root};
@@ -44,6 +44,11 @@ fn pages() -> Result<BTreeMap<String, String>, String> {
         let mut paragraphs = text.split("\n\n");
         if paragraphs.next().map(str::trim) != Some(&format!("# {code}")) {
             return Err(format!("{} must begin with `# {code}`", path.display()));
+        }
+        for section in ["\n## Why\n", "\n## What to do\n"] {
+            if !text.contains(section) {
+                return Err(format!("{} lacks the section `{}`", path.display(), section.trim()));
+            }
         }
         let summary = paragraphs.next().unwrap_or_default().trim().replace('\n', " ");
         pages.insert(code, summary);

@@ -9,7 +9,6 @@ mod eddsa;
 mod expiry;
 mod matrix;
 mod mutation;
-mod pages;
 mod quorum;
 mod sign;
 mod trust;

@@ -3,7 +3,6 @@
 
 mod files;
 mod openssh;
-mod pages;
 mod pkcs8;
 mod tools;
 mod trust_cases;
