@@ -166,9 +166,8 @@ fn verify_identities(
 /// How long an operation of each type may take, as its manifest says.
 fn deadlines(engine: &Engine, plan: &Plan) -> BTreeMap<TypeName, u64> {
     let limit = |name: &TypeName| {
-        let manifest = &engine.providers.of_type(name)?.manifest;
-        let facts = manifest.types.iter().find(|facts| &facts.name == name)?;
-        Some((name.clone(), facts.apply_timeout_ms))
+        let descriptor = engine.providers.of_type(name)?.manifest.descriptor(name)?;
+        Some((name.clone(), descriptor.apply_timeout_ms))
     };
     plan.types.keys().filter_map(limit).collect()
 }
