@@ -82,6 +82,23 @@ fn source_map() {
 }
 
 #[test]
+fn diagnostics() {
+    let place = json!({
+        "file": "remediations/a.yaml", "start": 10, "end": 20, "start_line": 2, "start_column": 3,
+        "end_line": 2, "end_column": 13, "text": "here",
+    });
+    let document = json!({
+        "format": "rectify.diagnostics/v1",
+        "diagnostics": [{
+            "code": "yaml-tag", "severity": "error", "message": "m", "places": [place], "help": "h",
+            "fixes": [{"at": place, "replacement": "r"}],
+        }],
+    });
+    let stricter = [FORMAT, "/code := "];
+    hold_together::<rectify_compile::render::Diagnostics>("diagnostics", &document, 100, &stricter);
+}
+
+#[test]
 fn journal() {
     let digest = format!("blake3:{}", "0".repeat(64));
     let sha256 = format!("sha256:{}", "0".repeat(64));

@@ -173,3 +173,33 @@ fn engine(scratch: &Scratch) -> Engine {
         events: Box::new(Silent),
     }
 }
+
+#[test]
+fn problems_for_programs() {
+    let scratch = planned();
+    let validate = |code, format| scratch.expect(code, &["-C", "project", "validate", "--format", format]);
+    assert_eq!(validate(0, "json").stdout, "{\n  \"format\": \"rectify.diagnostics/v1\"\n}\n");
+    let sound: serde_json::Value = serde_json::from_str(&validate(0, "sarif").stdout).unwrap();
+    assert_eq!(sound["runs"][0]["results"], serde_json::json!([]));
+    // One that the compiler finds, and, where there is none, one that a provider does.
+    for (steps, code) in [
+        ("  a:\n    file.content: {path: /etc/a, content: a, modus: '0644'}\n", "type-unknown-property"),
+        ("  a:\n    file.line: {path: /etc/a, match: '(', line: x}\n", "property-refused"),
+    ] {
+        scratch.write("project/remediations/one.yaml", &remediation("one", steps));
+        let told = validate(1, "text");
+        assert!(told.stdout.is_empty() && told.stderr.contains(&format!("error[{code}]")), "{}", told.stderr);
+        let ran = validate(1, "json");
+        let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((json["diagnostics"][0]["code"].as_str(), ran.stderr.as_str()), (Some(code), ""));
+        let ran = validate(1, "sarif");
+        let log: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let run = &log["runs"][0];
+        assert_eq!((run["results"][0]["ruleId"].as_str(), ran.stderr.as_str()), (Some(code), ""));
+        assert!(run["tool"]["driver"]["rules"][0]["help"]["markdown"].as_str().unwrap().contains("## Why"));
+        assert!(!ran.stdout.contains(scratch.path("").to_str().unwrap()), "{}", ran.stdout);
+    }
+    // Where there is no project, there is no document.
+    let ran = scratch.expect(1, &["-C", "nowhere", "validate", "--format", "sarif"]);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("[project-not-found]"), "{}", ran.stderr);
+}

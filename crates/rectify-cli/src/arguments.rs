@@ -51,8 +51,8 @@ pub enum Command {
     /// Check the sources without contacting anything
     Validate {
         /// How problems are written
-        #[arg(long, value_enum, default_value_t = DataFormat::Text)]
-        format: DataFormat,
+        #[arg(long, value_enum, default_value_t = ProblemFormat::Text)]
+        format: ProblemFormat,
     },
     /// Print the graph that the sources compile to
     Graph {
@@ -297,6 +297,17 @@ pub enum DataFormat {
     Text,
     /// For programs
     Json,
+}
+
+/// How problems in the sources are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProblemFormat {
+    /// For people
+    Text,
+    /// For programs: `rectify.diagnostics/v1`
+    Json,
+    /// For code hosts and editors: SARIF 2.1.0
+    Sarif,
 }
 
 /// How a plan is printed.

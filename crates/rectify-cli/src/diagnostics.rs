@@ -1,9 +1,12 @@
-//! Diagnostics as text: the file, the line, what is wrong there, and what to do.
+//! Diagnostics as text: the file, the line, what is wrong there, and what to do. And for programs.
 
-use crate::say;
+use crate::{arguments::ProblemFormat, commands::out, failure::Failure, pages::PAGES, say};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use rectify_base::{Diagnostic, Severity};
-use rectify_compile::SourceFile;
+use rectify_base::{Diagnostic, Severity, canonical};
+use rectify_compile::{
+    SourceFile,
+    render::{Diagnostics, Tool, sarif},
+};
 use std::io::IsTerminal;
 
 /// Lines shown around a place.
@@ -15,6 +18,22 @@ pub fn print(diagnostics: &[Diagnostic], files: &[SourceFile]) {
     for diagnostic in diagnostics {
         say::block(&format!("{}\n", render(diagnostic, files, &renderer)));
     }
+}
+
+/// Writes diagnostics for programs to standard output.
+pub fn write(diagnostics: &[Diagnostic], files: &[SourceFile], format: ProblemFormat) -> Result<(), Failure> {
+    let bytes = match format {
+        ProblemFormat::Text => {
+            print(diagnostics, files);
+            return Ok(());
+        }
+        ProblemFormat::Json => canonical::file_bytes(&Diagnostics::new(diagnostics, files)),
+        ProblemFormat::Sarif => {
+            let tool = Tool { version: env!("CARGO_PKG_VERSION"), pages: PAGES };
+            canonical::file_bytes(&sarif(diagnostics, files, &tool))
+        }
+    };
+    out(&bytes.map_err(|error| Failure::plain(error.to_string()))?)
 }
 
 fn render(diagnostic: &Diagnostic, files: &[SourceFile], renderer: &Renderer) -> String {

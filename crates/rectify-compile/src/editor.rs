@@ -30,6 +30,7 @@ pub fn schemas(manifests: &[Manifest]) -> Vec<Named> {
         named("remediation", "Rectify remediation", remediation::schema(&types)),
         named("module", "Rectify module", module::schema(&types)),
         crate::source_map::schema(),
+        crate::render::schema(),
     ]
 }
 

@@ -24,6 +24,7 @@ pub mod limits;
 mod locate;
 mod project;
 mod property;
+pub mod render;
 mod report;
 mod scalar;
 mod schema;

@@ -6,6 +6,8 @@ mod reference;
 mod run;
 mod signing;
 
+pub use project::out;
+
 use crate::{
     arguments::{Arguments, Command, Key},
     context,

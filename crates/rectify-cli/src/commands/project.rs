@@ -1,7 +1,7 @@
 //! `init`, `validate`, `graph`, `plan`, `diff` and `show`.
 
 use crate::{
-    arguments::{DataFormat, PlanFormat},
+    arguments::{DataFormat, PlanFormat, ProblemFormat},
     diagnostics, exit,
     failure::Failure,
     say::{say, tell},
@@ -9,7 +9,8 @@ use crate::{
 };
 use rectify_base::{Address, ProjectName, RemediationName, TargetName};
 use rectify_engine::{
-    Engine, artifact::Artifact, gate::Verdict, plan as planning, show as showing, validate as compiling,
+    Engine, EngineError, artifact::Artifact, gate::Verdict, plan as planning, show as showing,
+    validate as compiling,
 };
 use rectify_model::{Decision, Plan};
 use rectify_plan::render;
@@ -55,16 +56,13 @@ fn quoted(path: &Path) -> String {
 }
 
 /// `validate`.
-pub async fn validate(engine: &Engine, directory: &Path, format: DataFormat) -> Result<u8, Failure> {
+pub async fn validate(engine: &Engine, directory: &Path, format: ProblemFormat) -> Result<u8, Failure> {
     let compiled = match compiling::validate(engine, directory, None) {
         Ok(compiled) => compiling::ask_providers(engine, &compiled).await.map(|()| compiled),
         Err(error) => Err(error),
     };
-    match compiled {
-        Ok(compiled) if format == DataFormat::Json => {
-            out(&json(&compiled.warnings()))?;
-        }
-        Ok(compiled) => {
+    match (compiled, format) {
+        (Ok(compiled), ProblemFormat::Text) => {
             diagnostics::print(compiled.warnings(), &compiled.project.files);
             say!(
                 "valid: {} and {} on {}",
@@ -72,14 +70,18 @@ pub async fn validate(engine: &Engine, directory: &Path, format: DataFormat) -> 
                 count(compiled.graph.gates.len() as u64, "gate"),
                 count(compiled.graph.targets.len() as u64, "target")
             );
+            Ok(exit::DONE)
         }
-        Err(rectify_engine::EngineError::Sources { diagnostics, .. }) if format == DataFormat::Json => {
-            out(&json(&diagnostics))?;
-            return Ok(exit::ERROR);
+        (Ok(compiled), format) => {
+            diagnostics::write(compiled.warnings(), &compiled.project.files, format)?;
+            Ok(exit::DONE)
         }
-        Err(error) => return Err(error.into()),
+        (Err(EngineError::Sources { diagnostics, files }), ProblemFormat::Json | ProblemFormat::Sarif) => {
+            diagnostics::write(&diagnostics, &files, format)?;
+            Ok(exit::ERROR)
+        }
+        (Err(error), _) => Err(error.into()),
     }
-    Ok(exit::DONE)
 }
 
 /// Pretty JSON with a final newline.

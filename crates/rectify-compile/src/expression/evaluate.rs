@@ -331,7 +331,11 @@ fn failed(error: &ExecutionError, program: &Program, scope: &Scope) -> Problem {
             return Problem::new(codes::EXPR_UNKNOWN_NAME, format!("there is no `{name}` here"));
         }
         ExecutionError::NoSuchOverload(error) => {
-            format!("`{}` does not take {}", error.function(), error.argument_types().join(" and "))
+            let name = operator_name(error.function());
+            match error.argument_types() {
+                [] => format!("`{name}` needs something to work on"),
+                types => format!("`{name}` does not take {}", types.join(" and ")),
+            }
         }
         ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".into(),
         ExecutionError::Overflow(..) => "the result does not fit into 64 bits".into(),
@@ -341,7 +345,7 @@ fn failed(error: &ExecutionError, program: &Program, scope: &Scope) -> Problem {
             format!("{} and {} cannot be compared", a.type_of(), b.type_of())
         }
         ExecutionError::UnsupportedBinaryOperator(operator, a, b) => {
-            format!("`{operator}` does not take {} and {}", a.type_of(), b.type_of())
+            format!("`{}` does not take {} and {}", operator_name(operator), a.type_of(), b.type_of())
         }
         ExecutionError::FunctionError { function, message } => format!("`{function}`: {message}"),
         ExecutionError::InvalidArgumentCount { expected, actual } => {
@@ -351,6 +355,11 @@ fn failed(error: &ExecutionError, program: &Program, scope: &Scope) -> Problem {
         _ => "a value is of the wrong kind".into(),
     };
     Problem::new(codes::EXPR_EVALUATION, format!("the expression cannot be evaluated: {message}"))
+}
+
+/// A function as people write it: CEL calls operators `_<_`, `!_` and `_?_:_`.
+fn operator_name(name: &str) -> String {
+    if name.chars().any(|c| c.is_ascii_alphanumeric()) { name.to_owned() } else { name.replace('_', "") }
 }
 
 /// A key that a value does not have, at the place where it is named.

@@ -96,12 +96,12 @@ fn check(area: &str, at_least: usize) {
 
 #[test]
 fn yaml_cases() {
-    check("yaml", 60);
+    check("yaml", 75);
 }
 
 #[test]
 fn expression_cases() {
-    check("expressions", 28);
+    check("expressions", 45);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod laws;
 mod locate;
 mod modules;
 mod properties;
+mod render;
 mod types;
 mod unfold;
 mod words;
