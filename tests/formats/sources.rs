@@ -26,6 +26,7 @@ const SEEN: &[&str] = &[
     "remediation-step-type",
     "expr-not-here",
     "graph-path",
+    "text-file-path",
     "type-enum",
     "type-invalid",
     "type-length",

@@ -105,6 +105,14 @@ rectify_base::codes! {
     TYPE_LENGTH = "type-length";
     /// A value that breaks another rule of the type's schema.
     TYPE_INVALID = "type-invalid";
+    /// A path in `template` or `file` that does not lead into `templates/` or `files/`.
+    TEXT_FILE_PATH = "text-file-path";
+    /// A file that is named and not there.
+    TEXT_FILE_UNKNOWN = "text-file-unknown";
+    /// A file that a text is taken from is not UTF-8.
+    TEXT_FILE_ENCODING = "text-file-encoding";
+    /// A file that a text is taken from is larger than 1 MiB.
+    TEXT_FILE_TOO_LARGE = "text-file-too-large";
     /// Not an expression.
     EXPR_SYNTAX = "expr-syntax";
     /// `${{` without `}}`.

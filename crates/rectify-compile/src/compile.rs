@@ -3,6 +3,7 @@
 use crate::{
     Input, Output, SourceMap,
     assemble::{self, Sources},
+    beside::Beside,
     codes,
     document::{
         self, Kind,
@@ -118,6 +119,7 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
         groups: inventory.group_names(),
         complete,
         registry: &registry,
+        beside: Beside::new(input.files),
         texts: &texts,
         select: input.select,
     });

@@ -6,7 +6,11 @@
 //! may always be a text with an expression in it. What needs more than one document, or a value, is
 //! the compiler's to say.
 
-use crate::document::{inventory, module, project, remediation};
+use crate::{
+    document::{inventory, module, project, remediation},
+    scalar::Types,
+    schema::Shape,
+};
 use rectify_base::schema::{Form, Named, assemble};
 use rectify_protocol::{Manifest, TypeDescriptor};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -14,6 +18,8 @@ use serde_json::{Map, Value, json};
 
 /// What the compiler reads as an expression.
 const TEMPLATE: &str = "\\$\\{\\{";
+/// The name under which a schema defines what names a file beside the YAML.
+const BESIDE: &str = "TextFile";
 /// A text without an expression.
 pub(crate) const LITERAL: &str = "^(?![\\s\\S]*\\$\\{\\{)";
 /// A key that names a type.
@@ -104,20 +110,27 @@ pub(crate) fn call(fields: Value, types: &[&TypeDescriptor], fits: impl Fn(&str)
 
 /// The properties of each type, by name, as an editor sees them.
 pub(crate) fn properties(types: &[&TypeDescriptor]) -> Map<String, Value> {
-    types
-        .iter()
-        .map(|ty| {
-            let mut schema = loosened(&ty.schema, ty.name.as_str());
-            if let Value::Object(members) = &mut schema {
-                members.remove("$schema");
-            }
-            (ty.name.to_string(), described(schema, &ty.summary))
-        })
-        .collect()
+    let described_types = types.iter().map(|ty| {
+        let mut schema = loosened(&ty.schema, Of { name: ty.name.as_str(), root: &ty.schema });
+        if let Value::Object(members) = &mut schema {
+            members.remove("$schema");
+        }
+        (ty.name.to_string(), described(schema, &ty.summary))
+    });
+    described_types.chain([(BESIDE.to_owned(), crate::beside::schema())]).collect()
 }
 
-/// The schema of a property: what its type says, or an expression.
-fn or_expression(schema: &Value, ty: &str) -> Value {
+/// The type that a schema is part of.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    name: &'a str,
+    root: &'a Value,
+}
+
+/// The schema of a property: what its type says, an expression, or where a text is expected a file.
+fn or_expression(schema: &Value, ty: Of<'_>) -> Value {
+    let expected = Shape::within(ty.root, schema).types();
+    let takes_text = expected.has(Types::STRING) && !expected.has(Types::MAP);
     let mut schema = loosened(schema, ty);
     let mut outer = Map::new();
     if let Value::Object(members) = &mut schema {
@@ -125,12 +138,16 @@ fn or_expression(schema: &Value, ty: &str) -> Value {
             outer.extend(members.remove_entry(annotation));
         }
     }
-    outer.insert("anyOf".into(), json!([schema, {"type": "string", "pattern": TEMPLATE}]));
+    let mut choices = vec![schema, json!({"type": "string", "pattern": TEMPLATE})];
+    if takes_text {
+        choices.push(json!({"$ref": format!("#/$defs/{BESIDE}")}));
+    }
+    outer.insert("anyOf".into(), choices.into());
     Value::Object(outer)
 }
 
 /// A provider's schema over what an editor's YAML reader makes of the source.
-fn loosened(schema: &Value, ty: &str) -> Value {
+fn loosened(schema: &Value, ty: Of<'_>) -> Value {
     let Value::Object(members) = schema else { return schema.clone() };
     let each = |value: &Value, f: &dyn Fn(&Value) -> Value| match value {
         Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), f(v))).collect(),
@@ -149,7 +166,7 @@ fn loosened(schema: &Value, ty: &str) -> Value {
             "$defs" | "allOf" | "anyOf" | "oneOf" => each(value, &|v| loosened(v, ty)),
             "not" | "if" | "then" | "else" => loosened(value, ty),
             "$ref" => match value.as_str().and_then(|r| r.strip_prefix('#')) {
-                Some(place) => format!("#/$defs/{ty}{place}").into(),
+                Some(place) => format!("#/$defs/{}{place}", ty.name).into(),
                 None => value.clone(),
             },
             _ => value.clone(),

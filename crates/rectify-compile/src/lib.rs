@@ -10,6 +10,7 @@
 //! made only if no stage found an error.
 
 mod assemble;
+mod beside;
 pub mod codes;
 mod compile;
 mod document;
@@ -57,8 +58,9 @@ pub struct SourceFile {
 /// Everything that a graph depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// The project's YAML files, in any order. `rectify.yaml` must be among them; `remediations/*.yaml`,
-    /// `modules/*.yaml` and `inventory/*.yaml` are read, other paths are ignored.
+    /// The project's files, in any order. `rectify.yaml` must be among them; `remediations/*.yaml`,
+    /// `modules/*.yaml` and `inventory/*.yaml` are read, what lies in `templates/` and `files/` may be named
+    /// in properties, other paths are ignored.
     pub files: &'a [SourceFile],
     /// Manifests of the providers at hand, in any order.
     pub manifests: &'a [Manifest],

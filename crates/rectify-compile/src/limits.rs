@@ -26,6 +26,14 @@ pub const EVALUATION_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const EVALUATION_INPUT_MAX_BYTES: usize = 64 * 1024;
 /// Most memory for one compiled regular expression.
 pub const REGEX_MAX_BYTES: usize = 1024 * 1024;
+/// Longest text that a text with expressions may become.
+pub const TEXT_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Largest file in `templates/` or `files/`.
+pub const TEXT_FILE_MAX_BYTES: usize = 1024 * 1024;
+/// Most files in `templates/` and `files/`.
+pub const TEXT_FILES_MAX: usize = 1000;
+/// Most bytes of all files in `templates/` and `files/`.
+pub const TEXT_FILES_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Longest that a gate may be retried, in seconds.
 pub const WITHIN_MAX_S: u32 = 3600;
 /// Most steps in flight at once that a project may ask for.

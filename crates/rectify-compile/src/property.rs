@@ -1,19 +1,21 @@
 //! Properties of a step or gate: read as the schema of the type directs, then checked by it.
 
 use crate::{
+    beside::{self, Beside},
     codes, explain,
     expression::{Engine, Parameters, Part, Problem, Scope, Sees, locate, parts},
     fields::short,
+    limits::TEXT_MAX_BYTES,
     report::{Cx, Report},
     scalar::{self, Types},
     schema::{Shape, Type},
     tree::{Content, Entry, Node, Scalar, Span},
 };
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 /// Evaluates expressions for one target; absent where the properties are literal.
-pub(crate) type Evaluation<'e> = Option<(&'e mut Engine, &'e Scope)>;
+pub(crate) type Evaluation<'e, 'f> = Option<(&'e mut Engine<'f>, &'e Scope)>;
 
 /// Reads and checks the properties of `call`. `None` if anything is wrong, which is reported.
 pub(crate) fn read(
@@ -21,7 +23,7 @@ pub(crate) fn read(
     ty: &Type<'_>,
     source: &str,
     file: &str,
-    evaluation: Evaluation<'_>,
+    evaluation: Evaluation<'_, '_>,
     report: &mut Report,
 ) -> Option<Map<String, Value>> {
     let validator = ty.validator(report)?;
@@ -52,19 +54,38 @@ pub(crate) fn value(
     node: &Node<'_>,
     shape: Shape<'_>,
     source: &str,
-    evaluation: Evaluation<'_>,
+    evaluation: Evaluation<'_, '_>,
     cx: &mut Cx<'_, '_>,
 ) -> Option<Value> {
     Reader { source, evaluation, cx }.value(node, shape)
 }
 
-struct Reader<'a, 'f, 'r> {
+struct Reader<'a, 'e, 'f, 'r> {
     source: &'a str,
-    evaluation: Evaluation<'a>,
+    evaluation: Evaluation<'a, 'e>,
     cx: &'a mut Cx<'f, 'r>,
 }
 
-impl Reader<'_, '_, '_> {
+/// Where a text with expressions is written.
+#[derive(Clone, Copy)]
+enum Written<'w> {
+    /// In a scalar of a source text.
+    Scalar(&'w Node<'w>, &'w str),
+    /// In a file of its own.
+    File,
+}
+
+impl Written<'_> {
+    /// The place in the file of a range of the text.
+    fn at(self, text: &str, range: Range<usize>) -> Span {
+        match self {
+            Self::Scalar(node, source) => locate(node, text, range, source),
+            Self::File => Span::new(range.start, range.end),
+        }
+    }
+}
+
+impl Reader<'_, '_, '_, '_> {
     /// Reads on after an error, to find more of them; the value is of no use then.
     fn value(&mut self, node: &Node<'_>, shape: Shape<'_>) -> Option<Value> {
         match &node.content {
@@ -74,6 +95,7 @@ impl Reader<'_, '_, '_> {
                 let values: Vec<_> = items.iter().map(|item| self.value(item, shape)).collect();
                 values.into_iter().collect()
             }
+            Content::Map(entries) if beside::names_file(entries, shape.types()) => self.taken(entries),
             Content::Map(entries) => {
                 let mut members = Map::new();
                 let mut sound = true;
@@ -96,7 +118,14 @@ impl Reader<'_, '_, '_> {
 
     fn scalar(&mut self, node: &Node<'_>, scalar: &Scalar<'_>, types: Types) -> Option<Value> {
         if scalar.text.contains("${{") {
-            return self.template(node, &scalar.text);
+            let parts = self.parts(&scalar.text, Written::Scalar(node, self.source))?;
+            let written = Written::Scalar(node, self.source);
+            return match parts.as_slice() {
+                [Part::Expression(expression, range)] => {
+                    self.evaluate(&scalar.text, written, expression, range.start)
+                }
+                parts => self.joined(&scalar.text, written, parts),
+            };
         }
         match scalar::read(scalar, types) {
             Ok(value) => Some(value),
@@ -113,54 +142,110 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    fn template(&mut self, node: &Node<'_>, text: &str) -> Option<Value> {
-        let parts = match parts(text) {
-            Ok(parts) => parts,
+    /// A text from a file. Problems in it are shown there, and from where it was taken.
+    fn taken(&mut self, entries: &[Entry<'_>]) -> Option<Value> {
+        let (engine, scope) = self.evaluation.as_mut()?;
+        let taken = engine.beside.take(entries, self.cx)?;
+        if taken.role == beside::Role::File || !taken.text.contains("${{") {
+            return Some(Value::String(taken.text.to_owned()));
+        }
+        let before = self.cx.count();
+        let evaluation = Some((&mut **engine, &**scope));
+        let mut inner = Reader { source: taken.text, evaluation, cx: &mut self.cx.within(taken.path) };
+        let value = inner
+            .parts(taken.text, Written::File)
+            .and_then(|parts| inner.joined(taken.text, Written::File, &parts));
+        self.cx.label_since(before, taken.span, "taken here");
+        value
+    }
+
+    fn parts<'x>(&mut self, text: &'x str, written: Written<'_>) -> Option<Vec<Part<'x>>> {
+        match parts(text) {
+            Ok(parts) => Some(parts),
             Err(problem) => {
                 let range = problem.range.clone().unwrap_or(0..text.len());
-                problem.report(locate(node, text, range, self.source), self.cx);
-                return None;
+                problem.report(written.at(text, range), self.cx);
+                None
             }
-        };
-        if let [Part::Expression(expression, range)] = parts.as_slice() {
-            return self.evaluate(node, text, expression, range.start);
         }
+    }
+
+    /// The pieces as one text.
+    fn joined(&mut self, text: &str, written: Written<'_>, parts: &[Part<'_>]) -> Option<Value> {
         let mut out = String::new();
-        for part in &parts {
-            match part {
-                Part::Text(text) => out.push_str(text),
+        for part in parts {
+            let range = match part {
+                Part::Text(text) => {
+                    out.push_str(text);
+                    continue;
+                }
                 Part::Expression(expression, range) => {
-                    match self.evaluate(node, text, expression, range.start)? {
+                    match self.evaluate(text, written, expression, range.start)? {
                         Value::String(text) => out.push_str(&text),
                         Value::Number(number) => out.push_str(&number.to_string()),
                         Value::Bool(bool) => out.push_str(if bool { "true" } else { "false" }),
                         other => {
-                            let at = locate(node, text, range.clone(), self.source);
                             let message = format!(
                                 "the result is {}, which cannot stand in a text",
                                 explain::kind(&other)
                             );
-                            self.cx.error(codes::EXPR_NOT_TEXT, at, message).help =
-                                Some("write the expression alone to get a typed value".into());
+                            self.cx
+                                .error(codes::EXPR_NOT_TEXT, written.at(text, range.clone()), message)
+                                .help = Some("write the expression alone to get a typed value".into());
                             return None;
                         }
                     }
+                    range
                 }
+            };
+            if out.len() > TEXT_MAX_BYTES {
+                let message = format!("the text becomes longer than {TEXT_MAX_BYTES} bytes");
+                self.cx.error(codes::EXPR_WORK, written.at(text, range.clone()), message).help =
+                    Some("write less into one text".into());
+                return None;
             }
         }
         Some(Value::String(out))
     }
 
-    fn evaluate(&mut self, node: &Node<'_>, text: &str, expression: &str, start: usize) -> Option<Value> {
+    fn evaluate(
+        &mut self,
+        text: &str,
+        written: Written<'_>,
+        expression: &str,
+        start: usize,
+    ) -> Option<Value> {
         let (engine, scope) = self.evaluation.as_mut()?;
         match engine.evaluate(expression, scope) {
             Ok(value) => Some(value),
             Err(problem) => {
-                let at = place(&problem, node, text, expression, start, self.source);
-                problem.report(at, self.cx);
+                let range = range(&problem, expression, start);
+                problem.report(written.at(text, range), self.cx);
                 None
             }
         }
+    }
+}
+
+/// Goes through the expressions of a value, those in templates that it names included. `whole` says that
+/// it is an expression itself.
+pub(crate) fn expressions(node: &Node<'_>, whole: bool, beside: &Beside<'_>, found: &mut dyn FnMut(&str)) {
+    let mut within = |text: &str| {
+        for part in parts(text).unwrap_or_default() {
+            if let Part::Expression(expression, _) = part {
+                found(expression);
+            }
+        }
+    };
+    if let Some((_, text, _)) = beside.template(node) {
+        return within(text);
+    }
+    match &node.content {
+        Content::List(items) => items.iter().for_each(|item| expressions(item, whole, beside, found)),
+        Content::Map(entries) => entries.iter().for_each(|e| expressions(&e.value, whole, beside, found)),
+        Content::Scalar(scalar) if whole => found(&scalar.text),
+        Content::Scalar(scalar) if !scalar.text.contains("${{") => {}
+        Content::Scalar(scalar) => within(&scalar.text),
     }
 }
 
@@ -168,34 +253,32 @@ impl Reader<'_, '_, '_> {
 pub(crate) fn outputs(
     node: &Node<'_>,
     whole: bool,
-    engine: &mut Engine,
+    engine: &mut Engine<'_>,
     sees: Sees,
     found: &mut BTreeSet<String>,
 ) {
-    match &node.content {
-        Content::List(items) => items.iter().for_each(|item| outputs(item, whole, engine, sees, found)),
-        Content::Map(entries) => entries.iter().for_each(|e| outputs(&e.value, whole, engine, sees, found)),
-        Content::Scalar(scalar) if !scalar.text.contains("outputs") => {}
-        Content::Scalar(scalar) if whole => engine.outputs(&scalar.text, sees, found),
-        Content::Scalar(scalar) => {
-            for part in parts(&scalar.text).unwrap_or_default() {
-                if let Part::Expression(expression, _) = part {
-                    engine.outputs(expression, sees, found);
-                }
-            }
+    let beside = engine.beside.clone();
+    expressions(node, whole, &beside, &mut |expression| {
+        if expression.contains("outputs") {
+            engine.outputs(expression, sees, found);
         }
-    }
+    });
 }
 
 /// Reports what is wrong with the expressions of a value, as far as no value is needed for it.
 pub(crate) fn look_over(
     node: &Node<'_>,
     source: &str,
-    engine: &mut Engine,
+    engine: &mut Engine<'_>,
     sees: Sees,
     parameters: &Parameters,
     cx: &mut Cx<'_, '_>,
 ) {
+    if let Some((path, text, span)) = engine.beside.template(node) {
+        let before = cx.count();
+        check(text, Written::File, engine, sees, parameters, &mut cx.within(path));
+        return cx.label_since(before, span, "taken here");
+    }
     match &node.content {
         Content::List(items) => {
             items.iter().for_each(|item| look_over(item, source, engine, sees, parameters, cx));
@@ -203,23 +286,43 @@ pub(crate) fn look_over(
         Content::Map(entries) => {
             entries.iter().for_each(|e| look_over(&e.value, source, engine, sees, parameters, cx));
         }
-        Content::Scalar(scalar) if scalar.text.contains("${{") => match parts(&scalar.text) {
-            Err(problem) => {
-                let range = problem.range.clone().unwrap_or(0..scalar.text.len());
-                problem.report(locate(node, &scalar.text, range, source), cx);
-            }
-            Ok(parts) => {
-                for part in parts {
-                    let Part::Expression(expression, range) = part else { continue };
-                    if let Err(problem) = engine.check(expression, sees, parameters) {
-                        let at = place(&problem, node, &scalar.text, expression, range.start, source);
-                        problem.report(at, cx);
-                    }
-                }
-            }
-        },
+        Content::Scalar(scalar) if scalar.text.contains("${{") => {
+            check(&scalar.text, Written::Scalar(node, source), engine, sees, parameters, cx);
+        }
         Content::Scalar(_) => {}
     }
+}
+
+fn check(
+    text: &str,
+    written: Written<'_>,
+    engine: &mut Engine<'_>,
+    sees: Sees,
+    parameters: &Parameters,
+    cx: &mut Cx<'_, '_>,
+) {
+    match parts(text) {
+        Err(problem) => {
+            let range = problem.range.clone().unwrap_or(0..text.len());
+            problem.report(written.at(text, range), cx);
+        }
+        Ok(parts) => {
+            for part in parts {
+                let Part::Expression(expression, place) = part else { continue };
+                if let Err(problem) = engine.check(expression, sees, parameters) {
+                    let range = range(&problem, expression, place.start);
+                    problem.report(written.at(text, range), cx);
+                }
+            }
+        }
+    }
+}
+
+/// The range in a text of a problem in an expression that begins at `start` of it.
+fn range(problem: &Problem, expression: &str, start: usize) -> Range<usize> {
+    let leading = expression.len() - expression.trim_start().len();
+    let range = problem.range.clone().unwrap_or(leading..expression.trim_end().len().max(leading));
+    start + range.start..start + range.end
 }
 
 /// The place in the source of a problem in an expression that begins at `start` of the scalar's text.
@@ -231,7 +334,5 @@ pub(crate) fn place(
     start: usize,
     source: &str,
 ) -> Span {
-    let leading = expression.len() - expression.trim_start().len();
-    let range = problem.range.clone().unwrap_or(leading..expression.trim_end().len().max(leading));
-    locate(node, text, start + range.start..start + range.end, source)
+    locate(node, text, range(problem, expression, start), source)
 }

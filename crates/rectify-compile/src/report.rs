@@ -125,6 +125,19 @@ impl<'f, 'r> Cx<'f, 'r> {
         }
     }
 
+    /// The report, seen from another file that this one leads to.
+    pub fn within<'x>(&'x mut self, file: &'x str) -> Cx<'x, 'x> {
+        Cx { file, report: &mut *self.report, before: self.before }
+    }
+
+    /// Shows a place of this file beside all problems since there were `before`.
+    pub fn label_since(&mut self, before: usize, at: Span, text: &str) {
+        let at = at.range();
+        let label =
+            rectify_base::Label { file: self.file.into(), start: at.start, end: at.end, text: text.into() };
+        self.report.add_label(before, &label);
+    }
+
     /// Whether so much was reported of this file that reading on helps nobody.
     pub fn is_full(&self) -> bool {
         self.report.len() - self.before >= FILE_PROBLEMS_MAX

@@ -136,6 +136,12 @@ impl<'m> Shape<'m> {
         Self { root, node: Some(root) }
     }
 
+    /// A part of a schema.
+    #[cfg(feature = "schema")]
+    pub fn within(root: &'m Value, node: &'m Value) -> Self {
+        Self { root, node: None }.to(Some(node))
+    }
+
     /// The schema of all properties.
     pub fn root(self) -> Self {
         self.to(Some(self.root))

@@ -60,9 +60,18 @@ pub(crate) fn decode<'s>(bytes: &'s [u8], cx: &mut Cx<'_, '_>) -> Option<&'s str
             return None;
         }
     };
+    let escape =
+        "delete it; if the value needs it, write it as an escape such as \"\\u200b\" in double quotes";
+    is_visible(text, escape, cx).then_some(text)
+}
+
+/// Whether a reviewer sees all of a text, in the order in which it is written; if not, that is reported.
+/// `escape` says how such a character is written where it is wanted.
+pub(crate) fn is_visible(text: &str, escape: &str, cx: &mut Cx<'_, '_>) -> bool {
+    let bytes = text.as_bytes();
     let plain = |b: &u8| matches!(b, b' '..=b'~' | b'\n' | b'\t');
     if bytes.iter().all(plain) {
-        return Some(text);
+        return true;
     }
     let mut sound = true;
     for (offset, c) in text.char_indices() {
@@ -73,16 +82,16 @@ pub(crate) fn decode<'s>(bytes: &'s [u8], cx: &mut Cx<'_, '_>) -> Option<&'s str
             cx.error(
                 codes::YAML_HIDDEN_CHARACTER,
                 at,
-                format!("the character U+{:04X} cannot be seen, or changes how the line is shown", u32::from(c)),
+                format!(
+                    "the character U+{:04X} cannot be seen, or changes how the line is shown",
+                    u32::from(c)
+                ),
             )
-            .help = Some(
-                "delete it; if the value needs it, write it as an escape such as \"\\u200b\" in double quotes"
-                    .into(),
-            );
+            .help = Some(escape.into());
             if cx.is_full() {
                 break;
             }
         }
     }
-    sound.then_some(text)
+    sound
 }

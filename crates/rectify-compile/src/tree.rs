@@ -64,12 +64,15 @@ impl Node<'_> {
         }
     }
 
-    /// Whether an expression stands anywhere in it.
+    /// Whether an expression stands anywhere in it, or it may take a text from a file: then it is not all
+    /// that it seems.
     pub fn has_expression(&self) -> bool {
         match &self.content {
             Content::Scalar(scalar) => scalar.text.contains("${{"),
             Content::List(items) => items.iter().any(Node::has_expression),
-            Content::Map(entries) => entries.iter().any(|e| e.value.has_expression()),
+            Content::Map(entries) => {
+                crate::beside::may_name_file(entries) || entries.iter().any(|e| e.value.has_expression())
+            }
         }
     }
 

@@ -1,12 +1,18 @@
 //! Reading files that others may have made, and writing files that must survive a crash.
 
 use crate::{EngineError, error::FileVerb};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::{
+    fs::{Mode, OFlags, ResolveFlags, open, openat2},
+    io::Errno,
+};
 use std::{
     fs,
     io::{self, Read, Write},
     path::Path,
 };
+
+/// A FIFO is opened without waiting for its writer, and refused then.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// Reads a regular file. Never waits for whoever might write to a FIFO, and never reads more than
 /// one byte beyond the limit, whatever size the file is said to have.
@@ -30,10 +36,35 @@ pub fn read_text(path: &Path, limit_bytes: usize) -> Result<String, EngineError>
         .map_err(|e| EngineError::file(FileVerb::Read, path, io::Error::new(io::ErrorKind::InvalidData, e)))
 }
 
+/// Reads a regular file at a path relative to a directory. No part of the path may be a link.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, is reached through a link, or is too large.
+pub fn read_beneath(directory: &Path, path: &str, limit_bytes: usize) -> Result<Vec<u8>, EngineError> {
+    let full = directory.join(path);
+    let error = |e| EngineError::file(FileVerb::Read, &full, e);
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let opened = open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|directory| openat2(directory, path, READ, Mode::empty(), beneath));
+    let file = opened.map_err(|e| match e {
+        Errno::LOOP => error(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a link: templates and files lie in the project itself",
+        )),
+        other => error(other.into()),
+    })?;
+    match read_open(file.into(), limit_bytes).map_err(error)? {
+        Some(bytes) => Ok(bytes),
+        None => Err(EngineError::TooLarge { path: full, limit_bytes }),
+    }
+}
+
 /// Reads a regular file; `None` if it is larger than the limit.
 pub(crate) fn read_regular(path: &Path, limit_bytes: usize) -> io::Result<Option<Vec<u8>>> {
-    let file =
-        fs::File::from(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
+    read_open(fs::File::from(open(path, READ, Mode::empty())?), limit_bytes)
+}
+
+fn read_open(file: fs::File, limit_bytes: usize) -> io::Result<Option<Vec<u8>>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }

@@ -7,7 +7,9 @@ mod types;
 mod unfold;
 
 use crate::{
-    LeftOut, ProjectSettings, codes,
+    LeftOut, ProjectSettings,
+    beside::Beside,
+    codes,
     document::{
         inventory,
         module::Module,
@@ -45,6 +47,8 @@ pub(crate) struct Sources<'a, 't, 's, 'm> {
     /// Whether all remediations and all targets could be read: only then can one be missing.
     pub complete: Complete,
     pub registry: &'a Registry<'m>,
+    /// What properties may take texts from.
+    pub beside: Beside<'a>,
     /// Source texts by path.
     pub texts: &'a BTreeMap<&'a str, &'a str>,
     /// The remediations to take; all if absent.
@@ -98,7 +102,7 @@ struct Waits<'a> {
 pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Report) -> Option<Assembled<'a>> {
     let mut gather = Gather {
         sources,
-        engine: Engine::new(sources.groups.clone()),
+        engine: Engine::new(sources.groups.clone(), sources.beside.clone()),
         sites: BTreeMap::new(),
         types: BTreeMap::new(),
         selecting: BTreeMap::new(),
@@ -177,7 +181,7 @@ impl Placed<'_> {
 
 struct Gather<'a, 't, 's, 'm> {
     sources: &'a Sources<'a, 't, 's, 'm>,
-    engine: Engine,
+    engine: Engine<'a>,
     sites: BTreeMap<&'a TargetName, Site<'a>>,
     types: BTreeMap<&'a TypeName, &'a model::TypeFacts>,
     /// What selections see, per target; made when the first one is evaluated.

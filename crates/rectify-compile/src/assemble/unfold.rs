@@ -375,7 +375,7 @@ fn one(
     ty: &Type<'_>,
     source: &str,
     file: &str,
-    evaluation: property::Evaluation<'_>,
+    evaluation: property::Evaluation<'_, '_>,
     report: &mut Report,
 ) -> Option<Prepared> {
     let desired = property::read(call, ty, source, file, evaluation, report)?;

@@ -6,6 +6,7 @@ use super::{
     program::{Program, Sees, is_identifier},
 };
 use crate::{
+    beside::Beside,
     codes,
     limits::{EVALUATION_BYTES_MAX, EVALUATION_INPUT_MAX_BYTES},
     suggest::closest,
@@ -24,7 +25,9 @@ use std::{
 };
 
 /// Keeps what is the same for all targets: parsed expressions, and the functions there are.
-pub(crate) struct Engine {
+pub(crate) struct Engine<'f> {
+    /// What properties may take texts from.
+    pub beside: Beside<'f>,
     env: Arc<Env>,
     meter: Arc<Meter>,
     programs: BTreeMap<(Sees, String), Result<Rc<Program>, Problem>>,
@@ -87,10 +90,11 @@ pub(crate) struct Target<'a> {
     pub broken: &'a BTreeSet<Vec<String>>,
 }
 
-impl Engine {
-    /// For an inventory with these groups, if that is known.
-    pub fn new(groups: Option<BTreeSet<String>>) -> Self {
+impl<'f> Engine<'f> {
+    /// For an inventory with these groups, if that is known, and these files.
+    pub fn new(groups: Option<BTreeSet<String>>, beside: Beside<'f>) -> Self {
         Self {
+            beside,
             env: Arc::new(Env::stdlib()),
             meter: Arc::new(Meter::default()),
             programs: BTreeMap::new(),

@@ -106,7 +106,7 @@ fn expression_cases() {
 
 #[test]
 fn language_cases() {
-    check("language", 60);
+    check("language", 80);
 }
 
 #[test]

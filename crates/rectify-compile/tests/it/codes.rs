@@ -9,7 +9,7 @@ use rectify_compile::{Input, codes, compile, limits};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Codes whose inputs are too large for a file, or are not files; they are tested here.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 8] = [
     "graph-too-large",
     "yaml-too-large",
     "yaml-too-many-nodes",
@@ -17,6 +17,7 @@ const ELSEWHERE: [&str; 7] = [
     "project-too-many-problems",
     "remediation-unknown",
     "type-manifest",
+    "text-file-too-large",
 ];
 
 #[test]

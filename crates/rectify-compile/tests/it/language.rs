@@ -50,7 +50,8 @@ fn is_path(line: &str) -> Option<&str> {
     let path = line.strip_prefix("# ")?;
     let directory = path.split('/').next()?;
     let known = ["rectify.yaml", "inventory", "remediations", "modules"].contains(&directory);
-    (known && path.ends_with(".yaml")).then_some(path)
+    let beside = ["templates", "files"].contains(&directory);
+    (beside || known && path.ends_with(".yaml")).then_some(path)
 }
 
 /// The files of an example, with what it leaves out.
@@ -78,6 +79,7 @@ fn files(text: &str) -> Vec<SourceFile> {
     for (path, text) in &mut files {
         let (directory, name) = path.split_once('/').unwrap_or((path, ""));
         let kind = match directory {
+            "templates" | "files" => continue,
             "remediations" => "Remediation",
             "modules" => "Module",
             _ => "Inventory",
@@ -150,6 +152,10 @@ fn the_table_of_limits_is_that_of_the_code() {
         ("EVALUATION_ROUNDS_MAX", i64::try_from(limits::EVALUATION_ROUNDS_MAX).unwrap()),
         ("EVALUATION_BYTES_MAX", i64::try_from(limits::EVALUATION_BYTES_MAX).unwrap()),
         ("EVALUATION_INPUT_MAX_BYTES", count(limits::EVALUATION_INPUT_MAX_BYTES)),
+        ("TEXT_MAX_BYTES", count(limits::TEXT_MAX_BYTES)),
+        ("TEXT_FILE_MAX_BYTES", count(limits::TEXT_FILE_MAX_BYTES)),
+        ("TEXT_FILES_MAX", count(limits::TEXT_FILES_MAX)),
+        ("TEXT_FILES_MAX_BYTES", count(limits::TEXT_FILES_MAX_BYTES)),
         ("REGEX_MAX_BYTES", count(limits::REGEX_MAX_BYTES)),
         ("KEY_MAX_BYTES", count(shared::KEY_MAX_BYTES)),
         ("CALLS_MAX", count(shared::CALLS_MAX)),

@@ -1,6 +1,7 @@
 //! Tests of the compiler through its public interface.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod beside;
 mod cases;
 mod codes;
 mod edges;
