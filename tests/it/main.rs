@@ -7,6 +7,7 @@ mod documentation;
 mod examples;
 mod interrupt;
 mod laws;
+mod manual;
 mod permission;
 mod private;
 mod refusals;

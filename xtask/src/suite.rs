@@ -4,7 +4,13 @@ use crate::run::{Outcome, cargo, has, root, run};
 use std::{process::Command, time::Instant};
 
 /// Programs that the tests run, and the Debian package of each.
-const PROGRAMS: &[(&str, &str)] = &[("ssh-keygen", "openssh-client"), ("openssl", "openssl"), ("cc", "gcc")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("ssh-keygen", "openssh-client"),
+    ("openssl", "openssl"),
+    ("cc", "gcc"),
+    ("groff", "groff-base"),
+    ("lexgrog", "man-db"),
+];
 
 /// Runs all stages; the first failing one ends the run.
 pub fn test(install: bool) -> Outcome {

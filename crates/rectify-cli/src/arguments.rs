@@ -188,6 +188,12 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages
+    Man {
+        /// Where; made if need be, such as `~/.local/share/man/man1`
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Make and look at keys
     #[command(subcommand)]
     Keys(Keys),

@@ -14,6 +14,7 @@ mod diagnostics;
 mod exit;
 mod failure;
 mod listen;
+mod manual;
 mod pages;
 mod say;
 mod words;

@@ -60,6 +60,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::History { run: Some(id), .. } => run::one(&engine, &id).await,
             Command::Explain { code } => reference::explain(code.as_deref()),
             Command::Completions { shell } => reference::completions(shell),
+            Command::Man { directory } => reference::man(&directory),
             Command::Keys(keys) => signing::keys(keys),
             Command::Trust(trust) => signing::trust(&engine, trust),
             Command::Policy(crate::arguments::Policy::Digest) => {

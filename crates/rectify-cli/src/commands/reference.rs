@@ -1,4 +1,4 @@
-//! `explain`, `inventory` and `provider`.
+//! `explain`, `completions`, `man`, `inventory` and `provider`.
 
 use super::project::out;
 use crate::{
@@ -7,6 +7,7 @@ use crate::{
     failure::Failure,
     pages::PAGES,
     say::say,
+    words::count,
 };
 use clap::CommandFactory;
 use rectify_base::TargetName;
@@ -38,6 +39,21 @@ pub fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "rectify", &mut script);
     out(&script)?;
+    Ok(exit::DONE)
+}
+
+/// `man`.
+pub fn man(directory: &Path) -> Result<u8, Failure> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::plain(format!("cannot write {}: {error}", path.display()))
+    };
+    let pages = crate::manual::pages().map_err(|error| failed(directory, error))?;
+    std::fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
+    for (name, page) in &pages {
+        let path = directory.join(name);
+        std::fs::write(&path, page).map_err(|error| failed(&path, error))?;
+    }
+    say!("wrote {} to {}", count(pages.len() as u64, "page"), directory.display());
     Ok(exit::DONE)
 }
 
