@@ -14,3 +14,4 @@ mod refusals;
 mod reproducible;
 mod surroundings;
 mod tamper;
+mod terminal;

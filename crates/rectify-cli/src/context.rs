@@ -67,7 +67,7 @@ pub fn start_tracing(verbose: u8, json: bool) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| crate::say::Log)
         // Who asks for that much wants to know where the time goes.
         .with_span_events(if verbose > 1 { FmtSpan::CLOSE } else { FmtSpan::NONE })
         .with_ansi(std::io::stderr().is_terminal());

@@ -1,6 +1,9 @@
 //! Events as lines on standard error.
 
-use crate::say::{self, tell};
+use crate::{
+    progress,
+    say::{self, tell},
+};
 use rectify_engine::{Event, Events};
 
 /// Writes events as JSON lines, or what people want to see of them.
@@ -16,7 +19,12 @@ impl Events for Listener {
         if self.json {
             return say::event(event);
         }
+        progress::on(event);
         match event {
+            // A terminal shows it for as long as it lasts.
+            Event::GateWaiting { target, address, attempt: 1, message } if !progress::is_shown() => {
+                tell!("{:>8}  {target}:{address}: {message}", "waiting");
+            }
             Event::StepEnded { target, address, result, message } => match message {
                 Some(message) => tell!("{result:>8}  {target}:{address}: {message}"),
                 None => tell!("{result:>8}  {target}:{address}"),

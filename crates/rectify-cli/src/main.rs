@@ -16,6 +16,7 @@ mod failure;
 mod listen;
 mod manual;
 mod pages;
+mod progress;
 mod say;
 mod words;
 
@@ -37,8 +38,11 @@ fn main() -> ExitCode {
         }
     };
     say::set_events(arguments.events);
+    progress::start(arguments.events || arguments.log_json);
     context::start_tracing(arguments.verbose, arguments.log_json);
-    match commands::run(arguments) {
+    let ended = commands::run(arguments);
+    progress::clear();
+    match ended {
         Ok(code) => code.into(),
         Err(failure) => failure.report().into(),
     }

@@ -3,6 +3,7 @@
 //! under way must not die of it. What others wrote is escaped, so that it cannot act on a terminal
 //! or pass for a line of ours.
 
+use crate::progress;
 use rectify_plan::render::visible;
 use std::{fmt::Arguments, io::Write, sync::OnceLock};
 
@@ -63,5 +64,18 @@ pub fn block(text: &str) {
 
 fn write(to: &mut dyn Write, line: &str) {
     // In one piece, so that lines of several writers do not mix. Nobody is left to tell of a failure.
-    drop(to.write_all(format!("{line}\n").as_bytes()).and_then(|()| to.flush()));
+    progress::aside(|| drop(to.write_all(format!("{line}\n").as_bytes()).and_then(|()| to.flush())));
+}
+
+/// Standard error for log records.
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        progress::aside(|| std::io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }

@@ -115,7 +115,7 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?
         .with_deadlines(&deadlines(engine, &plan));
     store.begin_run(&record).await?;
-    engine.events.on(&Event::RunStarted { run: run.to_string() });
+    engine.events.on(&Event::RunStarted { run: run.to_string(), changes: plan.counts.changes() });
     let sessions = sessions::Sessions::new(engine, &connections, request.project);
     let (finished, tally) =
         driver::drive(engine, Arc::clone(&store), &run, &plan, state, sessions, request.stop)

@@ -11,8 +11,10 @@ pub enum Event {
     Observing {
         /// The target.
         target: TargetName,
-        /// How many nodes it has.
+        /// How many of its nodes were asked about, or are being asked about now.
         nodes: usize,
+        /// How many there are.
+        total: usize,
     },
     /// A provider process was started.
     ProviderStarted {
@@ -31,6 +33,8 @@ pub enum Event {
     RunStarted {
         /// The run.
         run: String,
+        /// Number of changing steps of its plan.
+        changes: u64,
     },
     /// A step's intent is durable and it is about to act.
     StepStarted {
@@ -50,6 +54,17 @@ pub enum Event {
         /// Why, where it did not succeed.
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
+    },
+    /// A gate does not hold yet, and is asked again.
+    GateWaiting {
+        /// Where.
+        target: TargetName,
+        /// Which.
+        address: Address,
+        /// How often it was asked.
+        attempt: u32,
+        /// What was seen.
+        message: String,
     },
     /// A gate was asked for the last time.
     GateEnded {

@@ -54,13 +54,16 @@ pub async fn target(
     let mut sessions: BTreeMap<String, ProviderSession> = BTreeMap::new();
     let mut walk = Walk::new(&compiled.graph, target)?;
     let mut nodes = 0;
+    let graph = &compiled.graph;
+    let steps = graph.nodes.iter().filter(|node| &node.target == target).count();
+    let total = steps + graph.gates.iter().filter(|gate| &gate.target == target).count();
     loop {
         let ready = walk.ready();
         if ready.is_empty() {
             break;
         }
         nodes += ready.len();
-        engine.events.on(&Event::Observing { target: target.clone(), nodes });
+        engine.events.on(&Event::Observing { target: target.clone(), nodes, total });
         let mut batches: BTreeMap<String, (Vec<usize>, Vec<PlanItem>)> = BTreeMap::new();
         for item in ready {
             let Some(node) = compiled.graph.nodes.get(item.node) else { continue };

@@ -22,7 +22,7 @@ use std::{
 
 /// Writes data to standard output; a closed pipe is not an error of ours.
 pub fn out(bytes: &[u8]) -> Result<(), Failure> {
-    match std::io::stdout().write_all(bytes) {
+    match crate::progress::aside(|| std::io::stdout().write_all(bytes)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::plain(format!("cannot write to standard output: {error}")))
         }

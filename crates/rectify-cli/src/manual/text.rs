@@ -58,7 +58,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("RECTIFY_KEY", "The key that signs, as --key."),
     ("RECTIFY_LOG", "Which log records are written to standard error, such as rectify_host=debug."),
     ("XDG_CONFIG_HOME, XDG_STATE_HOME, HOME", "Where trust file and state are looked for, except for root."),
-    ("NO_COLOR, TERM", "Standard error has no colours if NO_COLOR is set or TERM is dumb."),
+    (
+        "NO_COLOR, TERM, CI",
+        "A terminal shows what is going on, in its last line, unless NO_COLOR or CI is set or TERM is dumb.",
+    ),
 ];
 
 /// At least one a command.

@@ -339,8 +339,7 @@ fn tell(engine: &Engine, notice: Notice, tally: &mut Tally) {
             crate::Event::GateEnded { target: node.target, address: node.address, holds: true, message: None }
         }
         Notice::GateWaits { node, attempt, message } => {
-            tracing::debug!(%node, attempt, message, "a gate does not hold yet");
-            return;
+            crate::Event::GateWaiting { target: node.target, address: node.address, attempt, message }
         }
         Notice::WaveStarted { index, .. } => {
             tracing::debug!(index, "wave");
