@@ -3,7 +3,7 @@
 use rectify_tests::Scratch;
 use std::{fs, path::Path};
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

@@ -5,6 +5,7 @@ mod beside;
 mod chain;
 mod documentation;
 mod examples;
+mod init;
 mod interrupt;
 mod laws;
 mod manual;

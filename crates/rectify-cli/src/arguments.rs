@@ -47,6 +47,12 @@ pub enum Command {
         /// Also make a key and a trust file for working alone, unless there is one
         #[arg(long)]
         solo: bool,
+        /// What to begin from
+        #[arg(long, value_name = "NAME", default_value = "minimal", value_parser = templates())]
+        template: String,
+        /// List what there is to begin from
+        #[arg(long)]
+        list_templates: bool,
     },
     /// Check the sources without contacting anything
     Validate {
@@ -325,6 +331,14 @@ pub enum PlanFormat {
     Json,
     /// For a pull request
     Markdown,
+}
+
+/// The templates of `init`, for help and completion.
+fn templates() -> clap::builder::PossibleValuesParser {
+    let value = |template: &rectify_engine::init::Template| {
+        clap::builder::PossibleValue::new(template.name).help(template.summary)
+    };
+    rectify_engine::init::TEMPLATES.iter().map(value).collect::<Vec<_>>().into()
 }
 
 /// Reads `90s`, `15m`, `72h` or `3d`.

@@ -1,4 +1,4 @@
-//! `init`: a project that works as it stands.
+//! `init`: a project that works as it stands, from one of several templates.
 
 use crate::{EngineError, error::FileVerb, project::PROJECT_FILE};
 use rectify_base::ProjectName;
@@ -7,74 +7,93 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const PROJECT: &str = "\
-apiVersion: rectify/v1
-kind: Project
-metadata: {name: NAME}
-# What may be done is decided by policy; `standard` comes with Rectify.
-policies: [standard]
-";
+const PROJECT: &str = include_str!("../templates/rectify.yaml");
+const INVENTORY: &str = include_str!("../templates/inventory.yaml");
+const IGNORE: &str = include_str!("../templates/gitignore");
 
-const INVENTORY: &str = "\
-apiVersion: rectify/v1
-kind: Inventory
-targets:
-  localhost:
-    environment: dev
-    labels: {role: workstation}
-    connection: local
-";
+/// A project to begin from. All have an inventory with this machine as `localhost`.
+#[derive(Clone, Copy, Debug)]
+pub struct Template {
+    /// Its name.
+    pub name: &'static str,
+    /// What its remediations do, in one line.
+    pub summary: &'static str,
+    /// Paths and texts, beside those that every project has.
+    files: &'static [(&'static str, &'static str)],
+}
 
-const REMEDIATION: &str = r#"apiVersion: rectify/v1
-kind: Remediation
-metadata: {name: login-banner}
-because: {text: "Says who may log in, before anybody does"}
-parameters:
-  organisation: {type: string, default: Example}
-targets: {select: target.labels.role == "workstation"}
-steps:
-  banner:
-    file.content:
-      path: /etc/issue.net
-      content: |
-        Property of ${{ params.organisation }}. Authorised users only.
-      mode: "0644"
-verify:
-  - file.matches: {path: /etc/issue.net, pattern: Authorised users only}
-"#;
+/// The templates; the first is taken unless another is named.
+pub const TEMPLATES: &[Template] = &[
+    Template {
+        name: "minimal",
+        summary: "one file with a banner",
+        files: &[(
+            "remediations/login-banner.yaml",
+            include_str!("../templates/minimal/remediations/login-banner.yaml"),
+        )],
+    },
+    Template {
+        name: "sshd",
+        summary: "three lines of sshd_config, one after the other",
+        files: &[("remediations/sshd.yaml", include_str!("../templates/sshd/remediations/sshd.yaml"))],
+    },
+    Template {
+        name: "hardening",
+        summary: "house rules with a module, `for_each` and `when`",
+        files: &[
+            ("modules/sysctl-file.yaml", include_str!("../templates/hardening/modules/sysctl-file.yaml")),
+            ("remediations/baseline.yaml", include_str!("../templates/hardening/remediations/baseline.yaml")),
+        ],
+    },
+    Template {
+        name: "disk",
+        summary: "bounds for the journal and rotated logs, with parameters",
+        files: &[(
+            "remediations/log-space.yaml",
+            include_str!("../templates/disk/remediations/log-space.yaml"),
+        )],
+    },
+];
 
-const IGNORE: &str =
-    "# The key of this project: never to be shared with who may only read the project.\n.rectify/\n";
+/// What `init` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Initialised {
+    /// Files that were written.
+    pub written: Vec<PathBuf>,
+    /// Files of the template that were there already, and were left as they are.
+    pub kept: Vec<PathBuf>,
+}
 
 /// Makes a project in a directory, which is made if need be. Existing files are never overwritten.
-/// Returns the files that were written.
 ///
 /// # Errors
 /// When there is a project already, the directory's name cannot be a project's, or writing fails.
-pub fn init(directory: &Path, name: Option<&ProjectName>) -> Result<Vec<PathBuf>, EngineError> {
+pub fn init(
+    directory: &Path,
+    name: Option<&ProjectName>,
+    template: &Template,
+) -> Result<Initialised, EngineError> {
     if directory.join(PROJECT_FILE).exists() {
         return Err(EngineError::ProjectExists { directory: directory.to_owned() });
     }
     let name = name.map_or_else(|| name_of(directory), |name| Ok(name.clone()))?;
-    let files = [
-        (PROJECT_FILE, PROJECT.replace("NAME", name.as_str())),
-        ("inventory/local.yaml", INVENTORY.to_owned()),
-        ("remediations/login-banner.yaml", REMEDIATION.to_owned()),
-        (".gitignore", IGNORE.to_owned()),
-    ];
-    let mut written = Vec::new();
-    for (name, text) in files {
+    let project = PROJECT.replace("NAME", name.as_str());
+    let files = [(PROJECT_FILE, project.as_str()), ("inventory/local.yaml", INVENTORY)];
+    let mut done = Initialised::default();
+    for (name, text) in files.iter().chain(template.files).chain(&[(".gitignore", IGNORE)]) {
         let path = directory.join(name);
-        if path.exists() {
+        // A link that leads nowhere is somebody's, too.
+        if fs::symlink_metadata(&path).is_ok() {
+            done.kept.push(path);
             continue;
         }
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|e| EngineError::file(FileVerb::Write, parent, e))?;
         }
         crate::files::replace(&path, text.as_bytes())?;
-        written.push(path);
+        done.written.push(path);
     }
-    Ok(written)
+    Ok(done)
 }
 
 fn name_of(directory: &Path) -> Result<ProjectName, EngineError> {

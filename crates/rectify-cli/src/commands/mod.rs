@@ -28,7 +28,10 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
     let at = arguments.project.clone();
     runtime.block_on(async {
         match arguments.command {
-            Command::Init { directory, name, solo } => project::init(&engine, &directory, name, solo),
+            Command::Init { list_templates: true, .. } => project::templates(),
+            Command::Init { directory, name, solo, template, .. } => {
+                project::init(&engine, &directory, name, solo, &template)
+            }
             Command::Validate { format } => project::validate(&engine, &at, format).await,
             Command::Graph { format } => project::graph(&engine, &at, format),
             Command::Plan { remediations, out, format, details, detailed_exitcode } => {

@@ -9,8 +9,8 @@ use crate::{
 };
 use rectify_base::{Address, ProjectName, RemediationName, TargetName};
 use rectify_engine::{
-    Engine, EngineError, artifact::Artifact, gate::Verdict, plan as planning, show as showing,
-    validate as compiling,
+    Engine, EngineError, artifact::Artifact, gate::Verdict, init::TEMPLATES, plan as planning,
+    show as showing, validate as compiling,
 };
 use rectify_model::{Decision, Plan};
 use rectify_plan::render;
@@ -31,17 +31,43 @@ pub fn out(bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// `init`.
-pub fn init(engine: &Engine, directory: &Path, name: Option<String>, solo: bool) -> Result<u8, Failure> {
+pub fn init(
+    engine: &Engine,
+    directory: &Path,
+    name: Option<String>,
+    solo: bool,
+    template: &str,
+) -> Result<u8, Failure> {
     let name = name.map(ProjectName::new).transpose().map_err(|e| Failure::usage(e.to_string()))?;
-    for path in rectify_engine::init::init(directory, name.as_ref())? {
+    let template = TEMPLATES.iter().find(|known| known.name == template);
+    let template = template.ok_or_else(|| Failure::usage("there is no such template"))?;
+    let done = rectify_engine::init::init(directory, name.as_ref(), template)?;
+    for path in done.written {
         say!("wrote {}", path.display());
     }
-    if solo && !engine.places.trust.exists() {
+    for path in done.kept {
+        tell!("{} was there already; it is left as it is", path.display());
+    }
+    let trusted = engine.places.trust.exists();
+    if solo && !trusted {
         super::signing::solo(engine, &engine.places.trust.with_file_name("id_ed25519"))?;
     } else if solo {
         tell!("there is a trust file at {}; it is left as it is", engine.places.trust.display());
     }
     say!("next: rectify -C {} plan", quoted(directory));
+    if !solo && !trusted {
+        tell!(
+            "to apply, this machine needs to know whom to trust: `rectify trust init --help`, or docs/trust.md"
+        );
+    }
+    Ok(exit::DONE)
+}
+
+/// `init --list-templates`.
+pub fn templates() -> Result<u8, Failure> {
+    for template in TEMPLATES {
+        say!("{:<10}  {}", template.name, template.summary);
+    }
     Ok(exit::DONE)
 }
 

@@ -82,6 +82,11 @@ pub const EXAMPLES: &[Example] = &[
         &["rectify init tour --solo"],
     ),
     example(
+        "init",
+        "What there is to begin from, and one of these",
+        &["rectify init --list-templates", "rectify init logs --template disk"],
+    ),
+    example(
         "validate",
         "In a pipeline, for the code host",
         &["rectify validate --format sarif > rectify.sarif"],
