@@ -111,6 +111,11 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
     let registry = Registry::new(input.manifests, &mut report);
     let mut source_map = source_map(&remediations, &texts);
     let connections = connections(targets);
+    let mut fleet: BTreeMap<String, u64> = BTreeMap::new();
+    for target in targets.values() {
+        let number = fleet.entry(target.environment.clone()).or_default();
+        *number = number.saturating_add(1);
+    }
     let sources = settings.as_ref().map(|settings| Sources {
         settings,
         remediations: &remediations,
@@ -132,7 +137,7 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
             (Some(assembled.graph), assembled.left_out)
         }
     };
-    Output { graph, left_out, settings, connections, source_map, diagnostics: report.finish() }
+    Output { graph, left_out, settings, connections, fleet, source_map, diagnostics: report.finish() }
 }
 
 /// Reads all source files as YAML, in the order of their paths.

@@ -77,6 +77,8 @@ pub struct Output {
     pub settings: Option<ProjectSettings>,
     /// How each target of the inventory is reached; never part of the graph.
     pub connections: BTreeMap<TargetName, Connection>,
+    /// Number of targets in the inventory, by environment; never part of the graph.
+    pub fleet: BTreeMap<String, u64>,
     /// Steps that are not taken on a target that their remediation selects, sorted.
     pub left_out: Vec<LeftOut>,
     /// Where each address was written.

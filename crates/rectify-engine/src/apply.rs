@@ -9,7 +9,6 @@ pub use receipt::EXECUTOR_KEY;
 
 use crate::{
     Engine, EngineError, Event, artifact::Artifact, error::FileVerb, gate, identity, lock, project::Project,
-    seal::project_bundle,
 };
 use rectify_apply::{Finished, Options, RunState};
 use rectify_attest::{AdmissionInput, Admitted, Receipt};
@@ -79,8 +78,8 @@ pub async fn admit(engine: &Engine, project: &Path, artifact: &Artifact) -> Resu
     if !notes.is_empty() {
         return Err(EngineError::Unsound { notes });
     }
-    let bundle = project_bundle(engine, project)?;
-    let decision = gate::decide(engine, &bundle, &plan).await?;
+    let gate = gate::of_project(engine, project)?;
+    let decision = gate::decide(engine, &gate, &plan).await?;
     let envelopes = artifact.envelopes()?;
     rectify_attest::admit(&AdmissionInput {
         plan: &artifact.bytes,

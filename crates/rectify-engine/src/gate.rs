@@ -1,14 +1,30 @@
 //! The gate: which policy applies, what it says, and whom this machine trusts.
 
-use crate::{Engine, EngineError, error::FileVerb, files::read_text, validate::Compiled};
+use crate::{
+    Engine, EngineError, error::FileVerb, files::read_text, history, project::Project, validate::Compiled,
+};
 use rectify_attest::TrustFile;
 use rectify_base::limits::SOURCE_MAX_BYTES;
+use rectify_compile::Output;
 use rectify_model::{Decision, Plan};
-use rectify_policy::{Bundle, Clock};
-use std::{fs, path::Path};
+use rectify_policy::{Bundle, Clock, History, Surroundings, surroundings::HISTORY_S};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// Name of the bundle that comes with Rectify.
 pub const STANDARD: &str = "standard";
+
+/// Most runs of the journal that are looked at for a decision. Were there more within the window, the
+/// history says that it is not complete.
+const HISTORY_RUNS_MAX: u32 = 10_000;
+
+/// What decides on the plans of a project, from its sources as they are now.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// Number of targets in the inventory, by environment.
+    pub fleet: BTreeMap<String, u64>,
+}
 
 /// What policy says about a plan.
 #[derive(Clone, Debug)]
@@ -81,12 +97,48 @@ fn read_bundle(directory: &Path) -> Result<Bundle, EngineError> {
     Ok(bundle)
 }
 
-/// Lets a bundle decide on a plan, now, in the confined child.
+/// What decides on the plans of a project.
+///
+/// # Errors
+/// When the project or a bundle cannot be read.
+pub fn of_project(engine: &Engine, directory: &Path) -> Result<Gate, EngineError> {
+    let project = Project::read(directory)?;
+    let manifests = engine.providers.manifests();
+    let input = rectify_compile::Input { files: &project.files, manifests: &manifests, select: None };
+    let output = rectify_compile::compile(&input);
+    match of_output(&output, directory) {
+        Some(gate) => gate,
+        None => Err(EngineError::Sources { diagnostics: output.diagnostics, files: project.files }),
+    }
+}
+
+/// Nothing if the project file could not be read.
+fn of_output(output: &Output, directory: &Path) -> Option<Result<Gate, EngineError>> {
+    let settings = output.settings.as_ref()?;
+    let gate = |bundle| Gate { bundle, fleet: output.fleet.clone() };
+    Some(bundle(&settings.policies, directory).map(gate))
+}
+
+/// Lets a project's policy decide on a plan, now, in the confined child.
 ///
 /// # Errors
 /// When it could not be decided. That counts as denied.
-pub async fn decide(engine: &Engine, bundle: &Bundle, plan: &Plan) -> Result<Decision, EngineError> {
-    let seconds = i64::try_from((engine.now_ms)() / 1000).unwrap_or(i64::MAX);
+pub async fn decide(engine: &Engine, gate: &Gate, plan: &Plan) -> Result<Decision, EngineError> {
+    let seconds = (engine.now_ms)() / 1000;
+    let surroundings = Surroundings {
+        now: clock(&gate.bundle, i64::try_from(seconds).unwrap_or(i64::MAX)),
+        fleet: gate.fleet.clone(),
+        history: recent(engine, seconds).await?,
+    };
+    let input = rectify_policy::input(plan, &surroundings);
+    let helpers = &engine.helpers;
+    let decided =
+        rectify_host::policy::evaluate(&helpers.policy, &helpers.policy_arguments, &gate.bundle, &input);
+    Ok(decided.await?)
+}
+
+/// The moment on the clocks that a bundle asks for.
+fn clock(bundle: &Bundle, seconds: i64) -> Clock {
     let mut clock = Clock::utc(seconds);
     for name in bundle.zones() {
         let offset = jiff::Timestamp::from_second(seconds)
@@ -98,9 +150,21 @@ pub async fn decide(engine: &Engine, bundle: &Bundle, plan: &Plan) -> Result<Dec
             clock = clock.with_zone(name, offset);
         }
     }
-    let input = rectify_policy::input(plan, &clock);
-    let helpers = &engine.helpers;
-    Ok(rectify_host::policy::evaluate(&helpers.policy, &helpers.policy_arguments, bundle, &input).await?)
+    clock
+}
+
+/// What this machine applied lately, by its journal.
+async fn recent(engine: &Engine, now_unix_s: u64) -> Result<History, EngineError> {
+    let runs = history::list(engine, HISTORY_RUNS_MAX).await?;
+    let mut recent = History::default();
+    for summary in &runs {
+        recent.count(now_unix_s, summary.run.started_at_ms / 1000, &summary.run.targets);
+    }
+    let earliest = runs.last().map(|summary| summary.run.started_at_ms / 1000);
+    let all_seen = u32::try_from(runs.len()).is_ok_and(|seen| seen < HISTORY_RUNS_MAX)
+        || earliest.is_some_and(|began| now_unix_s.saturating_sub(began) >= HISTORY_S);
+    recent.complete = all_seen;
+    Ok(recent)
 }
 
 /// What policy would say, for the reader of a fresh plan.
@@ -108,10 +172,13 @@ pub async fn advise(engine: &Engine, compiled: &Compiled, plan: &Plan) -> Verdic
     if plan.counts.changes() == 0 {
         return Verdict::Nothing;
     }
-    let policies = compiled.output.settings.as_ref().map(|s| s.policies.clone()).unwrap_or_default();
-    let decided = match bundle(&policies, &compiled.project.directory) {
-        Ok(bundle) => decide(engine, &bundle, plan).await,
-        Err(error) => Err(error),
+    let decided = match of_output(&compiled.output, &compiled.project.directory) {
+        Some(Ok(gate)) => decide(engine, &gate, plan).await,
+        Some(Err(error)) => Err(error),
+        None => Err(EngineError::Sources {
+            diagnostics: compiled.output.diagnostics.clone(),
+            files: compiled.project.files.clone(),
+        }),
     };
     match decided {
         Ok(decision) => Verdict::Decided(decision),

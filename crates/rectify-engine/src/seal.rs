@@ -66,8 +66,8 @@ pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, 
     crate::verify::reproduce_sources(engine, &plan, request.project)?;
     let trust = gate::required_trust(engine)?;
     let project = Project::read(request.project)?;
-    let bundle = project_bundle(engine, request.project)?;
-    let decision = gate::decide(engine, &bundle, &plan).await?;
+    let gate = gate::of_project(engine, request.project)?;
+    let decision = gate::decide(engine, &gate, &plan).await?;
     if !decision.allowed {
         return Err(EngineError::Denied { decision: Box::new(decision) });
     }
@@ -108,21 +108,6 @@ async fn is_over(engine: &Engine, artifact: &Artifact, bytes: &[u8], now: u64) -
     let Some(seal) = seal else { return Ok(false) };
     let runs = crate::history::list(engine, u32::MAX).await?;
     Ok(now >= seal.expires_at || runs.iter().any(|summary| summary.run.use_id == seal.use_id))
-}
-
-/// The policy bundle of a project, from its sources as they are now.
-///
-/// # Errors
-/// When the project or a bundle cannot be read.
-pub fn project_bundle(engine: &Engine, directory: &Path) -> Result<rectify_policy::Bundle, EngineError> {
-    let project = Project::read(directory)?;
-    let manifests = engine.providers.manifests();
-    let input = rectify_compile::Input { files: &project.files, manifests: &manifests, select: None };
-    let output = rectify_compile::compile(&input);
-    let Some(settings) = output.settings else {
-        return Err(EngineError::Sources { diagnostics: output.diagnostics, files: project.files });
-    };
-    gate::bundle(&settings.policies, directory)
 }
 
 /// How a plan is to be approved.

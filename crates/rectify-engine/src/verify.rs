@@ -120,8 +120,8 @@ pub fn receipts(
 }
 
 async fn decide_now(engine: &Engine, project: &Path, artifact: &Artifact) -> Result<Decision, EngineError> {
-    let bundle = crate::seal::project_bundle(engine, project)?;
-    gate::decide(engine, &bundle, &artifact.plan()?).await
+    let gate = gate::of_project(engine, project)?;
+    gate::decide(engine, &gate, &artifact.plan()?).await
 }
 
 fn describe(

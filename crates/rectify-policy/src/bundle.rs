@@ -125,13 +125,21 @@ pub fn standard() -> Bundle {
     Bundle {
         files: standard_files!(
             "allow.rego" "allow_test.rego"
+            "blast_radius.rego" "blast_radius_test.rego"
+            "change_rate.rego" "change_rate_test.rego"
             "commands.rego" "commands_test.rego"
+            "dangerous_modes.rego" "dangerous_modes_test.rego"
             "data.json"
+            "deferred_steps.rego" "deferred_steps_test.rego"
+            "deletions.rego" "deletions_test.rego"
+            "disruption.rego" "disruption_test.rego"
             "forbidden_paths.rego" "forbidden_paths_test.rego"
             "irreversible.rego" "irreversible_test.rego"
+            "minimum_prediction.rego" "minimum_prediction_test.rego"
             "missing_because.rego" "missing_because_test.rego"
             "opaque_commands.rego" "opaque_commands_test.rego"
             "production.rego" "production_test.rego"
+            "protected_users.rego" "protected_users_test.rego"
             "too_many_changes.rego" "too_many_changes_test.rego"
         ),
     }

@@ -6,7 +6,7 @@
 //! rule; a head is only evaluated when the body holds.
 
 use crate::{
-    Bundle, PolicyError, codes, engine,
+    Bundle, PolicyError, codes, data, engine,
     lint::{self, names, walk::Reference},
 };
 use regorus::{
@@ -172,7 +172,7 @@ fn run_tests(
     for (path, text) in bundle.tests() {
         engine::add(&mut engine, path, text)?;
     }
-    engine::add_data(&mut engine, bundle)?;
+    engine::add_data(&mut engine, data::merged(bundle)?.plain)?;
     let noted: Arc<Mutex<BTreeSet<usize>>> = Arc::default();
     let notes = Arc::clone(&noted);
     let note = move |arguments: Vec<Value>| match arguments.as_slice() {

@@ -58,7 +58,7 @@ pub(crate) struct Command<'a> {
 }
 
 /// A text as it is, anything else as JSON: it may be wrong, but it is not hidden.
-fn text(value: &Value) -> Cow<'_, str> {
+pub(crate) fn text(value: &Value) -> Cow<'_, str> {
     value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 

@@ -1,7 +1,7 @@
 //! The Rego engine as policies get it: Rego v1, the interpreter, strict builtins, nothing that
 //! could make a decision irreproducible.
 
-use crate::{Bundle, PolicyError, codes, limits};
+use crate::{PolicyError, codes, limits};
 use regorus::{
     Engine, PolicyLengthConfig, Value,
     unstable::{Module, Ref},
@@ -56,19 +56,14 @@ pub(crate) fn add(engine: &mut Engine, path: &str, text: &str) -> Result<(), Pol
         .map_err(|error| PolicyError::from_engine(codes::POLICY_SYNTAX, path, &error.to_string()))
 }
 
-/// Adds every `data.json`. Where two name one place, they must agree: no bundle quietly moves the
-/// limits of another.
-pub(crate) fn add_data(engine: &mut Engine, bundle: &Bundle) -> Result<(), PolicyError> {
-    for (path, text) in bundle.data() {
-        let refuse = |message: String| PolicyError::new(codes::POLICY_DATA, path, message);
-        let value: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(text).map_err(|error| refuse(format!("not a JSON object: {error}")))?;
-        if value.contains_key(PACKAGE) {
-            return Err(refuse(format!("`{PACKAGE}` is the package of the rules")));
-        }
-        engine.add_data_json(text).map_err(|error| refuse(error.to_string()))?;
-    }
-    Ok(())
+/// Adds data that all `data.json` give together.
+pub(crate) fn add_data(
+    engine: &mut Engine,
+    data: serde_json::Map<String, serde_json::Value>,
+) -> Result<(), PolicyError> {
+    engine
+        .add_data_json(&serde_json::Value::Object(data).to_string())
+        .map_err(|error| PolicyError::new(codes::POLICY_DATA, crate::bundle::DATA_FILE, error.to_string()))
 }
 
 /// Parsed files, in the order in which they were added.

@@ -1,7 +1,7 @@
 //! Evaluation: from bundle and input to a decision. Anything but a clean answer is an error, and
 //! every error means denied.
 
-use crate::{Bundle, PolicyError, check, codes, engine, limits};
+use crate::{Bundle, PolicyError, check, codes, data, engine, limits};
 use rectify_model::{
     Decision,
     decision::{ApprovalDemand, Finding},
@@ -32,7 +32,7 @@ pub(crate) fn evaluate_value(bundle: &Bundle, input: Value) -> Result<Decision, 
     for (path, text) in bundle.rules() {
         engine::add(&mut engine, path, text)?;
     }
-    engine::add_data(&mut engine, bundle)?;
+    engine::add_data(&mut engine, data::merged(bundle)?.decisive)?;
     engine.set_input(input);
 
     let values = values(&mut engine, &checked)?;

@@ -2,8 +2,9 @@
 //! appears as a count. `schemas/policy-input.schema.json` describes it.
 
 use crate::{
-    Clock,
+    Clock, Surroundings,
     commands::{self, Command},
+    surroundings::History,
 };
 use rectify_model::{
     graph::{Access, RemediationInfo},
@@ -11,7 +12,10 @@ use rectify_model::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Format name of this version.
 pub const FORMAT: &str = "rectify.policy-input/v2";
@@ -39,6 +43,12 @@ struct PolicyInput<'a> {
     changes: Vec<Change<'a>>,
     /// What is asked afterwards, in the order of the plan.
     gates: Vec<Gate<'a>>,
+    /// Targets that are changed at the same time, one wave after the other.
+    waves: Vec<Vec<&'a str>>,
+    /// Number of targets that the inventory has, by environment; of the plan's environments only.
+    fleet: BTreeMap<&'a str, u64>,
+    /// What the machine that decides applied lately.
+    history: History,
 }
 
 /// Sums over the plan.
@@ -100,6 +110,15 @@ struct Change<'a> {
     undo: Word,
     /// What is interrupted: `reload`, `restart`, `reboot`.
     disruption: Vec<Word>,
+    /// Permissions that the step sets, in octal as it writes them; absent if it sets none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Cow<'a, str>>,
+    /// Owner that the step sets, a name or a number; absent if it sets none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<Cow<'a, str>>,
+    /// Group that the step sets, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Cow<'a, str>>,
     /// Labels of the remediation.
     labels: &'a BTreeMap<String, String>,
     /// Why the remediation exists; absent if its author did not say.
@@ -168,6 +187,7 @@ fn change<'a>(
         .collect();
     // An unknown type can be repeated least safely, and a plan that passed the checker has none.
     let retry = plan.types.get(&step.type_name).map_or("once".to_owned(), |info| word(info.retry));
+    let given = |name: &str| step.desired.get(name).filter(|value| !value.is_null()).map(commands::text);
     Change {
         target: step.target.as_str(),
         address: step.address.as_str(),
@@ -179,6 +199,9 @@ fn change<'a>(
         retry,
         undo: word(step.undo.grade),
         disruption: step.disruption.iter().map(word).collect(),
+        mode: given("mode"),
+        owner: given("owner"),
+        group: given("group"),
         labels: info.map_or(no_labels, |info| &info.labels),
         because: because.map(|because| Because {
             id: because.id.as_deref().unwrap_or(""),
@@ -199,15 +222,18 @@ fn gate(gate: &PlanGate) -> Gate<'_> {
     }
 }
 
-/// The view of a plan that policies decide on, at a moment.
+/// The view of a plan that policies decide on, in these surroundings.
 #[must_use]
-pub fn input(plan: &Plan, now: &Clock) -> Value {
+pub fn input(plan: &Plan, surroundings: &Surroundings) -> Value {
     let no_labels = BTreeMap::new();
     let remediations = plan.remediations.iter().map(|(name, info)| (name.as_str(), info)).collect();
+    let environments: BTreeSet<&str> =
+        plan.targets.values().map(|target| target.environment.as_str()).collect();
+    let fleet = &surroundings.fleet;
     let input = PolicyInput {
         format: FORMAT,
         project: plan.project.as_str(),
-        now,
+        now: &surroundings.now,
         counts: Counts {
             create: plan.counts.create,
             update: plan.counts.update,
@@ -227,6 +253,9 @@ pub fn input(plan: &Plan, now: &Clock) -> Value {
             .collect(),
         changes: plan.steps.iter().map(|step| change(plan, &remediations, step, &no_labels)).collect(),
         gates: plan.gates.iter().map(gate).collect(),
+        waves: plan.waves.iter().map(|wave| wave.iter().map(|name| name.as_str()).collect()).collect(),
+        fleet: environments.into_iter().filter_map(|name| Some((name, *fleet.get(name)?))).collect(),
+        history: surroundings.history.of(plan.targets.keys()),
     };
     // Maps with string keys and no floats: serialization cannot fail. Were it to, `null` has no
     // field that any rule asks for, and it does not match the schema.

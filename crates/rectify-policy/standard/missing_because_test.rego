@@ -14,3 +14,13 @@ test_a_reason_is_enough if {
 		{"target": "web-1", "address": "a/b", "remediation": "a", "undo": "exact", "because": {"id": "T-1", "text": ""}},
 	]}
 }
+
+without_reason(environment) := {
+	"targets": {"web-1": {"environment": environment, "labels": {}}},
+	"changes": [{"target": "web-1", "address": "a/b", "remediation": "a", "undo": "exact"}],
+}
+
+test_production_wants_a_reason if {
+	rectify.deny == {{"rule": "missing_because", "message": "remediation a changes prod, where a `because` is required"}} with input as without_reason("prod")
+	count(rectify.deny) == 0 with input as without_reason("test")
+}

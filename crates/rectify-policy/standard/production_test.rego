@@ -30,3 +30,9 @@ test_an_unknown_target_needs_an_approval if {
 		"changes": [{"target": "web-1", "address": "a/b"}],
 	}
 }
+
+test_an_environment_may_ask_for_more_people if {
+	counts := {demand.count | some demand in rectify.require_approval} with input as living("vault")
+		with data.production as {"vault": 3}
+	counts == {3}
+}

@@ -67,8 +67,8 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Keys(keys) => signing::keys(keys),
             Command::Trust(trust) => signing::trust(&engine, trust),
             Command::Policy(crate::arguments::Policy::Digest) => {
-                let bundle = rectify_engine::seal::project_bundle(&engine, &at)?;
-                say!("{}", bundle.digest());
+                let gate = rectify_engine::gate::of_project(&engine, &at)?;
+                say!("{}", gate.bundle.digest());
                 Ok(crate::exit::DONE)
             }
             Command::Inventory(inventory) => reference::inventory(&engine, &at, inventory),

@@ -21,7 +21,7 @@ fn the_example_of_the_guide_works() {
     let plan = plan("prod", vec![step("web-1", "ssh/config", "/etc/x", json!({}))]);
     // A second before midnight on a Thursday in UTC: in Berlin it is Friday.
     let clock = Clock::utc(crate::fixture::NOW_UNIX_S).with_zone("Europe/Berlin", 3600);
-    let decision = evaluate(&bundle, &input(&plan, &clock)).unwrap();
+    let decision = evaluate(&bundle, &input(&plan, &clock.into())).unwrap();
     assert_eq!(decision.deny.len(), 1);
     assert!(!decision.allowed);
     // Without the zone it is not asked at all, rather than undefined.
@@ -34,6 +34,7 @@ fn completed(example: &Value) -> Value {
     let usual = input["changes"][0].clone();
     input["targets"] = json!({"web-1": {"environment": "test", "labels": {}}});
     input["changes"] = json!([]);
+    input["deferred"] = json!(0);
     for (field, value) in example.as_object().unwrap() {
         input[field] = value.clone();
     }
@@ -90,10 +91,28 @@ fn the_rules_of_the_standard_bundle_say_what_the_guide_shows() {
     }
     assert_eq!(
         shown.into_iter().collect::<Vec<_>>(),
-        ["commands", "forbidden_paths", "irreversible", "missing_because", "opaque_commands", "production"]
+        [
+            "blast_radius",
+            "change_rate",
+            "commands",
+            "dangerous_modes",
+            "deferred_steps",
+            "disruption",
+            "forbidden_paths",
+            "irreversible",
+            "minimum_prediction",
+            "missing_because",
+            "opaque_commands",
+            "production",
+            "protected_users",
+        ]
     );
-    // This one would be a long example; its words are those of `standard::the_limits_are_exact`.
+    // These would be long examples; their words are those of tests beside the rules.
     assert!(bundle.contains("deny: 501 changes on web-1, but at most 500 are accepted on one target"));
+    assert!(
+        bundle
+            .contains("deny: 26 steps delete or replace, but at most 25 are accepted in one plan; the first")
+    );
     for path in
         standard().files.keys().filter(|path| path.ends_with(".rego") && !path.ends_with("_test.rego"))
     {

@@ -73,7 +73,7 @@ pub fn plan(environment: &str, steps: Vec<Value>) -> Plan {
 
 /// The input of a plan, at the usual moment.
 pub fn input_of(plan: &Plan) -> Value {
-    input(plan, &Clock::utc(NOW_UNIX_S))
+    input(plan, &Clock::utc(NOW_UNIX_S).into())
 }
 
 /// A plan with one harmless step.

@@ -54,7 +54,7 @@ fn inputs_of_plans_match_the_schema() {
         let unknown = step("web-2", "gone/config", "/etc/y", json!({"type": "file.unknown"}));
         let plan = plan(environment, vec![one, unknown, step("web-2", "motd/run", "/", command())]);
         assert_eq!(valid(&input_of(&plan)), Ok(()));
-        assert_eq!(valid(&input(&plan, &Clock::utc(-1).with_zone("Europe/Berlin", 3600))), Ok(()));
+        assert_eq!(valid(&input(&plan, &Clock::utc(-1).with_zone("Europe/Berlin", 3600).into())), Ok(()));
     }
 }
 

@@ -9,13 +9,15 @@ use std::collections::BTreeMap;
 #[test]
 fn it_passes_its_own_check() {
     let checked = check(&standard()).unwrap();
-    assert_eq!(checked.rules, 13);
-    assert!(checked.tests >= 30, "only {} tests", checked.tests);
+    assert_eq!(checked.rules, 30);
+    assert!(checked.tests >= 60, "only {} tests", checked.tests);
 }
 
 #[test]
 fn a_harmless_plan_is_allowed_without_a_word() {
-    let decision = evaluate(&standard(), &harmless()).unwrap();
+    let mut input = harmless();
+    input["deferred"] = json!(0);
+    let decision = evaluate(&standard(), &input).unwrap();
     assert!(decision.allowed && decision.deny.is_empty() && decision.warn.is_empty());
     assert_eq!(decision.approvals(), 0);
     assert_eq!(decision.bundle, standard().digest());
@@ -116,6 +118,80 @@ fn a_project_can_list_commands_beside_the_standard_bundle() {
     // Nobody moves the limits of the standard bundle in passing.
     let moved = check_data(&with(r#"{"limits": {"changes_total": 9999}}"#));
     assert_eq!((moved.code.as_str(), moved.place.as_str()), ("policy-data", "standard/data.json"));
+}
+
+/// A bundle of the project's beside the standard one.
+fn beside(data: &str) -> Bundle {
+    let mut files: BTreeMap<String, String> =
+        standard().files.into_iter().map(|(path, text)| (format!("standard/{path}"), text)).collect();
+    files.insert("policies/ours/data.json".into(), data.into());
+    Bundle { files }
+}
+
+#[test]
+fn a_project_can_move_limits_on_purpose() {
+    let three = || {
+        let steps = (0..3).map(|i| step("web-1", &format!("ssh/s{i}"), &format!("/srv/{i}"), json!({})));
+        input_of(&plan("test", steps.collect()))
+    };
+    let decide = |data: &str| evaluate(&beside(data), &three());
+    assert!(decide("{}").unwrap().allowed);
+    let denied = decide(r#"{"override": {"limits": {"changes_total": 2}}}"#).unwrap();
+    let said: Vec<_> = denied.deny.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(said, ["3 changes, but at most 2 are accepted in one plan"]);
+    for wrong in [
+        r#"{"override": {"limits": {"changes_totl": 2}}}"#,
+        r#"{"override": {"limits": {"changes_total": "2"}}}"#,
+        r#"{"override": {"limits": 2}}"#,
+        r#"{"override": []}"#,
+    ] {
+        let error = decide(wrong).unwrap_err();
+        assert_eq!(
+            (error.code.as_str(), error.place.as_str()),
+            ("policy-data", "policies/ours/data.json"),
+            "{wrong}"
+        );
+    }
+    // Two that move one limit must agree.
+    let mut two = beside(r#"{"override": {"limits": {"changes_total": 2}}}"#);
+    two.files.insert(
+        "policies/theirs/data.json".into(),
+        r#"{"override": {"limits": {"changes_total": 3}}}"#.into(),
+    );
+    let error = evaluate(&two, &three()).unwrap_err();
+    assert_eq!((error.code.as_str(), error.place.as_str()), ("policy-data", "policies/theirs/data.json"));
+}
+
+/// Coverage of the engine itself, beside the check that each head fires: every line of every rule is
+/// reached by the tests of the bundle.
+#[test]
+fn its_tests_reach_every_line() {
+    let mut engine = regorus::Engine::new();
+    let mut tests = Vec::new();
+    for (path, text) in &standard().files {
+        if path.ends_with(".rego") {
+            engine.add_policy(path.clone(), text.clone()).unwrap();
+            tests.extend(text.lines().filter_map(|line| {
+                let name = line.split([' ', '(']).next()?;
+                name.starts_with("test_").then(|| format!("data.rectify_test.{name}"))
+            }));
+        } else {
+            engine.add_data_json(text).unwrap();
+        }
+    }
+    engine.set_enable_coverage(true);
+    for test in tests {
+        engine.eval_rule(test).unwrap();
+    }
+    let report = engine.get_coverage_report().unwrap();
+    let missed: Vec<_> = report
+        .files
+        .iter()
+        .filter(|file| !file.not_covered.is_empty())
+        .map(|file| (file.path.clone(), file.not_covered.clone()))
+        .collect();
+    assert!(missed.is_empty(), "{missed:?}");
+    assert!(report.files.len() >= 30);
 }
 
 #[test]

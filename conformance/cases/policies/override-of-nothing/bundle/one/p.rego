@@ -1,0 +1,3 @@
+package rectify
+
+allow if count(input.changes) < data.limits.changes_total
