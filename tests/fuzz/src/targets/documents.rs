@@ -60,7 +60,7 @@ fn check_plan(plan: &Plan) {
     if notes.is_empty() {
         assert!(begun.is_ok(), "sound by itself, and cannot be begun: {:?}", begun.err());
     }
-    drop(canonical::check(&input(plan, &Clock::utc(1_800_000_000))));
+    drop(canonical::check(&input(plan, &Clock::utc(1_800_000_000).into())));
     for details in [false, true] {
         let options = render::Options { details, ..render::Options::default() };
         let text = render::text(plan, &options);
