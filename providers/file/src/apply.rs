@@ -77,7 +77,7 @@ pub(crate) fn apply(cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
     };
     let path = path_of(&op.desired)?;
     // An inverse may need the bytes that are there, to write them again with other permissions.
-    let edits = matches!(&desired, None | Some(Desired { want: Want::Line { .. } | Want::Block { .. }, .. }));
+    let edits = matches!(&desired, None | Some(Desired { want: Want::Edit { .. }, .. }));
     let scope = Scope::of(&op.type_name, cx.digest_key());
     let tree = Tree::open(cx.root())?;
     let names = Names::load(&tree)?;

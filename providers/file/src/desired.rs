@@ -1,9 +1,10 @@
 //! Properties as typed values. Whatever breaks a rule is answered with the place of the property.
 
 use crate::{
-    edit::{Block, LineEdit, Marker, Occurrence, Position, Presence},
+    edit::{Block, Edit, Format, LineEdit, Marker, Occurrence, Position, Presence},
     entry::parse_mode,
     errors::schema,
+    settings::{Ini, Tree},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rectify_sdk::{
@@ -41,8 +42,7 @@ pub(crate) struct WantedAccess {
 #[derive(Clone, Debug)]
 pub(crate) enum Want {
     Content { bytes: Vec<u8>, access: WantedAccess },
-    Line { edit: LineEdit, create: bool, access: WantedAccess },
-    Block { edit: Block, create: bool, access: WantedAccess },
+    Edit { edit: Edit, create: bool, access: WantedAccess },
     Directory { access: WantedAccess },
     Link { target: String },
     Absent { recursive: bool },
@@ -175,7 +175,7 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ItemError> {
 }
 
 impl Path {
-    fn parse(text: &str) -> Result<Self, ItemError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ItemError> {
         let wrong = |why: &str| Err(schema(format!("the path `{}` {why}", text.escape_debug()), "/path"));
         let Some(relative) = text.strip_prefix('/') else { return wrong("is not absolute") };
         if text.len() > PATH_MAX_BYTES {
@@ -214,7 +214,11 @@ fn may_be_a_name(name: &str) -> bool {
 }
 
 impl WantedAccess {
-    fn parse(mode: Option<&str>, owner: Option<String>, group: Option<String>) -> Result<Self, ItemError> {
+    pub(crate) fn parse(
+        mode: Option<&str>,
+        owner: Option<String>,
+        group: Option<String>,
+    ) -> Result<Self, ItemError> {
         let mode = match mode {
             None => None,
             Some(text) => Some(parse_mode(text).ok_or_else(|| {
@@ -262,14 +266,14 @@ fn position(place: Where, anchor: Option<&str>) -> Result<Position, ItemError> {
     }
 }
 
-fn one_line(text: &str, at: &str) -> Result<(), ItemError> {
+pub(crate) fn one_line(text: &str, at: &str) -> Result<(), ItemError> {
     if text.contains(['\n', '\r']) {
         return Err(schema("this is more than one line", at));
     }
     Ok(())
 }
 
-fn command(argv: Option<Vec<String>>) -> Result<Option<Vec<String>>, ItemError> {
+pub(crate) fn command(argv: Option<Vec<String>>) -> Result<Option<Vec<String>>, ItemError> {
     let Some(argv) = argv else { return Ok(None) };
     let Some(program) = argv.first() else {
         return Err(schema("the command is empty", "/validate"));
@@ -334,7 +338,7 @@ impl FileLine {
         };
         Ok(Desired {
             path: Path::parse(&self.path)?,
-            want: Want::Line { edit, create: self.create, access },
+            want: Want::Edit { edit: Edit::Line(edit), create: self.create, access },
             validate: command(self.validate)?,
         })
     }
@@ -360,7 +364,7 @@ impl FileBlock {
         let access = WantedAccess::parse(self.mode.as_deref(), self.owner, self.group)?;
         Ok(Desired {
             path: Path::parse(&self.path)?,
-            want: Want::Block { edit, create: self.create, access },
+            want: Want::Edit { edit: Edit::Block(edit), create: self.create, access },
             validate: command(self.validate)?,
         })
     }
@@ -374,6 +378,8 @@ impl Desired {
             "file.content" => typed::<FileContent>(value)?.desired(),
             "file.line" => typed::<FileLine>(value)?.desired(),
             "file.block" => typed::<FileBlock>(value)?.desired(),
+            "file.ini" => typed::<Ini>(value)?.desired(),
+            "file.json" => typed::<Tree>(value)?.desired(Format::Json),
             "file.directory" => {
                 let it: FileDirectory = typed(value)?;
                 let access = WantedAccess::parse(it.mode.as_deref(), it.owner, it.group)?;

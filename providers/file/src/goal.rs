@@ -3,6 +3,7 @@
 
 use crate::{
     desired::{Want, WantedAccess},
+    edit::{Edit, EditError},
     entry::{Access, Content, Entry},
     errors::conflict,
     look::too_long,
@@ -41,13 +42,8 @@ impl Goals<'_> {
             (Want::Content { bytes, access }, Some(Entry::File { access: found, .. })) => {
                 self.file(bytes.clone(), access, Some(found)).map(Some)
             }
-            (Want::Line { edit, create, access }, None | Some(Entry::File { .. })) => {
-                let absent = edit.presence == crate::edit::Presence::Absent;
-                self.edited(prior, *create, absent, access, "/line", |bytes| edit.apply(bytes))
-            }
-            (Want::Block { edit, create, access }, None | Some(Entry::File { .. })) => {
-                let absent = edit.presence == crate::edit::Presence::Absent;
-                self.edited(prior, *create, absent, access, "/block", |bytes| edit.apply(bytes))
+            (Want::Edit { edit, create, access }, None | Some(Entry::File { .. })) => {
+                self.edited(prior, edit, *create, access)
             }
             (Want::Directory { access }, None) => {
                 let access = self.access(access, None, NEW_DIRECTORY_MODE)?;
@@ -79,12 +75,11 @@ impl Goals<'_> {
                 }
                 _ => Ok(None),
             },
-            (
-                Want::Content { .. } | Want::Line { .. } | Want::Block { .. },
-                Some(Entry::Link { target, .. }),
-            ) => Err(conflict(format!("the path is a link to `{}`", target.escape_debug()))
-                .at("/path")
-                .hint("name the file that it leads to, or remove the link with `file.absent` before")),
+            (Want::Content { .. } | Want::Edit { .. }, Some(Entry::Link { target, .. })) => {
+                Err(conflict(format!("the path is a link to `{}`", target.escape_debug()))
+                    .at("/path")
+                    .hint("name the file that it leads to, or remove the link with `file.absent` before"))
+            }
             (_, Some(found)) => Err(conflict(format!("the path is a {}", found.kind()))
                 .at("/path")
                 .hint("remove it with `file.absent` in a step before")),
@@ -104,14 +99,12 @@ impl Goals<'_> {
     fn edited(
         &self,
         prior: Option<&Entry>,
+        edit: &Edit,
         create: bool,
-        absent: bool,
         access: &WantedAccess,
-        at: &str,
-        edit: impl Fn(&[u8]) -> Result<Vec<u8>, crate::edit::EditError>,
     ) -> Result<Option<Entry>, ItemError> {
         let (bytes, found) = match prior {
-            None if absent => return Ok(None),
+            None if edit.is_absent() => return Ok(None),
             None if create => (&[][..], None),
             None => {
                 return Err(ItemError::new(ErrorCode::Failed, "the file does not exist")
@@ -139,12 +132,7 @@ impl Goals<'_> {
             let message = format!("the file has more than {LINES_MAX} lines and is not edited");
             return Err(ItemError::new(ErrorCode::Unsupported, message).at("/path"));
         }
-        let bytes = edit(bytes).map_err(|e| {
-            ItemError::new(ErrorCode::Failed, e.to_string()).at(match e {
-                crate::edit::EditError::NoAnchor(_) => "/anchor",
-                crate::edit::EditError::Markers { .. } => at,
-            })
-        })?;
+        let bytes = edit.apply(bytes).map_err(EditError::answer)?;
         self.file(bytes, access, found).map(Some)
     }
 

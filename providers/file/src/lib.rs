@@ -1,4 +1,5 @@
-//! The provider `file`: files, lines and blocks in files, directories, links, and their absence.
+//! The provider `file`: files, what stands in them (lines, blocks, settings), directories, links, and
+//! their absence.
 //!
 //! ```text
 //! tree ── look ──▶ entry ──▶ goal (with edit, lines) ──▶ plan
@@ -26,6 +27,7 @@ mod names;
 mod obstacles;
 mod plan;
 pub mod pure;
+mod settings;
 mod tree;
 mod write;
 mod xattr;

@@ -19,8 +19,19 @@ const APPLY_TIMEOUT_MS: u64 = 120_000;
 
 /// The manifest of this version.
 pub(crate) fn manifest() -> Manifest {
-    let mut types: Vec<TypeDescriptor> =
-        [absent(), block(), content(), directory(), line(), link()].into_iter().flatten().collect();
+    let mut types: Vec<TypeDescriptor> = [
+        absent(),
+        block(),
+        content(),
+        directory(),
+        ini(),
+        line(),
+        link(),
+        tree("file.json", "A value in a JSON file is as written, or is not there.", JSON_LITERAL),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     types.sort_by(|a, b| a.name.cmp(&b.name));
     Manifest {
         format: FORMAT.into(),
@@ -124,16 +135,8 @@ fn edit_position(what: &str) -> Value {
             "minLength": 1,
             "description": "Regular expression for position `after` or `before`. If no line matches, the step is refused."
         },
-        "state": {
-            "enum": ["present", "absent"],
-            "default": "present",
-            "description": format!("Whether the {what} should be there.")
-        },
-        "create": {
-            "type": "boolean",
-            "default": false,
-            "description": "Make the file if it does not exist. Otherwise that is an error."
-        }
+        "state": state(what),
+        "create": create()
     })
 }
 
@@ -214,6 +217,131 @@ fn block() -> Option<TypeDescriptor> {
         ],
     );
     descriptor("file.block", "Some lines between two marker lines are as written, or are not there.", schema)
+}
+
+const JSON_LITERAL: &str = "as in `\"0.5\"`";
+
+fn state(what: &str) -> Value {
+    json!({
+        "enum": ["present", "absent"],
+        "default": "present",
+        "description": format!("Whether the {what} should be there.")
+    })
+}
+
+fn create() -> Value {
+    json!({
+        "type": "boolean",
+        "default": false,
+        "description": "Make the file if it does not exist. Otherwise that is an error."
+    })
+}
+
+/// Either one place in the step itself, or several below `edits`. What is by default so does not
+/// stand in the schema where it would stand beside `edits`.
+fn one_or_several(one: Value, others: &[Value], required: &str) -> Value {
+    let mut outer = one.clone();
+    for property in outer.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Some(members) = property.as_object_mut() {
+            members.remove("default");
+        }
+    }
+    let edits = json!({"edits": {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "required": [required],
+            "properties": one,
+            "additionalProperties": false
+        },
+        "description": "Several edits of the file, each with the properties above; none may be within another."
+    }});
+    let mut groups = vec![path(), outer, edits];
+    groups.extend(others.iter().cloned());
+    groups.extend([json!({"create": create()}), access("0644", "file"), validate()]);
+    let mut schema = object(&["path"], &groups);
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("oneOf".into(), json!([{"required": [required]}, {"required": ["edits"]}]));
+    }
+    schema
+}
+
+fn ini() -> Option<TypeDescriptor> {
+    let one = json!({
+        "key": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 2,
+            "items": {"type": "string", "minLength": 1},
+            "description": "Section and option; an option alone stands before the first section."
+        },
+        "value": {
+            "type": ["string", "integer", "boolean", "array"],
+            "items": {"type": ["string", "integer", "boolean"]},
+            "minItems": 1,
+            "description": "What stands after the delimiter, on one line. A list is exactly these lines of the key, in this order. With state `absent`: only lines with this value go."
+        },
+        "state": state("option"),
+        "keep_others": {
+            "type": "boolean",
+            "default": false,
+            "description": "Keep lines of the same key with other values, and add to them."
+        }
+    });
+    let dialect = json!({
+        "delimiter": {
+            "type": "string",
+            "pattern": "^[ \\t]*[=:][ \\t]*$",
+            "default": "=",
+            "description": "What separates key and value, `=` or `:`. The blanks around it are for a file that shows none; otherwise a new line is written as the one before."
+        },
+        "continuation": {
+            "enum": ["backslash", "indent", "none"],
+            "default": "backslash",
+            "description": "Which lines continue a value: those after a backslash, those that begin deeper, or none."
+        },
+        "inline_comments": {
+            "type": "boolean",
+            "default": false,
+            "description": "A blank and `#` or `;` after a value begin a comment, which stays."
+        },
+        "uncomment": {
+            "type": "boolean",
+            "default": true,
+            "description": "Put an option that is not there where it stands commented out, as in `#Storage=auto`, instead of adding a line."
+        },
+        "ignore_case": {
+            "type": "boolean",
+            "default": false,
+            "description": "Sections and options are the same whatever the case of their letters a to z."
+        }
+    });
+    let schema = one_or_several(one, &[dialect], "key");
+    descriptor("file.ini", "An option in a section of a file is as written, or is not there.", schema)
+}
+
+fn tree(name: &str, summary: &str, literal: &str) -> Option<TypeDescriptor> {
+    let one = json!({
+        "key": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 64,
+            "items": {"type": ["string", "integer"], "minLength": 1, "minimum": 0},
+            "description": "The way to the value, from the top: a text is the key of a mapping, a number the item of a list, from 0."
+        },
+        "value": {
+            "description": "The value: a text, an integer, true or false, null if the format has it, a list or a mapping."
+        },
+        "literal": {
+            "type": "string",
+            "minLength": 1,
+            "pattern": "^[^\\r\\n]+$",
+            "description": format!("The value in the file's own spelling, on one line, in quotes: for what `value` lacks, {literal}.")
+        },
+        "state": state("value")
+    });
+    descriptor(name, summary, one_or_several(one, &[], "key"))
 }
 
 fn directory() -> Option<TypeDescriptor> {

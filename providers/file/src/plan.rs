@@ -36,7 +36,7 @@ pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanA
     let walked = batch.walk(&path.parent)?;
     let dir = walked.dir();
     let resolved: Vec<String> = resolved_key(&walked, path).into_iter().collect();
-    let edits = matches!(desired.want, Want::Line { .. } | Want::Block { .. });
+    let edits = matches!(desired.want, Want::Edit { .. });
     let scope = Scope::of(&item.type_name, cx.digest_key());
     let scope = if edits { scope.with_bytes() } else { scope };
     let open_to_others = dir.as_ref().is_none_or(|dir| dir.open_to_others);
@@ -142,7 +142,7 @@ fn predicted_entry(
 ) -> Result<Option<Entry>, ItemError> {
     let Some(state) = &predicted.state else { return Ok(None) };
     let mut entry = Entry::from_state(state, &path.text)?;
-    if let (Want::Line { .. } | Want::Block { .. }, Entry::File { content, .. }) = (want, &mut entry)
+    if let (Want::Edit { .. }, Entry::File { content, .. }) = (want, &mut entry)
         && content.bytes.is_none()
         && let Ok(Look { entry: Some(Entry::File { content: found, .. }), .. }) = see()
         && found == *content

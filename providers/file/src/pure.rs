@@ -2,6 +2,7 @@
 
 use crate::{
     desired::{Desired, Want},
+    edit::EditError,
     names::Table,
 };
 use rectify_sdk::{
@@ -10,7 +11,7 @@ use rectify_sdk::{
 };
 use serde_json::{Map, Value};
 
-/// The content after an edit (`file.line`, `file.block`) of one that exists.
+/// The content after an edit (`file.line`, `file.ini`, ...) of one that exists.
 ///
 /// # Errors
 /// For properties that no step may have, and for contents that cannot be edited so.
@@ -19,15 +20,13 @@ pub fn edit(
     desired: &Map<String, Value>,
     content: &[u8],
 ) -> Result<Vec<u8>, ItemError> {
-    let edited = match Desired::parse(type_name, desired)?.want {
-        Want::Line { edit, .. } => edit.apply(content),
-        Want::Block { edit, .. } => edit.apply(content),
+    match Desired::parse(type_name, desired)?.want {
+        Want::Edit { edit, .. } => edit.apply(content).map_err(EditError::answer),
         Want::Content { .. } | Want::Directory { .. } | Want::Link { .. } | Want::Absent { .. } => {
             let message = format!("`{type_name}` edits nothing");
-            return Err(ItemError::new(ErrorCode::Unsupported, message));
+            Err(ItemError::new(ErrorCode::Unsupported, message))
         }
-    };
-    edited.map_err(|error| ItemError::new(ErrorCode::Failed, error.to_string()))
+    }
 }
 
 /// A passwd or group file as states and properties read it.

@@ -2,13 +2,50 @@
 //! result again changes nothing.
 
 mod block;
+mod ini;
+mod json;
 mod line;
+mod tree;
 
 pub(crate) use block::{Block, Marker};
+pub(crate) use ini::{Assignment, Continuation, IniEdit, Others};
 pub(crate) use line::{LineEdit, Occurrence};
+pub(crate) use tree::{Format, Goal, Literal, Setting, Step, TreeEdit};
 
 use crate::lines::Line;
+use rectify_sdk::protocol::{ErrorCode, ItemError};
 use regex::bytes::Regex;
+
+/// Any edit.
+#[derive(Clone, Debug)]
+pub(crate) enum Edit {
+    Line(LineEdit),
+    Block(Block),
+    Ini(IniEdit),
+    Tree(TreeEdit),
+}
+
+impl Edit {
+    /// The content after the edit.
+    pub(crate) fn apply(&self, bytes: &[u8]) -> Result<Vec<u8>, EditError> {
+        match self {
+            Self::Line(edit) => edit.apply(bytes),
+            Self::Block(edit) => edit.apply(bytes),
+            Self::Ini(edit) => edit.apply(bytes),
+            Self::Tree(edit) => edit.apply(bytes),
+        }
+    }
+
+    /// Whether it only takes away: a file that is not there is as it should be.
+    pub(crate) fn is_absent(&self) -> bool {
+        match self {
+            Self::Line(edit) => edit.presence == Presence::Absent,
+            Self::Block(edit) => edit.presence == Presence::Absent,
+            Self::Ini(edit) => edit.is_absent(),
+            Self::Tree(edit) => edit.is_absent(),
+        }
+    }
+}
 
 /// Where something new is inserted.
 #[derive(Clone, Debug)]
@@ -21,7 +58,7 @@ pub(crate) enum Position {
     Before(Regex),
 }
 
-/// Whether the line or block should be there.
+/// Whether the line, block or setting should be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Presence {
@@ -42,6 +79,30 @@ pub(crate) enum EditError {
         what: &'static str,
         problem: &'static str,
     },
+    /// Not text, or not of the format.
+    #[error("{0}")]
+    Unreadable(String),
+    /// Something else is where the edit leads.
+    #[error("{message}")]
+    InTheWay { at: String, message: String, hint: &'static str },
+    /// What is there cannot be edited so that everything else stays.
+    #[error("{message}")]
+    Unsafe { at: String, message: String, hint: &'static str },
+}
+
+impl EditError {
+    /// What a provider answers.
+    pub(crate) fn answer(self) -> ItemError {
+        let message = self.to_string();
+        let item = |code, at: &str| ItemError::new(code, message.clone()).at(at);
+        match self {
+            Self::NoAnchor(_) => item(ErrorCode::Failed, "/anchor"),
+            Self::Markers { .. } => item(ErrorCode::Failed, "/block"),
+            Self::Unreadable(_) => item(ErrorCode::Unsupported, "/path"),
+            Self::InTheWay { at, hint, .. } => item(ErrorCode::Conflict, &at).hint(hint),
+            Self::Unsafe { at, hint, .. } => item(ErrorCode::Unsupported, &at).hint(hint),
+        }
+    }
 }
 
 impl Position {

@@ -4,6 +4,8 @@
 mod chain;
 mod digests;
 mod edits;
+mod ini;
+mod json;
 mod laws;
 mod manifest;
 mod obstacles;
@@ -11,6 +13,7 @@ mod races;
 mod removal;
 mod resolve;
 mod secrets;
+mod settings;
 mod types;
 mod undo;
 mod world;

@@ -14,7 +14,16 @@ fn every_type_is_closed_described_and_promises_what_it_keeps() {
     let names: Vec<&str> = manifest.types.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(
         names,
-        ["file.absent", "file.block", "file.content", "file.directory", "file.line", "file.link"]
+        [
+            "file.absent",
+            "file.block",
+            "file.content",
+            "file.directory",
+            "file.ini",
+            "file.json",
+            "file.line",
+            "file.link"
+        ]
     );
     manifest.to_bytes().unwrap();
     for descriptor in &manifest.types {
@@ -83,6 +92,8 @@ fn defaults_change_nothing() {
         ("file.content", json!({"path": "/x", "content": "x"})),
         ("file.line", json!({"path": "/c", "line": "x"})),
         ("file.block", json!({"path": "/c", "block": "x"})),
+        ("file.ini", json!({"path": "/c", "key": ["a", "b"], "value": "x"})),
+        ("file.json", json!({"path": "/e", "key": ["a"], "value": "x", "create": true})),
         ("file.directory", json!({"path": "/d"})),
         ("file.link", json!({"path": "/l", "target": "x"})),
         ("file.absent", json!({"path": "/c"})),
