@@ -60,11 +60,13 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = ProblemFormat::Text)]
         format: ProblemFormat,
     },
-    /// Print the graph that the sources compile to
+    /// Print the graph that the sources compile to, or that of a recorded plan
     Graph {
-        /// `json` is the document itself
-        #[arg(long, value_enum, default_value_t = DataFormat::Text)]
-        format: DataFormat,
+        /// A plan, instead of the project
+        plan: Option<PathBuf>,
+        /// `json` is the project's graph itself
+        #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+        format: GraphFormat,
     },
     /// Say exactly what would be done
     Plan {
@@ -322,6 +324,19 @@ pub enum ProblemFormat {
     Sarif,
 }
 
+/// How a graph is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For Graphviz
+    Dot,
+    /// Drawn
+    Svg,
+}
+
 /// How a plan is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PlanFormat {
@@ -331,6 +346,8 @@ pub enum PlanFormat {
     Json,
     /// For a pull request
     Markdown,
+    /// One page for a browser, with the graph drawn
+    Html,
 }
 
 /// The templates of `init`, for help and completion.

@@ -5,7 +5,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rectify_engine::Event;
-use rectify_plan::render::visible;
+use rectify_review::visible;
 use std::{
     collections::BTreeMap,
     io::IsTerminal,

@@ -4,7 +4,7 @@
 //! or pass for a line of ours.
 
 use crate::progress;
-use rectify_plan::render::visible;
+use rectify_review::visible;
 use std::{fmt::Arguments, io::Write, sync::OnceLock};
 
 static EVENTS: OnceLock<bool> = OnceLock::new();

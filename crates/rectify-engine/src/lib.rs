@@ -20,6 +20,7 @@ pub mod plan;
 pub mod project;
 pub mod project_key;
 pub mod providers;
+pub mod review;
 pub mod seal;
 pub mod show;
 pub mod validate;

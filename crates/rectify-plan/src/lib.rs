@@ -4,7 +4,6 @@
 //!
 //! - [`Walk`] says which nodes of a target can be asked about, and records the answers.
 //! - [`plan`] turns a graph and its observations into a [`Planned`] plan and report.
-//! - [`render`] turns a plan into text for people.
 
 mod alias;
 mod answer;
@@ -17,7 +16,6 @@ mod frontier;
 mod index;
 mod outcome;
 mod planner;
-pub mod render;
 mod report;
 #[cfg(feature = "schema")]
 pub mod schema;

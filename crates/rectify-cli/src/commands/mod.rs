@@ -1,6 +1,8 @@
 //! One function a command. They call the engine and write its answers.
 
 mod auto;
+mod graph;
+mod page;
 mod project;
 mod reference;
 mod run;
@@ -33,7 +35,8 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
                 project::init(&engine, &directory, name, solo, &template)
             }
             Command::Validate { format } => project::validate(&engine, &at, format).await,
-            Command::Graph { format } => project::graph(&engine, &at, format),
+            Command::Graph { plan: None, format } => graph::of_project(&engine, &at, format),
+            Command::Graph { plan: Some(plan), format } => graph::of_plan(&plan, format),
             Command::Plan { remediations, out, format, details, detailed_exitcode } => {
                 let wanted = project::Wanted { out, format, details, detailed_exitcode };
                 project::plan(&engine, &at, select(&remediations)?.as_ref(), wanted).await
@@ -41,7 +44,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Diff { remediations } => {
                 project::diff(&engine, &at, select(&remediations)?.as_ref()).await
             }
-            Command::Show { plan, format, details } => project::show(&plan, format, details),
+            Command::Show { plan, format, details } => project::show(&engine, &plan, format, details),
             Command::Why { plan, address, target } => project::why(&plan, &address, target.as_deref()),
             Command::Seal { plan, key, author, requester, expires_in, again } => {
                 let wanted = signing::Sealing { author, requester, lifetime_s: expires_in, again };

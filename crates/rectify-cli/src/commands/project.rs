@@ -1,7 +1,8 @@
-//! `init`, `validate`, `graph`, `plan`, `diff` and `show`.
+//! `init`, `validate`, `plan`, `diff` and `show`.
 
+use super::page;
 use crate::{
-    arguments::{DataFormat, PlanFormat, ProblemFormat},
+    arguments::{PlanFormat, ProblemFormat},
     diagnostics, exit,
     failure::Failure,
     say::{say, tell},
@@ -13,7 +14,7 @@ use rectify_engine::{
     show as showing, validate as compiling,
 };
 use rectify_model::{Decision, Plan};
-use rectify_plan::render;
+use rectify_review as render;
 use std::{
     collections::BTreeSet,
     io::Write,
@@ -117,36 +118,6 @@ pub fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
-/// `graph`.
-pub fn graph(engine: &Engine, directory: &Path, format: DataFormat) -> Result<u8, Failure> {
-    let compiled = compiling::validate(engine, directory, None)?;
-    if format == DataFormat::Json {
-        out(&compiled.graph_bytes)?;
-        return Ok(exit::DONE);
-    }
-    diagnostics::print(compiled.warnings(), &compiled.project.files);
-    let mut text = format!("graph {}\n", compiled.graph_digests.blake3);
-    let mut target = None;
-    for node in &compiled.graph.nodes {
-        if target != Some(&node.target) {
-            text.push_str(&format!("{}\n", node.target));
-            target = Some(&node.target);
-        }
-        text.push_str(&format!("  {}  {}\n", node.address, node.type_name));
-        for edge in &node.edges {
-            let kind = match edge.kind {
-                rectify_model::graph::EdgeKind::After => "after",
-                rectify_model::graph::EdgeKind::OnChange => "on change of",
-                rectify_model::graph::EdgeKind::Implied => "implied: after",
-            };
-            let reason = edge.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            text.push_str(&format!("    {kind} {}{reason}\n", edge.from));
-        }
-    }
-    out(text.as_bytes())?;
-    Ok(exit::DONE)
-}
-
 /// What `plan` was asked for.
 pub struct Wanted {
     /// Where to write it.
@@ -172,7 +143,11 @@ pub async fn plan(
     // The process ends soon, and taking large documents apart piece by piece would be for nothing.
     let outcome = std::mem::ManuallyDrop::new(planning::plan(engine, directory, select).await?);
     diagnostics::print(outcome.compiled.warnings(), &outcome.compiled.project.files);
-    print_plan(&outcome.plan, &outcome.bytes, wanted.format, wanted.details)?;
+    if wanted.format == PlanFormat::Html {
+        page::of_outcome(&outcome)?;
+    } else {
+        print_plan(&outcome.plan, &outcome.bytes, wanted.format, wanted.details)?;
+    }
     if wanted.format == PlanFormat::Text {
         say!("plan {}", outcome.digests.blake3);
     }
@@ -204,10 +179,14 @@ pub async fn diff(
 }
 
 /// `show`.
-pub fn show(path: &Path, format: PlanFormat, details: bool) -> Result<u8, Failure> {
+pub fn show(engine: &Engine, path: &Path, format: PlanFormat, details: bool) -> Result<u8, Failure> {
     let artifact = Artifact::read(path)?;
     let plan = artifact.plan()?;
-    print_plan(&plan, &artifact.bytes, format, details)?;
+    if format == PlanFormat::Html {
+        page::of_artifact(engine, &artifact, &plan)?;
+    } else {
+        print_plan(&plan, &artifact.bytes, format, details)?;
+    }
     if format == PlanFormat::Text {
         say!("plan {}", artifact.digests.blake3);
     }
@@ -233,13 +212,13 @@ pub fn why(path: &Path, address: &str, target: Option<&str>) -> Result<u8, Failu
     Ok(exit::DONE)
 }
 
-/// Prints a plan in one of its forms.
+/// Prints a plan in one of the forms that need nothing but the plan.
 pub fn print_plan(plan: &Plan, bytes: &[u8], format: PlanFormat, details: bool) -> Result<(), Failure> {
     let options = render::Options { details, ..render::Options::default() };
     match format {
         PlanFormat::Text => out(render::text(plan, &options).as_bytes()),
         PlanFormat::Markdown => out(render::markdown(plan, &options).as_bytes()),
-        PlanFormat::Json => out(bytes),
+        PlanFormat::Json | PlanFormat::Html => out(bytes),
     }
 }
 

@@ -13,7 +13,7 @@ use rectify_engine::{
     history as engine_history,
 };
 use rectify_model::journal::{GateState, Record, RunId, RunOutcome, StepState, TargetState};
-use rectify_plan::render::visible;
+use rectify_review::visible;
 use std::path::Path;
 use tokio::{
     signal::unix::{SignalKind, signal},

@@ -11,7 +11,7 @@ use rectify_model::{
     Plan,
     plan::{Action, Idle},
 };
-use rectify_plan::{Report, render};
+use rectify_plan::Report;
 
 fn bytes(documents: &Documents) -> Vec<u8> {
     canonical::file_bytes(&documents.plan().unwrap().plan).unwrap()
@@ -99,17 +99,6 @@ proptest! {
                 }
             }
         }
-    }
-
-    #[test]
-    fn renderings_are_within_bounds(seeds in generate::seeds(), size in 2_000..20_000_usize) {
-        let plan = generate::documents(&seeds).plan().unwrap().plan;
-        let options = render::Options { details: true, width: 80, size_max_bytes: size };
-        let text = render::text(&plan, &options);
-        for step in &plan.steps {
-            prop_assert!(text.contains(step.address.as_str()));
-        }
-        prop_assert!(render::markdown(&plan, &options).len() <= size);
     }
 }
 

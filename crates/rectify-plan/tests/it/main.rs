@@ -1,4 +1,4 @@
-//! Tests of the planner, its walk and its renderers.
+//! Tests of the planner and its walk.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod cases;
@@ -8,8 +8,6 @@ mod fixture;
 mod generate;
 mod laws;
 mod order;
-mod render;
-mod shown;
 mod speed;
 mod steps;
 mod walk;

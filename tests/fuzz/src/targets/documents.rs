@@ -5,7 +5,7 @@ use rectify_apply::{Options, RunState};
 use rectify_base::{FileDigests, canonical};
 use rectify_check::check_alone;
 use rectify_model::{Graph, Observation, Plan, journal::UseId};
-use rectify_plan::{ObservedDocument, Walk, render};
+use rectify_plan::{ObservedDocument, Walk};
 use rectify_policy::{Clock, input};
 use rectify_protocol::Manifest;
 use rectify_sdk::Provider as _;
@@ -62,13 +62,13 @@ fn check_plan(plan: &Plan) {
     }
     drop(canonical::check(&input(plan, &Clock::utc(1_800_000_000).into())));
     for details in [false, true] {
-        let options = render::Options { details, ..render::Options::default() };
-        let text = render::text(plan, &options);
+        let options = rectify_review::Options { details, ..rectify_review::Options::default() };
+        let text = rectify_review::text(plan, &options);
         assert!(
             !text.contains(|c: char| c.is_control() && c != '\n'),
             "a control character is shown as it is"
         );
-        let markdown = render::markdown(plan, &options);
+        let markdown = rectify_review::markdown(plan, &options);
         assert!(!markdown.contains(|c: char| c.is_control() && c != '\n'));
         assert!(markdown.len() <= options.size_max_bytes, "{} bytes", markdown.len());
     }

@@ -157,7 +157,7 @@ pub(super) fn reasons(plan: &Plan) -> Vec<String> {
     plan.remediations.iter().map(|(name, info)| format!("  {name}: {}", reason(info))).collect()
 }
 
-fn reason(info: &RemediationInfo) -> String {
+pub(super) fn reason(info: &RemediationInfo) -> String {
     let because = info.because.iter().flat_map(|because| [&because.id, &because.text]).flatten();
     let because: Vec<String> = because.filter(|text| !text.is_empty()).map(|text| visible(text)).collect();
     let because = if because.is_empty() { "no reason is given".into() } else { because.join(": ") };

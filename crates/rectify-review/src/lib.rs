@@ -1,18 +1,24 @@
-//! A plan as text for people. Pure functions: no colour, no terminal, no width of their own.
+//! What people see of a plan: text, Markdown, one HTML page, its graph as SVG or DOT, and what
+//! changed between two plans. Pure functions: no colour, no terminal, no width of their own, and the
+//! same bytes for the same input.
 //!
 //! Whatever comes from outside (states, names of properties, messages) has its control and
 //! bidirectional characters made visible, so that what is read is what will be done.
 
 mod bounded;
 mod diff;
+pub mod drawing;
 mod escape;
 mod fold;
+mod html;
 mod markdown;
+mod markup;
 mod properties;
 mod step;
 mod text;
 
 pub use escape::visible;
+pub use html::{Judgement, Review, Standing, Voucher, html};
 pub use markdown::markdown;
 pub use text::text;
 

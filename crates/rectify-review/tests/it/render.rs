@@ -3,7 +3,7 @@
 use crate::fixture::{changed, file, graph, node, observe, runs, unchanged, valid_plan};
 use insta::assert_snapshot;
 use rectify_model::Plan;
-use rectify_plan::render::{Options, markdown, text};
+use rectify_review::{Options, markdown, text};
 use serde_json::{Value, json};
 
 const DETAILS: Options = Options { details: true, width: 100, size_max_bytes: 60_000 };

@@ -4,7 +4,7 @@ use crate::fixture::{changed, file, graph, node, observe, runs, valid_plan};
 use proptest::prelude::*;
 use rectify_base::Digest;
 use rectify_model::Plan;
-use rectify_plan::render::{Options, markdown, text};
+use rectify_review::{Options, markdown, text};
 use serde_json::{Map, Value, json};
 
 const DETAILS: Options = Options { details: true, width: 100, size_max_bytes: 10_000_000 };

@@ -1,0 +1,104 @@
+//! The review page: what `plan` and `show` know of a plan, put together for its readers.
+
+use super::project::out;
+use crate::failure::Failure;
+use rectify_attest::{Kind, moment};
+use rectify_engine::{
+    Engine,
+    artifact::Artifact,
+    gate::Verdict,
+    plan::PlanOutcome,
+    review::{Said, Statement, statements},
+};
+use rectify_model::{Decision, Plan};
+use rectify_review::{Judgement, Review, Standing, Voucher, html};
+
+/// The page of a fresh plan: policy was just asked, and nobody vouches for it yet.
+pub fn of_outcome(outcome: &PlanOutcome) -> Result<(), Failure> {
+    let judgement = match &outcome.verdict {
+        Verdict::Nothing => Judgement::Nothing,
+        Verdict::Decided(decision) => Judgement::Decided { decision, source: "when the plan was made" },
+        Verdict::Undecided { code, message } => Judgement::Undecided { code: code.as_str(), message },
+    };
+    let page = html(&Review {
+        plan: &outcome.plan,
+        digests: outcome.digests,
+        report: Some(&outcome.report),
+        judgement,
+        vouchers: &[],
+    });
+    out(page.as_bytes())
+}
+
+/// The page of a recorded plan, with what lies beside it.
+pub fn of_artifact(engine: &Engine, artifact: &Artifact, plan: &Plan) -> Result<(), Failure> {
+    let statements = statements(engine, artifact)?;
+    let vouchers: Vec<Voucher> = statements.iter().map(voucher).collect();
+    // The page is whole without the report, which is no part of the plan.
+    let report = artifact.report().ok();
+    let recorded = statements.iter().find_map(recorded);
+    let judgement = match &recorded {
+        Some((decision, source)) => Judgement::Decided { decision, source },
+        None if plan.counts.changes() == 0 => Judgement::Nothing,
+        None => Judgement::NotAsked,
+    };
+    let page = html(&Review {
+        plan,
+        digests: artifact.digests,
+        report: report.as_ref(),
+        judgement,
+        vouchers: &vouchers,
+    });
+    out(page.as_bytes())
+}
+
+fn recorded(statement: &Statement) -> Option<(&Decision, String)> {
+    let Some(Said::Decision(record)) = &statement.said else { return None };
+    let when = moment(record.evaluated_at);
+    let source = match &statement.signers {
+        Ok(_) => format!("when the plan was sealed, at {when}"),
+        Err(_) => format!("at {when}, as {} claims, whose signature is NOT verified", statement.file),
+    };
+    Some((&record.decision, source))
+}
+
+fn voucher(statement: &Statement) -> Voucher {
+    let standing = match &statement.signers {
+        Ok(signers) => Standing::Verified(
+            signers.iter().map(|signer| format!("{} with {}", signer.principal, signer.keyid)).collect(),
+        ),
+        Err(why) => Standing::Unverified(why.clone()),
+    };
+    let says: Vec<(&str, String)> = match &statement.said {
+        None => Vec::new(),
+        Some(Said::Decision(record)) => vec![
+            ("decided", moment(record.evaluated_at)),
+            ("allowed", if record.decision.allowed { "yes" } else { "NO" }.into()),
+        ],
+        Some(Said::Seal(seal)) => vec![
+            ("written by", seal.author.to_string()),
+            ("asked for by", seal.requester.to_string()),
+            ("valid from", moment(seal.not_before)),
+            ("expires", moment(seal.expires_at)),
+            ("scope", format!("{}, generation {}", seal.scope, seal.generation)),
+            ("use", seal.use_id.to_string()),
+            ("sources", seal.sources.to_string()),
+        ],
+        Some(Said::Approval(approval)) => {
+            let mut says = vec![
+                ("approver", approval.approver.to_string()),
+                ("verdict", format!("{:?}", approval.verdict).to_lowercase()),
+                ("expires", moment(approval.expires_at)),
+                ("for use", approval.use_id.to_string()),
+            ];
+            says.extend(approval.reason.iter().map(|reason| ("reason", reason.clone())));
+            says
+        }
+    };
+    Voucher {
+        file: statement.file.clone(),
+        kind: statement.kind.map_or("not readable", Kind::as_str).to_owned(),
+        standing,
+        says: says.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
