@@ -48,13 +48,13 @@ const FORMAT: &str = "/format := ";
 #[test]
 fn graph() {
     let document = json("conformance/cases/plans/valid/graph.json");
-    hold_together::<Graph>("graph", &document, 500, &[FORMAT, "/volatile/0 := \"x\""]);
+    hold_together::<Graph>("graph", &document, 500, &[FORMAT, "/volatile/0 := \"x\"", "/fact := \"x\""]);
 }
 
 #[test]
 fn plan() {
     let document = json("conformance/cases/plans/valid/plan.json");
-    let stricter = [FORMAT, "/volatile/0 := \"x\"", "/path := \"x\""];
+    let stricter = [FORMAT, "/volatile/0 := \"x\"", "/path := \"x\"", "/fact := \"x\""];
     hold_together::<Plan>("plan", &document, 1000, &stricter);
 }
 

@@ -21,6 +21,8 @@ pub mod context {
     pub const SECRET: &str = "rectify 2026 v1 secret digest";
     /// The key of a target's digests of what others may not read, from the project's key.
     pub const DIGEST_KEY: &str = "rectify 2026 v1 digest key";
+    /// A fact about a target that is too long to be shown.
+    pub const FACT: &str = "rectify 2026 v1 fact";
     /// A policy bundle: its files by path.
     pub const POLICY_BUNDLE: &str = "rectify 2026 v1 policy bundle";
     /// A set of source files by path.

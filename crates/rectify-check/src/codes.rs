@@ -101,4 +101,10 @@ rectify_base::codes! {
     CHECK_FUTILE = "check-futile";
     /// Broken: an unchanged entry says truthfully why nothing is done.
     CHECK_IDLE = "check-idle";
+    /// Assumptions in disorder, of an unknown group, or that decide nothing.
+    CHECK_ASSUMPTIONS = "check-assumptions";
+    /// Other assumptions than the graph's.
+    CHECK_ASSUMED = "check-assumed";
+    /// An assumption that contradicts what was observed.
+    CHECK_ASSUMED_TRULY = "check-assumed-truly";
 }

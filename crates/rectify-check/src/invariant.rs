@@ -27,7 +27,7 @@ pub enum Invariant {
     Limits = 8,
     /// I09: The waves name every target exactly once, and the first is one target that changes.
     Waves = 9,
-    /// I10: The table of types holds exactly the types that steps and gates use.
+    /// I10: The table of types holds exactly the types that steps, gates and assumptions use.
     TypesUsed = 10,
     /// I11: Only actions run, probes are never steps, and every gate is a probe.
     Kind = 11,
@@ -109,6 +109,12 @@ pub enum Invariant {
     Futile = 49,
     /// I50: An unchanged entry says truthfully why nothing is done.
     Idle = 50,
+    /// I51: Assumptions are sorted by place, are of a group that a type of the plan tells, and decide something.
+    Assumptions = 51,
+    /// I52: What is assumed of a target is what the graph says.
+    Assumed = 52,
+    /// I53: What is assumed is what was observed.
+    AssumedTruly = 53,
 }
 
 impl Invariant {
@@ -164,6 +170,9 @@ impl Invariant {
         Self::Converged,
         Self::Futile,
         Self::Idle,
+        Self::Assumptions,
+        Self::Assumed,
+        Self::AssumedTruly,
     ];
 
     /// Its code.
@@ -220,6 +229,9 @@ impl Invariant {
             Self::Converged => codes::CHECK_CONVERGED,
             Self::Futile => codes::CHECK_FUTILE,
             Self::Idle => codes::CHECK_IDLE,
+            Self::Assumptions => codes::CHECK_ASSUMPTIONS,
+            Self::Assumed => codes::CHECK_ASSUMED,
+            Self::AssumedTruly => codes::CHECK_ASSUMED_TRULY,
         }
     }
 
@@ -242,7 +254,9 @@ impl Invariant {
             Self::Waves => {
                 "The waves name every target exactly once, and the first is one target that changes."
             }
-            Self::TypesUsed => "The table of types holds exactly the types that steps and gates use.",
+            Self::TypesUsed => {
+                "The table of types holds exactly the types that steps, gates and assumptions use."
+            }
             Self::Kind => "Only actions run, probes are never steps, and every gate is a probe.",
             Self::TriggerPrediction => "A step that is triggered by an uncertain one is not exact.",
             Self::Known => "What is left behind is given exactly where the prediction is not opaque.",
@@ -295,6 +309,11 @@ impl Invariant {
                 "No chain of steps is done that leaves what was found, with nothing between or after them."
             }
             Self::Idle => "An unchanged entry says truthfully why nothing is done.",
+            Self::Assumptions => {
+                "Assumptions are sorted by place, are of a group that a type of the plan tells, and decide something."
+            }
+            Self::Assumed => "What is assumed of a target is what the graph says.",
+            Self::AssumedTruly => "What is assumed is what was observed.",
         }
     }
 }

@@ -131,6 +131,8 @@ rectify_base::codes! {
     EXPR_UNKNOWN_KEY = "expr-unknown-key";
     /// A name that is reserved for something that this release cannot do yet.
     EXPR_NOT_AVAILABLE = "expr-not-available";
+    /// A fact that was not read, although an expression asks for it.
+    FACT_NOT_READ = "fact-not-read";
     /// Evaluation failed.
     EXPR_EVALUATION = "expr-evaluation";
     /// Evaluation would take more work than allowed.

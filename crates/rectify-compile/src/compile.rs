@@ -18,6 +18,7 @@ use crate::{
     yaml,
 };
 use rectify_base::{Address, Code, Diagnostic, ModuleName, RemediationName, TargetName};
+use rectify_model::fact::Facts;
 use std::collections::BTreeMap;
 
 /// A file that could be read as YAML.
@@ -28,7 +29,7 @@ struct Parsed<'s> {
     root: Node<'s>,
 }
 
-pub(crate) fn run(input: &Input<'_>) -> Output {
+pub(crate) fn run(input: &Input<'_>, facts: Option<&BTreeMap<TargetName, Facts>>) -> Output {
     let mut report = Report::default();
     let parsed = parse(input, &mut report);
     let settings = parsed
@@ -125,10 +126,12 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
         complete,
         registry: &registry,
         beside: Beside::new(input.files),
+        facts,
         texts: &texts,
         select: input.select,
     });
-    let assembled = sources.as_ref().and_then(|sources| assemble::graph(sources, &mut report));
+    let mut asked = BTreeMap::new();
+    let assembled = sources.as_ref().and_then(|sources| assemble::graph(sources, &mut asked, &mut report));
     let assembled = assembled.filter(|_| !report.has_errors());
     let (graph, left_out) = match assembled {
         None => (None, Vec::new()),
@@ -137,7 +140,8 @@ pub(crate) fn run(input: &Input<'_>) -> Output {
             (Some(assembled.graph), assembled.left_out)
         }
     };
-    Output { graph, left_out, settings, connections, fleet, source_map, diagnostics: report.finish() }
+    let diagnostics = report.finish();
+    Output { graph, asked, left_out, settings, connections, fleet, source_map, diagnostics }
 }
 
 /// Reads all source files as YAML, in the order of their paths.

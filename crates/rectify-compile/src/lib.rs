@@ -42,7 +42,7 @@ pub use source_map::{Place, SourceMap};
 pub use text::LineIndex;
 
 use rectify_base::{Diagnostic, RemediationName, TargetName};
-use rectify_model::Graph;
+use rectify_model::{Graph, fact::Facts};
 use rectify_protocol::Manifest;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,8 +71,11 @@ pub struct Input<'a> {
 /// What came out.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// Present exactly if there is no error among the diagnostics.
+    /// Present exactly if there is no error among the diagnostics, and no expression that matters asks for
+    /// facts while none are given.
     pub graph: Option<Graph>,
+    /// The groups of facts that the expressions of the selected remediations name, by target.
+    pub asked: BTreeMap<TargetName, BTreeSet<String>>,
     /// What the project file says, if it could be read.
     pub settings: Option<ProjectSettings>,
     /// How each target of the inventory is reached; never part of the graph.
@@ -96,8 +99,15 @@ impl Output {
     }
 }
 
-/// Compiles a project.
+/// Compiles a project of which no facts were read. If it asks for some, they are in [`Output::asked`].
 #[must_use]
 pub fn compile(input: &Input<'_>) -> Output {
-    compile::run(input)
+    compile::run(input, None)
+}
+
+/// Compiles a project for targets of which these facts were read. Equal sources and facts give equal
+/// graphs; facts that nothing asks for mean nothing.
+#[must_use]
+pub fn compile_with(input: &Input<'_>, facts: &BTreeMap<TargetName, Facts>) -> Output {
+    compile::run(input, Some(facts))
 }

@@ -35,6 +35,15 @@ pub(crate) struct Registry<'m> {
 }
 
 impl<'m> Registry<'m> {
+    /// The groups of facts that providers tell.
+    pub fn fact_groups(&self) -> std::collections::BTreeSet<&str> {
+        let told = self.types.iter().filter(|(_, ty)| ty.facts.kind == TypeKind::Fact);
+        told.filter_map(|(name, _)| name.as_str().split_once('.'))
+            .filter(|(family, _)| *family == rectify_model::fact::FAMILY)
+            .map(|(_, group)| group)
+            .collect()
+    }
+
     /// Reads the manifests. What contradicts itself is reported and left out.
     pub fn new(manifests: &'m [Manifest], report: &mut Report) -> Self {
         let mut types: BTreeMap<TypeName, Type<'m>> = BTreeMap::new();

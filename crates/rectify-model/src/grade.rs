@@ -65,4 +65,6 @@ pub enum TypeKind {
     Action,
     /// Is only asked; never changes anything.
     Probe,
+    /// Tells expressions what a target is; never a step or a gate.
+    Fact,
 }

@@ -4,7 +4,10 @@
 //! algorithm, the smallest address first), so equal sources give equal bytes whatever the order
 //! of files and keys. Nothing in it comes from a clock, a host or a path of the author.
 
-use crate::grade::{Prediction, Retry, TypeKind, UndoGrade};
+use crate::{
+    fact::Assumption,
+    grade::{Prediction, Retry, TypeKind, UndoGrade},
+};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use rectify_base::{Address, Digest, Pointer, ProjectName, RemediationName, TargetName, TypeName};
 use serde::{Deserialize, Serialize};
@@ -89,7 +92,7 @@ pub enum UndoMode {
 }
 
 /// A target as the inventory describes it. Connection details are not part of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TargetInfo {
@@ -98,6 +101,10 @@ pub struct TargetInfo {
     /// Labels, for selection and policy.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// What decided the nodes of this target, sorted by place. A target of which nothing is left has no
+    /// nodes, and says here why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumptions: Vec<Assumption>,
 }
 
 /// What planning needs to know of a type; copied from the manifest that `manifest` names.

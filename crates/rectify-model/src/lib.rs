@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod decision;
+pub mod fact;
 pub mod grade;
 pub mod graph;
 pub mod journal;

@@ -1,8 +1,11 @@
 //! Observations: what the providers of one target answered while planning. Planning reads nothing
 //! else, so it can be replayed. No time, duration, pid, mtime or inode is in them.
 
-use crate::grade::{Disruption, Prediction, UndoGrade};
-use alloc::{string::String, vec::Vec};
+use crate::{
+    fact::Facts,
+    grade::{Disruption, Prediction, UndoGrade},
+};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use rectify_base::{Address, Digest, TargetName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +27,9 @@ pub struct Observation {
     pub graph: Digest,
     /// Which machine or root directory answered.
     pub identity: Identity,
+    /// What the target is, as far as expressions may ask: the facts that compiling was given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: Facts,
     /// One entry per node of the target, in the graph's order.
     pub entries: Vec<Observed>,
 }

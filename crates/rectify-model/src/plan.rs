@@ -2,6 +2,7 @@
 //! random id, executable digest, policy digest or source line.
 
 use crate::{
+    fact::Assumption,
     grade::{Disruption, Prediction, Retry, TypeKind, UndoGrade},
     graph::{Edge, RemediationInfo, RunLimits, Touch},
     observation::Identity,
@@ -34,7 +35,7 @@ pub struct Plan {
     pub remediations: BTreeMap<RemediationName, RemediationInfo>,
     /// The explicit list of targets. Never empty.
     pub targets: BTreeMap<TargetName, PlanTarget>,
-    /// The types that changing steps and gates use.
+    /// The types that changing steps, gates and assumptions use.
     pub types: BTreeMap<TypeName, PlanType>,
     /// What will be done, in the graph's order.
     pub steps: Vec<Step>,
@@ -59,7 +60,7 @@ impl Plan {
 }
 
 /// A target of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanTarget {
@@ -72,6 +73,10 @@ pub struct PlanTarget {
     pub identity: Identity,
     /// The observations of this target.
     pub observation: FileDigests,
+    /// What is assumed of the target, sorted by place. It is read again before a run begins, which is
+    /// refused if anything differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumptions: Vec<Assumption>,
 }
 
 /// A type as the plan relies on it.

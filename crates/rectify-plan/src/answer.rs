@@ -48,7 +48,7 @@ fn check_proposal(node: &Indexed<'_>, proposal: &Proposal) -> Result<(), String>
     }
     let opaque = prediction(node.facts, proposal) == Prediction::Opaque;
     match node.facts.kind {
-        TypeKind::Probe => Err("a probe never changes anything".into()),
+        TypeKind::Probe | TypeKind::Fact => Err("a probe never changes anything".into()),
         TypeKind::Action => Ok(()),
         TypeKind::Resource if opaque && proposal.planned.is_some() => {
             Err("an opaque prediction has no planned state".into())

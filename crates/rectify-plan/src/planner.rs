@@ -10,7 +10,7 @@ use crate::{
 };
 use rectify_base::{Address, FileDigests, TargetName, canonical};
 use rectify_model::{
-    Graph, Observation, Plan,
+    Graph, Observation, Plan, fact,
     graph::{Gate, TypeFacts},
     observation,
     plan::{self, Action, Counts, Deferred, Idle, PlanGate, PlanTarget, PlanType, Unchanged},
@@ -80,6 +80,7 @@ pub fn plan(input: &Input<'_>) -> Result<Planned, PlanError> {
                     labels: info.labels.clone(),
                     identity: document.observation.identity.clone(),
                     observation: document.digests,
+                    assumptions: info.assumptions.clone(),
                 },
             );
         }
@@ -210,6 +211,8 @@ fn types(graph: &Graph, draft: &Draft, gates: &[PlanGate]) -> BTreeMap<rectify_b
         .map(|step| &step.type_name)
         .chain(gates.iter().map(|gate| &gate.type_name))
         .collect();
+    let assumptions = graph.targets.values().flat_map(|target| &target.assumptions);
+    let told: BTreeSet<_> = assumptions.filter_map(|assumption| fact::type_of(&assumption.group())).collect();
     let plan_type = |facts: &TypeFacts| PlanType {
         version: facts.version,
         manifest: facts.manifest,
@@ -218,6 +221,7 @@ fn types(graph: &Graph, draft: &Draft, gates: &[PlanGate]) -> BTreeMap<rectify_b
         volatile: facts.volatile.clone(),
     };
     used.into_iter()
+        .chain(&told)
         .filter_map(|name| graph.types.get(name).map(|facts| (name.clone(), plan_type(facts))))
         .collect()
 }

@@ -18,7 +18,7 @@ use rectify_model::{
 };
 use rectify_protocol::message::Predicted;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A node that can be asked about.
 #[derive(Clone, Debug)]
@@ -173,7 +173,14 @@ impl<'g> Walk<'g> {
             };
             entries.push(Observed { address, answer });
         }
-        Ok(Observation { format: observation::FORMAT.into(), target: self.target, graph, identity, entries })
+        Ok(Observation {
+            format: observation::FORMAT.into(),
+            target: self.target,
+            graph,
+            identity,
+            facts: BTreeMap::new(),
+            entries,
+        })
     }
 
     fn proposal(&self, position: usize) -> Option<&Proposal> {

@@ -8,8 +8,8 @@ use super::{
     properties::Line,
     step::{details, head, marks, sign, summary},
     text::{
-        NOT_TRIGGERED, UNDECIDED, WAITING, counts, deferred, gates, headline, not_triggered, reasons,
-        undo_lines, waves,
+        ASSUMED, NOT_TRIGGERED, UNDECIDED, WAITING, assumptions, counts, deferred, gates, headline,
+        not_triggered, reasons, undo_lines, waves,
     },
 };
 use rectify_base::{Digest, canonical};
@@ -40,6 +40,7 @@ pub fn markdown(plan: &Plan, options: &Options) -> String {
         (WAITING, deferred(plan, DeferredCause::Waits)),
         ("Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None)),
         ("Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy)),
+        (ASSUMED, assumptions(plan)),
         ("Checked afterwards", gates(plan)),
         ("Order of targets", waves(plan, options.details)),
         (NOT_TRIGGERED, not_triggered(plan)),

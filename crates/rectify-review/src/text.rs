@@ -10,6 +10,7 @@ use super::{
 };
 use rectify_model::{
     Plan,
+    fact::Found,
     grade::UndoGrade,
     graph::{RemediationInfo, UndoMode},
     plan::{DeferredCause, Idle},
@@ -26,6 +27,11 @@ pub(super) const WAITING: &str = "DEFERRED, because it waits: not covered by thi
 /// Above what no change triggers.
 pub(super) const NOT_TRIGGERED: &str = "Not triggered, because nothing that would trigger it changes";
 
+/// Above what must still be so when the plan is applied.
+pub(super) const ASSUMED: &str = "Assumed, and read again before anything is done";
+/// Most steps that are named with what decided them.
+const DECIDED_MAX: usize = 4;
+
 /// Renders a plan as text. The last line ends in a line feed.
 #[must_use]
 pub fn text(plan: &Plan, options: &Options) -> String {
@@ -41,6 +47,7 @@ pub fn text(plan: &Plan, options: &Options) -> String {
     section(&mut lines, WAITING, deferred(plan, DeferredCause::Waits));
     section(&mut lines, "Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None));
     section(&mut lines, "Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy));
+    section(&mut lines, ASSUMED, assumptions(plan));
     section(&mut lines, "Checked afterwards", gates(plan));
     section(&mut lines, "Order of targets", waves(plan, options.details));
     if options.details {
@@ -204,6 +211,29 @@ pub(super) fn gates(plan: &Plan) -> Vec<String> {
         };
         let text = format!("  {}  {} {properties}  {within}", gate.address, gate.type_name);
         (text, &gate.target)
+    });
+    with_places(plan, same(entries))
+}
+
+/// One line for each fact, what was found, and what that decided.
+pub(super) fn assumptions(plan: &Plan) -> Vec<String> {
+    let all =
+        plan.targets.iter().flat_map(|(name, target)| target.assumptions.iter().map(move |a| (name, a)));
+    let entries = all.map(|(name, assumption)| {
+        let found = match &assumption.is {
+            Found::Value(value) => format!("is {}", bounded::line(value)),
+            Found::Digest(digest) => format!("has the digest {digest}"),
+            Found::Present => "is there".to_owned(),
+            Found::Absent => "is not there".to_owned(),
+        };
+        let named: Vec<&str> =
+            assumption.decides.iter().take(DECIDED_MAX).map(rectify_base::Address::as_str).collect();
+        let more = match assumption.decides.len().saturating_sub(DECIDED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let fact = visible(&assumption.named());
+        (format!("  {fact} {found}: decides {}{more}", named.join(", ")), name)
     });
     with_places(plan, same(entries))
 }

@@ -6,9 +6,10 @@ use alloc::{
     format,
     string::ToString,
 };
-use rectify_base::{Address, FileDigests, TargetName};
+use rectify_base::{Address, Digest, FileDigests, TargetName, canonical, digest};
 use rectify_model::{
     Graph, Observation, Plan,
+    fact::{Assumption, Fact, Facts, Found},
     graph::{self, Node},
     observation::{self, Answer},
 };
@@ -78,6 +79,9 @@ fn targets(
             .get(name)
             .is_some_and(|info| info.environment == target.environment && info.labels == target.labels);
         notes.require(facts, Invariant::TargetFacts, || place(""), "the graph does not say so");
+        let assumed = graph.targets.get(name).is_none_or(|info| info.assumptions == target.assumptions);
+        let message = "the graph assumes something else";
+        notes.require(assumed, Invariant::Assumed, || place("/assumptions"), message);
         let Some((observation, digests)) = observed.get(name) else {
             notes.add(Invariant::ObservationDigest, place("/observation"), "the observation is not at hand");
             continue;
@@ -87,9 +91,32 @@ fn targets(
         notes.require(same, Invariant::ObservationDigest, || place("/observation"), message);
         let identity = observation.identity == target.identity;
         notes.require(identity, Invariant::Identity, || place("/identity"), "another identity was observed");
+        for (at, assumption) in target.assumptions.iter().enumerate() {
+            let place = || place(&format!("/assumptions/{at}/is"));
+            let truly = observed_so(assumption, &observation.facts);
+            notes.require(truly, Invariant::AssumedTruly, place, "something else was observed");
+        }
     }
     for name in graph.targets.keys().filter(|name| !plan.targets.contains_key(name)) {
         notes.add(Invariant::TargetFacts, "/targets", format!("`{name}` of the graph is not in the plan"));
+    }
+}
+
+/// Whether the facts are as it is assumed: what is short as it is, what is long by its digest.
+fn observed_so(assumption: &Assumption, facts: &Facts) -> bool {
+    let tokens = assumption.fact.tokens();
+    let group = tokens.first().and_then(|group| facts.get(group));
+    let found = match group {
+        Some(Fact::Value(value)) => tokens.iter().skip(1).try_fold(value, |here, token| here.get(token)),
+        Some(Fact::Absent(_)) | None => None,
+    };
+    match (&assumption.is, found) {
+        (Found::Absent, None) => group.is_some(),
+        (Found::Present, Some(_)) => true,
+        (Found::Value(said), Some(found)) => said == found,
+        (Found::Digest(said), Some(found)) => canonical::compact_value(found)
+            .is_ok_and(|bytes| Digest::derive(digest::context::FACT, &[&bytes]) == *said),
+        _ => false,
     }
 }
 

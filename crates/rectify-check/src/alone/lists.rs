@@ -1,5 +1,6 @@
 //! The lists of a plan as lists: who is in them, how often, in which order, and how many.
 
+use super::assumptions;
 use crate::{Invariant, notes::Notes};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -9,6 +10,7 @@ use alloc::{
 use rectify_base::{Address, RemediationName, TargetName, TypeName, canonical};
 use rectify_model::{
     Plan,
+    fact::Found,
     grade::TypeKind,
     plan::{self, Action, Counts, Idle},
 };
@@ -24,7 +26,8 @@ pub(super) fn run(plan: &Plan, notes: &mut Notes) {
     names(plan, notes);
     counts(plan, notes);
     waves(plan, notes);
-    types(plan, notes);
+    let told = assumptions::run(plan, notes);
+    types(plan, &told, notes);
     profile(plan, notes);
     identities(plan, notes);
     notes.require(
@@ -140,15 +143,16 @@ fn waves(plan: &Plan, notes: &mut Notes) {
     }
 }
 
-fn types(plan: &Plan, notes: &mut Notes) {
-    let mut used: BTreeMap<&TypeName, String> = BTreeMap::new();
+fn types(plan: &Plan, told: &[(TypeName, String)], notes: &mut Notes) {
+    let mut used: BTreeMap<&TypeName, String> =
+        told.iter().map(|(name, place)| (name, place.clone())).collect();
     for (at, step) in plan.steps.iter().enumerate() {
         used.entry(&step.type_name).or_insert_with(|| format!("/steps/{at}/type"));
         let Some(facts) = plan.types.get(&step.type_name) else { continue };
         let fits = match facts.kind {
             TypeKind::Resource => step.action != Action::Run,
             TypeKind::Action => step.action == Action::Run,
-            TypeKind::Probe => false,
+            TypeKind::Probe | TypeKind::Fact => false,
         };
         notes.require(
             fits,
@@ -196,6 +200,13 @@ fn profile(plan: &Plan, notes: &mut Notes) {
         for (index, change) in step.changes.iter().enumerate() {
             for value in change.before.iter().chain(&change.after) {
                 look(value, format!("/steps/{at}/changes/{index}"));
+            }
+        }
+    }
+    for (name, target) in &plan.targets {
+        for (at, assumption) in target.assumptions.iter().enumerate() {
+            if let Found::Value(value) = &assumption.is {
+                look(value, format!("/targets/{name}/assumptions/{at}/is/value"));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the plan alone can tell.
 
+mod assumptions;
 mod lists;
 mod names;
 mod order;

@@ -31,7 +31,7 @@ const WORDS: &[&[&str]] = &[
     &["create", "update", "replace", "delete", "run"],
     &["reload", "restart", "reboot"],
     &["once", "converge", "query"],
-    &["resource", "action", "probe"],
+    &["resource", "action", "probe", "fact"],
     &["after", "implied", "on_change"],
     &["read", "write"],
     &["auto", "manual"],

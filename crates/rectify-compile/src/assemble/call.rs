@@ -10,7 +10,10 @@ use crate::{
         module::Module,
         step::{Act, Step, Steps, Use},
     },
-    expression::{Each, Parameters},
+    expression::{
+        Each, Parameters,
+        facts::{Used, merge},
+    },
     fields, property,
     report::{Cx, Report},
     schema::Shape,
@@ -34,6 +37,8 @@ static ANY: Value = Value::Bool(true);
 pub(super) struct Inside<'a> {
     pub base: Rc<str>,
     pub outer: Rc<Waits<'a>>,
+    /// The facts that decided the call.
+    pub decided: Used,
 }
 
 impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
@@ -148,7 +153,7 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
         }
     }
 
-    fn module(&self, call: &Use<'_, '_>) -> Option<&'a Module<'t, 's>> {
+    pub(super) fn module(&self, call: &Use<'_, '_>) -> Option<&'a Module<'t, 's>> {
         self.sources.modules.get(&call.module.parse::<ModuleName>().ok()?)
     }
 
@@ -181,7 +186,9 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
             outer: Some(inside.outer),
             depth: frame.depth + 1,
         };
-        let mut stands = [Stand::new(stand.target, Rc::new(parameters))];
+        let mut decided = inside.decided;
+        merge(&mut decided, &self.engine.take_used());
+        let mut stands = [Stand::new(stand.target, Rc::new(parameters)).below(decided)];
         let count = |gather: &Self| gather.sites.get(stand.target).map_or(0, |site| site.items.len());
         let items = count(self);
         for step in &module.steps.list {
@@ -262,10 +269,17 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
                 return None;
             }
             stand.asking.push(name.clone());
+            let before = self.engine.take_used();
             let told = self.tell(frame, (step, call), stand, report);
+            let decided = self.engine.take_used();
+            self.engine.add_used(&before);
             stand.asking.pop();
             stand.outputs.insert(name.clone(), told?);
+            stand.outputs_decided.insert(name.clone(), decided);
             stand.scope = None;
+        }
+        for decided in asked.iter().filter_map(|name| stand.outputs_decided.get(name)) {
+            self.engine.add_used(decided);
         }
         Some(())
     }

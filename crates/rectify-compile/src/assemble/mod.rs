@@ -1,6 +1,7 @@
 //! Documents as a graph: targets selected, steps unfolded, properties evaluated, steps ordered.
 
 mod call;
+mod facts;
 mod links;
 mod select;
 mod types;
@@ -16,7 +17,7 @@ use crate::{
         remediation::Remediation,
         step::{Reference, Step, Steps},
     },
-    expression::{self, Engine, Scope},
+    expression::{self, Engine, Scope, facts::Known},
     fields,
     graph::{self, Item, Prepared},
     limits::FILE_PROBLEMS_MAX,
@@ -25,9 +26,12 @@ use crate::{
     suggest::closest,
     tree::Span,
 };
-use rectify_base::{Address, Diagnostic, ModuleName, RemediationName, StepName, TargetName, TypeName};
+use rectify_base::{
+    Address, Diagnostic, ModuleName, Pointer, RemediationName, StepName, TargetName, TypeName,
+};
 use rectify_model::{
     Graph,
+    fact::{self, Assumption, Facts, Found},
     graph::{self as model, TargetInfo},
 };
 use std::{
@@ -49,6 +53,8 @@ pub(crate) struct Sources<'a, 't, 's, 'm> {
     pub registry: &'a Registry<'m>,
     /// What properties may take texts from.
     pub beside: Beside<'a>,
+    /// The facts that were read, by target; absent if none were asked for yet.
+    pub facts: Option<&'a BTreeMap<TargetName, Facts>>,
     /// Source texts by path.
     pub texts: &'a BTreeMap<&'a str, &'a str>,
     /// The remediations to take; all if absent.
@@ -99,10 +105,18 @@ struct Waits<'a> {
 }
 
 /// Makes the graph; absent if anything is wrong, which is reported.
-pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Report) -> Option<Assembled<'a>> {
+/// Which facts the sources ask for is told in any case.
+pub(crate) fn graph<'a>(
+    sources: &'a Sources<'a, '_, '_, '_>,
+    asked: &mut BTreeMap<TargetName, BTreeSet<String>>,
+    report: &mut Report,
+) -> Option<Assembled<'a>> {
+    let known = Known { groups: sources.registry.fact_groups(), told: sources.facts };
     let mut gather = Gather {
         sources,
-        engine: Engine::new(sources.groups.clone(), sources.beside.clone()),
+        engine: Engine::new(sources.groups.clone(), sources.beside.clone(), known),
+        asked: BTreeMap::new(),
+        decided: BTreeMap::new(),
         sites: BTreeMap::new(),
         types: BTreeMap::new(),
         selecting: BTreeMap::new(),
@@ -116,11 +130,12 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
             gather.remediation(remediation, report);
         }
     }
-    if report.has_errors() {
+    *asked = std::mem::take(&mut gather.asked);
+    if report.has_errors() || gather.engine.undecided {
         // Orders and conflicts between the steps that are left would be reported wrongly.
         return None;
     }
-    let Gather { sites, types, mut left_out, .. } = gather;
+    let Gather { sites, mut types, mut left_out, mut decided, .. } = gather;
     let mut targets = BTreeMap::new();
     let mut places = BTreeMap::new();
     let (mut nodes, mut gates) = (Vec::new(), Vec::new());
@@ -128,12 +143,28 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
     for (name, mut site) in sites {
         site.items.sort_by(|a, b| a.item.address.cmp(&b.item.address));
         links::settle(name, &mut site, &mut left_out, &mut budget);
-        let Some(target) = sources.targets.get(name).filter(|_| !site.items.is_empty()) else { continue };
-        let info = TargetInfo { environment: target.environment.clone(), labels: target.labels.clone() };
-        targets.insert(name.clone(), info);
-        let links = links::links(&site, &mut budget, report)?;
         let acting = site.acting();
         site.gates.retain(|gate| acting.contains(gate.address.remediation()));
+        let kept: BTreeSet<&Address> = site.gates.iter().map(|gate| &gate.address).collect();
+        let assumptions = sources
+            .facts
+            .and_then(|facts| facts.get(name))
+            .map(|facts| assumed(decided.remove(name).unwrap_or_default(), facts, &kept))
+            .unwrap_or_default();
+        // A target that facts leave nothing of is told of all the same: what left it out may change.
+        let taken = !site.items.is_empty() || !assumptions.is_empty();
+        let Some(target) = sources.targets.get(name).filter(|_| taken) else { continue };
+        for group in assumptions.iter().map(Assumption::group) {
+            let ty = fact::type_of(&group).and_then(|name| sources.registry.types.get_key_value(&name));
+            types.extend(ty.map(|(name, ty)| (name, &ty.facts)));
+        }
+        let info = TargetInfo {
+            environment: target.environment.clone(),
+            labels: target.labels.clone(),
+            assumptions,
+        };
+        targets.insert(name.clone(), info);
+        let links = links::links(&site, &mut budget, report)?;
         site.gates.sort_by(|a, b| a.address.cmp(&b.address));
         gates.append(&mut site.gates);
         for placed in &site.items {
@@ -165,6 +196,18 @@ pub(crate) fn graph<'a>(sources: &'a Sources<'a, '_, '_, '_>, report: &mut Repor
     Some(Assembled { graph, left_out, places })
 }
 
+/// What was used of the facts of a target, with what was found.
+fn assumed(decided: Decided, facts: &Facts, gates: &BTreeSet<&Address>) -> Vec<Assumption> {
+    let one = |(fact, (only_whether, decides)): (Pointer, (bool, BTreeSet<Address>))| {
+        // A gate that is not asked decides nothing.
+        let decides: Vec<Address> =
+            decides.into_iter().filter(|address| !address.is_gate() || gates.contains(address)).collect();
+        let is = Found::at(facts, &fact, only_whether);
+        (!decides.is_empty()).then_some(Assumption { fact, is, decides })
+    };
+    decided.into_iter().filter_map(one).collect()
+}
+
 impl Site<'_> {
     /// The remediations that have a step here.
     fn acting(&self) -> BTreeSet<String> {
@@ -179,9 +222,16 @@ impl Placed<'_> {
     }
 }
 
+/// The facts that decided something on a target: by place, whether only their presence did, and what
+/// they decided.
+type Decided = BTreeMap<Pointer, (bool, BTreeSet<Address>)>;
+
 struct Gather<'a, 't, 's, 'm> {
     sources: &'a Sources<'a, 't, 's, 'm>,
     engine: Engine<'a>,
+    /// The groups of facts that the sources name, by target.
+    asked: BTreeMap<TargetName, BTreeSet<String>>,
+    decided: BTreeMap<&'a TargetName, Decided>,
     sites: BTreeMap<&'a TargetName, Site<'a>>,
     types: BTreeMap<&'a TypeName, &'a model::TypeFacts>,
     /// What selections see, per target; made when the first one is evaluated.
@@ -200,6 +250,12 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
         self.calls(&remediation.steps, cx);
         self.references(remediation.name.as_str(), &remediation.steps, true, cx);
         let targets = self.selected(remediation, cx);
+        let groups = self.groups_asked(remediation);
+        if !groups.is_empty() {
+            for target in &targets {
+                self.asked.entry((*target).clone()).or_default().extend(groups.iter().cloned());
+            }
+        }
         let parameters = Rc::new(remediation.parameters.clone());
         let mut stands: Vec<Stand<'a>> =
             targets.iter().map(|target| Stand::new(target, Rc::clone(&parameters))).collect();
@@ -219,6 +275,8 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
             let address = Address::of_gate(&remediation.name, gate.index);
             for stand in &mut stands {
                 let Some(prepared) = self.prepare(&frame, gate.call, ty, stand, None, report) else { break };
+                let used = self.engine.take_used();
+                self.decide(stand.target, &address, &used);
                 let gate = model::Gate {
                     target: stand.target.clone(),
                     address: address.clone(),

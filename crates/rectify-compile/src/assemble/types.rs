@@ -33,6 +33,15 @@ impl<'a, 'm> Gather<'a, '_, '_, 'm> {
             return None;
         };
         let is_probe = ty.facts.kind == TypeKind::Probe;
+        if ty.facts.kind == TypeKind::Fact {
+            let (code, what) = match role {
+                Role::Step => (codes::REMEDIATION_PROBE_STEP, "a step"),
+                Role::Gate => (codes::REMEDIATION_GATE_TYPE, "a probe"),
+            };
+            cx.error(code, call.key_span, format!("`{name}` tells facts, so it cannot be {what}")).help =
+                Some(format!("ask for it in an expression, such as `when: has({name})`"));
+            return None;
+        }
         match role {
             Role::Step if is_probe => {
                 let message = format!("`{name}` only looks, so it cannot be a step");

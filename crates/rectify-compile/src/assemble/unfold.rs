@@ -7,7 +7,10 @@ use crate::{
         remediation::Remediation,
         step::{Act, Step, Steps, Use},
     },
-    expression::{Each, Inputs, Parameters, Scope, Sees},
+    expression::{
+        Each, Inputs, Parameters, Scope, Sees,
+        facts::{Used, merge},
+    },
     fields::short,
     graph::{Item, Prepared, touch},
     limits::{ELEMENTS_MAX, GRAPH_NODES_MAX},
@@ -62,13 +65,30 @@ pub(super) struct Stand<'a> {
     pub(super) scope: Option<Rc<Scope>>,
     /// What calls tell, as far as an expression asked; nothing if the call is left out.
     pub(super) outputs: BTreeMap<String, Option<Value>>,
+    /// The facts that decided what they tell.
+    pub(super) outputs_decided: BTreeMap<String, Used>,
     /// The calls of which this is being found out.
     pub(super) asking: Vec<String>,
+    /// The facts that decided that the steps stand here, and with which parameters.
+    decided: Used,
 }
 
 impl<'a> Stand<'a> {
     pub fn new(target: &'a TargetName, parameters: Rc<Parameters>) -> Self {
-        Self { target, parameters, scope: None, outputs: BTreeMap::new(), asking: Vec::new() }
+        Self {
+            target,
+            parameters,
+            scope: None,
+            outputs: BTreeMap::new(),
+            outputs_decided: BTreeMap::new(),
+            asking: Vec::new(),
+            decided: Used::new(),
+        }
+    }
+
+    /// In a call that these facts decided.
+    pub fn below(self, decided: Used) -> Self {
+        Self { decided, ..self }
     }
 }
 
@@ -98,9 +118,15 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         };
         let mut taken = false;
         for stand in stands.iter_mut() {
+            let before = report.len();
             match self.step_on(frame, step, &act, stand, report) {
                 Some(here) => taken |= here,
-                None => return,
+                None if report.len() > before => return,
+                // It waits for facts that were not read yet.
+                None => {
+                    taken = false;
+                    break;
+                }
             }
         }
         if !taken && let Some(stand) = stands.first() {
@@ -148,10 +174,13 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         stand: &mut Stand<'a>,
         report: &mut Report,
     ) -> Option<bool> {
+        drop(self.engine.take_used());
         let elements = match step.for_each {
             None => vec![None],
             Some(entry) => self.elements(frame, entry, stand, report)?.into_iter().map(Some).collect(),
         };
+        let mut decided = stand.decided.clone();
+        merge(&mut decided, &self.engine.take_used());
         let waits = Waits {
             base: Rc::clone(&frame.base),
             after: &step.after,
@@ -163,26 +192,33 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         for element in &elements {
             let element = element.as_ref();
             self.count(frame, step, report)?;
-            if let Some(node) = step.when
-                && !self.condition(frame, node, stand, element, report)?
-            {
-                why = WhyLeftOut::Condition;
-                continue;
-            }
             let text = match element {
                 None => declared.clone(),
                 Some(element) => format!("{declared}[\"{}\"]", element.key),
             };
+            let mut decided = decided.clone();
+            if let Some(node) = step.when {
+                let wanted = self.condition(frame, node, stand, element, report)?;
+                merge(&mut decided, &self.engine.take_used());
+                if !wanted {
+                    self.decide(stand.target, &Address::new(text).ok()?, &decided);
+                    why = WhyLeftOut::Condition;
+                    continue;
+                }
+            }
             let (call, type_name, ty) = match act {
                 Doing::Type(call, name, ty) => (*call, *name, *ty),
                 Doing::Call(call) => {
-                    let inside = Inside { base: format!("{text}/").into(), outer: Rc::new(waits.clone()) };
+                    let outer = Rc::new(waits.clone());
+                    let inside = Inside { base: format!("{text}/").into(), outer, decided };
                     taken |= self.call(frame, (step, call), stand, element, inside, report)?;
                     continue;
                 }
             };
             let prepared = self.prepare(frame, call, ty, stand, element, report)?;
             let address = Address::new(text).ok()?;
+            merge(&mut decided, &self.engine.take_used());
+            self.decide(stand.target, &address, &decided);
             let item = Item { address, file: frame.file, span: step.span, type_name, prepared };
             let site = self.sites.entry(stand.target).or_default();
             site.items.push(Placed { item, name: &step.name, waits: waits.clone() });
@@ -190,6 +226,9 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         }
         if !taken {
             let address = Address::new(declared.as_str()).ok()?;
+            if elements.is_empty() {
+                self.decide(stand.target, &address, &decided);
+            }
             self.left_out.push(LeftOut { target: stand.target.clone(), address, why });
             self.sites.entry(stand.target).or_default().absent.insert(declared, waits);
         }

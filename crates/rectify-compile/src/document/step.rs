@@ -254,7 +254,7 @@ pub(crate) fn schema(types: &[&rectify_protocol::TypeDescriptor]) -> serde_json:
             described(json!({"type": "array", "items": text()}), description)
         }
     });
-    let step = call(step, types, |kind| kind != "probe");
+    let step = call(step, types, |kind| kind != "probe" && kind != "fact");
     // A call has no type beside it, and no trigger.
     let called = json!({"properties": {"on_change": false}, "patternProperties": {TYPE_NAME: false}});
     let step = with(step, "dependentSchemas", json!({"use": called}));

@@ -2,8 +2,9 @@
 
 use super::{
     Problem,
+    facts::{self, Known, Used},
     meter::{Meter, size},
-    program::{Program, Sees, is_identifier},
+    program::{FACTS, Program, Sees, is_identifier},
 };
 use crate::{
     beside::Beside,
@@ -16,6 +17,7 @@ use cel::{
     objects::{Key, Map},
 };
 use rectify_base::{TargetName, limits::JSON_INTEGER_MAX};
+use rectify_model::fact::Facts;
 use serde_json::Value as Json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +25,8 @@ use std::{
     rc::Rc,
     sync::Arc,
 };
+
+static NO_FACTS: Facts = Facts::new();
 
 /// Keeps what is the same for all targets: parsed expressions, and the functions there are.
 pub(crate) struct Engine<'f> {
@@ -33,6 +37,11 @@ pub(crate) struct Engine<'f> {
     programs: BTreeMap<(Sees, String), Result<Rc<Program>, Problem>>,
     /// The groups that there are in the inventory, if that is known.
     groups: Option<BTreeSet<String>>,
+    facts: Known<'f>,
+    /// The facts that were used since somebody asked.
+    used: Used,
+    /// Whether something could not be decided because no facts were read yet.
+    pub undecided: bool,
 }
 
 /// What expressions see on one target.
@@ -42,7 +51,7 @@ pub(crate) struct Scope {
     /// The steps that call a module.
     calls: Vec<String>,
     /// Name of the target.
-    target: String,
+    target: TargetName,
     keys: Vec<String>,
     /// Values that are wrong where they are written: what names them is not judged.
     broken: Vec<Vec<String>>,
@@ -92,13 +101,35 @@ pub(crate) struct Target<'a> {
 
 impl<'f> Engine<'f> {
     /// For an inventory with these groups, if that is known, and these files.
-    pub fn new(groups: Option<BTreeSet<String>>, beside: Beside<'f>) -> Self {
+    pub fn new(groups: Option<BTreeSet<String>>, beside: Beside<'f>, facts: Known<'f>) -> Self {
         Self {
             beside,
             env: Arc::new(Env::stdlib()),
             meter: Arc::new(Meter::default()),
             programs: BTreeMap::new(),
             groups,
+            facts,
+            used: Used::new(),
+            undecided: false,
+        }
+    }
+
+    /// The facts that were used since this was called last.
+    pub fn take_used(&mut self) -> Used {
+        std::mem::take(&mut self.used)
+    }
+
+    /// Counts facts as used that decided something at hand.
+    pub fn add_used(&mut self, used: &Used) {
+        facts::merge(&mut self.used, used);
+    }
+
+    /// The groups of facts that an expression names.
+    pub fn groups_asked(&mut self, source: &str, sees: Sees, found: &mut BTreeSet<String>) {
+        if source.contains("facts")
+            && let Ok(program) = self.program(source, sees)
+        {
+            found.extend(program.groups_asked().map(str::to_owned));
         }
     }
 
@@ -161,7 +192,7 @@ impl<'f> Engine<'f> {
             context,
             parameters: names,
             calls,
-            target: target.name.to_string(),
+            target: target.name.clone(),
             keys,
             broken,
             input_bytes,
@@ -171,9 +202,10 @@ impl<'f> Engine<'f> {
 
     fn program(&mut self, source: &str, sees: Sees) -> Result<Rc<Program>, Problem> {
         let key = (sees, source.to_owned());
-        let groups = &self.groups;
+        let (groups, facts) = (&self.groups, &self.facts.groups);
         let new = || {
             let program = Program::new(source, sees)?;
+            program.asks_groups_of(facts)?;
             if let Some(groups) = groups {
                 program.asks_for(groups)?;
             }
@@ -205,21 +237,38 @@ impl<'f> Engine<'f> {
             Problem::new(codes::EXPR_WORK, "evaluating this expression takes more work than allowed")
                 .help("walk shorter lists, or nest fewer macros")
         };
-        if scope.input_bytes > EVALUATION_INPUT_MAX_BYTES {
+        let told = self.facts.told.map(|told| told.get(&scope.target).unwrap_or(&NO_FACTS));
+        let mut seen = None;
+        if program.asks_facts() {
+            let Some(facts) = told else {
+                self.undecided = true;
+                return Err(Problem::known());
+            };
+            seen = Some(from_json(&program.see(facts, scope.target.as_str(), &mut self.used)?));
+        }
+        let input_bytes = scope.input_bytes + seen.as_ref().map_or(0, size);
+        if input_bytes > EVALUATION_INPUT_MAX_BYTES {
             return Err(Problem::new(
                 codes::EXPR_WORK,
                 format!(
-                    "parameters and variables have {} bytes, more than the {EVALUATION_INPUT_MAX_BYTES} that an expression may see",
-                    scope.input_bytes
+                    "parameters, variables and facts have {input_bytes} bytes, more than the {EVALUATION_INPUT_MAX_BYTES} that an expression may see"
                 ),
-            ));
+            )
+            .help("name the single facts that matter, such as `facts.packages.nginx`"));
         }
-        self.meter.start(scope.input_bytes);
-        let result = Value::resolve(&program.root, &scope.context);
+        self.meter.start(input_bytes);
+        let result = match seen {
+            None => Value::resolve(&program.root, &scope.context),
+            Some(seen) => {
+                let mut context = scope.context.new_inner_scope();
+                context.add_variable_from_value(FACTS, seen);
+                Value::resolve(&program.root, &context)
+            }
+        };
         if self.meter.is_exceeded() {
             return Err(too_much());
         }
-        let value = result.map_err(|error| failed(&error, &program, scope))?;
+        let value = result.map_err(|error| failed(&error, &program, scope, told))?;
         if u64::try_from(size(&value)).unwrap_or(u64::MAX) > EVALUATION_BYTES_MAX {
             return Err(too_much());
         }
@@ -328,9 +377,9 @@ fn to_json(value: &Value) -> Result<Json, Problem> {
 }
 
 /// What went wrong, without values: a value may be long, and the order of a map is chance.
-fn failed(error: &ExecutionError, program: &Program, scope: &Scope) -> Problem {
+fn failed(error: &ExecutionError, program: &Program, scope: &Scope, facts: Option<&Facts>) -> Problem {
     let message = match error {
-        ExecutionError::NoSuchKey(key) => return missing(key, program, scope),
+        ExecutionError::NoSuchKey(key) => return missing(key, program, scope, facts),
         ExecutionError::UndeclaredReference(name) => {
             return Problem::new(codes::EXPR_UNKNOWN_NAME, format!("there is no `{name}` here"));
         }
@@ -367,7 +416,8 @@ fn operator_name(name: &str) -> String {
 }
 
 /// A key that a value does not have, at the place where it is named.
-fn missing(key: &str, program: &Program, scope: &Scope) -> Problem {
+fn missing(key: &str, program: &Program, scope: &Scope, facts: Option<&Facts>) -> Problem {
+    let absent = facts.and_then(|facts| program.why_absent(facts, key));
     let mut named = program.uses.iter().filter_map(|used| {
         let at = used.path.iter().skip(1).position(|(name, _)| name == key)? + 1;
         Some((used.written(at), used.path.get(at)?.1.clone()))
@@ -378,7 +428,17 @@ fn missing(key: &str, program: &Program, scope: &Scope) -> Problem {
         within if is_identifier(key) => (format!("has({within}.{key})"), format!("`{within}`")),
         within => (format!("\"{key}\" in {within}"), format!("`{within}`")),
     };
-    let on = if within.starts_with("target") { format!(" on `{}`", scope.target) } else { String::new() };
+    if let Some(why) = absent.filter(|_| within == FACTS) {
+        let message = format!("there is no `facts.{key}` on `{}`: {why}", scope.target);
+        return Problem::new(codes::EXPR_UNKNOWN_KEY, message)
+            .at(place)
+            .help(format!("ask first: `{question}`"));
+    }
+    let on = if within.starts_with("target") || within.starts_with(FACTS) {
+        format!(" on `{}`", scope.target)
+    } else {
+        String::new()
+    };
     Problem::new(codes::EXPR_UNKNOWN_KEY, format!("{value} has no `{key}`{on}"))
         .at(place)
         .lacking(key, &question)

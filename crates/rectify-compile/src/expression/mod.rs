@@ -1,6 +1,7 @@
 //! CEL in `${{ }}`: found in a text, bounded on its syntax tree, evaluated for a target.
 
 mod evaluate;
+pub(crate) mod facts;
 mod meter;
 mod program;
 mod template;

@@ -52,7 +52,9 @@ const FUNCTIONS: [&str; 25] = [
 /// What macros expand to, beside the above.
 const INTERNAL: [&str; 2] = [operators::NOT_STRICTLY_FALSE, operators::IN];
 const TARGET_FIELDS: [&str; 5] = ["name", "environment", "groups", "labels", "variables"];
-const RESERVED: [&str; 3] = ["facts", "secrets", "observed"];
+const RESERVED: [&str; 2] = ["secrets", "observed"];
+/// What a target is, by group.
+pub(super) const FACTS: &str = "facts";
 
 /// An expression that has passed all checks which need no values.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub(crate) struct Program {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Use {
     pub path: Vec<(String, Option<Range<usize>>)>,
+    /// Whether it is only asked whether it is there.
+    pub asks: bool,
 }
 
 impl Use {
@@ -133,10 +137,12 @@ impl Program {
             sees,
             nodes: 0,
             bound: Vec::new(),
+            noted: false,
             uses: Vec::new(),
             groups: Vec::new(),
         };
         check.expression(parsed.expression(), 0)?;
+        check.groups_of_facts()?;
         let Check { uses, groups, .. } = check;
         let mut root = parsed.expression().clone();
         replace(&mut root);
@@ -186,6 +192,8 @@ struct Check<'x> {
     sees: Sees,
     nodes: usize,
     bound: Vec<String>,
+    /// Whether the node at hand begins a value that was noted already.
+    noted: bool,
     uses: Vec<Use>,
     groups: Vec<(String, Option<Range<usize>>)>,
 }
@@ -213,13 +221,19 @@ impl Check<'_> {
                 format!("the expression has more than {EXPRESSION_NODES_MAX} parts"),
             ));
         }
-        if let Some(path) = self.path(node) {
-            // One that begins another was noted with it.
-            let known = self.uses.last().is_some_and(|u| u.path.starts_with(&path));
-            if !known {
-                self.uses.push(Use { path });
-            }
+        let path = self.path(node);
+        // What begins a value is noted with it.
+        let noted = std::mem::replace(&mut self.noted, path.is_some());
+        if let Some(path) = path.filter(|_| !noted) {
+            let asks = matches!(&node.expr, Expr::Select(select) if select.test);
+            self.uses.push(Use { path, asks });
         }
+        let checked = self.node(node, macros);
+        self.noted = noted;
+        checked
+    }
+
+    fn node(&mut self, node: &IdedExpr, macros: usize) -> Result<(), Problem> {
         match &node.expr {
             Expr::Unspecified => Err(Problem::new(codes::EXPR_SYNTAX, "this is not an expression")),
             Expr::Literal(literal) => self.literal(literal, node.id),
@@ -301,8 +315,8 @@ impl Check<'_> {
 
     fn name(&self, name: &str, id: u64) -> Result<(), Problem> {
         let known = match self.sees {
-            Sees::Each => &["params", "target", "outputs", "each"][..],
-            Sees::All => &["params", "target", "outputs"],
+            Sees::Each => &["params", "target", "facts", "outputs", "each"][..],
+            Sees::All => &["params", "target", "facts", "outputs"],
             Sees::Target => &["target"],
         };
         if !self.is_free(name) || known.contains(&name) {
@@ -314,6 +328,14 @@ impl Check<'_> {
                 format!("`{name}` is reserved, but not available in this release"),
             )
             .at(self.place(id)));
+        }
+        if name == FACTS {
+            return Err(Problem::new(
+                codes::EXPR_NOT_AVAILABLE,
+                "facts do not select targets: they are read from those that are selected",
+            )
+            .at(self.place(id))
+            .help("select by labels, and ask for facts in `when`"));
         }
         if name == "each" {
             return Err(Problem::new(codes::EXPR_UNKNOWN_NAME, "there is no `each` here")
@@ -353,8 +375,33 @@ impl Check<'_> {
         {
             self.groups.push((group.inner().to_owned(), self.place(key.id)));
         }
+        if name == operators::IN
+            && let [key, map] = call.args.as_slice()
+            && let Expr::Literal(LiteralValue::String(member)) = &key.expr
+            && let Some(mut path) = self.path(map)
+            && path.first().is_some_and(|(root, _)| root == FACTS)
+        {
+            path.push((member.inner().to_owned(), self.place(key.id)));
+            self.uses.push(Use { path, asks: true });
+            self.expression(key, macros)?;
+            self.noted = true;
+            return self.expression(map, macros);
+        }
         call.target.as_deref().map_or(Ok(()), |t| self.expression(t, macros))?;
         call.args.iter().try_for_each(|a| self.expression(a, macros))
+    }
+
+    /// Facts are named by their group, so that it is known what has to be read.
+    fn groups_of_facts(&self) -> Result<(), Problem> {
+        let whole = self.uses.iter().find_map(|used| match used.path.as_slice() {
+            [(root, place)] if root == FACTS => Some(place.clone()),
+            _ => None,
+        });
+        whole.map_or(Ok(()), |place| {
+            Err(Problem::new(codes::EXPR_FORBIDDEN, "facts are asked for by the name of their group")
+                .at(place)
+                .help("such as `facts.os.id`"))
+        })
     }
 
     fn comprehension(&mut self, inner: &ComprehensionExpr, id: u64, macros: usize) -> Result<(), Problem> {

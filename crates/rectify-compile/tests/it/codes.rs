@@ -9,7 +9,8 @@ use rectify_compile::{Input, codes, compile, limits};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Codes whose inputs are too large for a file, or are not files; they are tested here.
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 9] = [
+    "fact-not-read",
     "graph-too-large",
     "yaml-too-large",
     "yaml-too-many-nodes",

@@ -6,6 +6,7 @@ mod cases;
 mod codes;
 mod edges;
 mod expressions;
+mod facts;
 mod hostile;
 mod language;
 mod laws;

@@ -135,7 +135,14 @@ pub fn manifests() -> Vec<Manifest> {
         &["port"],
         &[],
     )];
-    vec![manifest("file", file), manifest("command", command), manifest("tcp", tcp)]
+    let facts = ["facts.os", "facts.packages", "facts.mounts"]
+        .map(|name| TypeDescriptor { volatile: vec![], ..descriptor(name, "fact", json!({}), &[], &[]) });
+    vec![
+        manifest("file", file),
+        manifest("command", command),
+        manifest("tcp", tcp),
+        manifest("facts", facts.to_vec()),
+    ]
 }
 
 pub fn file(path: &str, text: impl Into<Vec<u8>>) -> SourceFile {

@@ -3,6 +3,7 @@
 use rectify_base::{Digest, FileDigests, TargetName, canonical};
 use rectify_model::{
     Graph, Observation, Plan,
+    fact::{Assumption, Facts, Found},
     graph::{Edge, Node},
     observation::{Answer, Identity},
 };
@@ -91,6 +92,10 @@ pub fn types() -> Value {
             "retry": "converge", "undo": "none", "volatile": ["/detail"]},
         "file.matches": {"version": 1, "manifest": manifest("probe"), "kind": "probe",
             "prediction": "exact", "retry": "converge", "undo": "none", "volatile": ["/detail"]},
+        "facts.os": {"version": 1, "manifest": manifest("facts"), "kind": "fact",
+            "prediction": "exact", "retry": "converge", "undo": "none"},
+        "facts.packages": {"version": 1, "manifest": manifest("facts"), "kind": "fact",
+            "prediction": "exact", "retry": "converge", "undo": "none"},
     })
 }
 
@@ -159,7 +164,16 @@ fn canonical_order(nodes: &mut Vec<Node>) {
 
 /// Walks a graph, asking `answer` for each node; the second argument is the prior state, if the walk
 /// gives one.
-pub fn observe(graph: Graph, mut answer: impl FnMut(&Node, Option<Option<Value>>) -> Answer) -> Documents {
+pub fn observe(graph: Graph, answer: impl FnMut(&Node, Option<Option<Value>>) -> Answer) -> Documents {
+    observe_with(graph, &Facts::new(), answer)
+}
+
+/// The same, where every target has these facts.
+pub fn observe_with(
+    graph: Graph,
+    facts: &Facts,
+    mut answer: impl FnMut(&Node, Option<Option<Value>>) -> Answer,
+) -> Documents {
     let graph_digests = digests(&graph);
     let mut observations = Vec::new();
     for target in graph.targets.keys() {
@@ -175,7 +189,8 @@ pub fn observe(graph: Graph, mut answer: impl FnMut(&Node, Option<Option<Value>>
             }
         }
         let identity = Identity::Root(Digest::of_bytes(target.as_str().as_bytes()));
-        let observation = walk.finish(identity, graph_digests.blake3).unwrap();
+        let mut observation = walk.finish(identity, graph_digests.blake3).unwrap();
+        observation.facts.clone_from(facts);
         let digests = digests(&observation);
         observations.push((observation, digests));
     }
@@ -252,9 +267,25 @@ pub fn valid() -> Documents {
         gate(two, "base/verify:0"),
         gate(two, "web/verify:0"),
     ];
-    observe(graph(&[one, two], &nodes, &gates), |node, prior| {
-        answer_of(node.target.as_str(), node.address.as_str(), prior)
-    })
+    let mut graph = graph(&[one, two], &nodes, &gates);
+    let facts: Facts = serde_json::from_value(json!({
+        "os": {"value": {"id": "debian", "version_id": "12", "like": "x".repeat(300)}},
+        "packages": {"absent": "there is no /var/lib/dpkg/status"},
+    }))
+    .unwrap();
+    let assumed = |fact: &str, asks: bool, decides: &[&str]| Assumption {
+        fact: fact.into(),
+        is: Found::at(&facts, &fact.into(), asks),
+        decides: decides.iter().map(|address| address.parse().unwrap()).collect(),
+    };
+    // One decided a step that is not there.
+    graph.targets.get_mut(&one.parse().unwrap()).unwrap().assumptions = vec![
+        assumed("/os/id", false, &["base/motd", "web/verify:0"]),
+        assumed("/os/like", false, &["web/conf"]),
+        assumed("/os/version_id", true, &["web/conf"]),
+        assumed("/packages", true, &["web/package"]),
+    ];
+    observe_with(graph, &facts, |node, prior| answer_of(node.target.as_str(), node.address.as_str(), prior))
 }
 
 fn answer_of(target: &str, address: &str, prior: Option<Option<Value>>) -> Answer {
