@@ -115,6 +115,7 @@ pub fn plan(steps: &[Short], gates: &[ShortGate], waves: &[Vec<String>], paralle
                 labels: BTreeMap::new(),
                 identity: identity(name),
                 observation: digests,
+                assumptions: Vec::new(),
             };
             (TargetName::new(name.clone()).unwrap(), target)
         })
