@@ -1,6 +1,7 @@
 //! The chain, end to end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
+mod agent;
 mod beside;
 mod chain;
 mod documentation;

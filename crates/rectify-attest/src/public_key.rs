@@ -80,6 +80,14 @@ impl PublicKey {
             return Err(KeyError::Algorithm(algorithm.chars().take(40).collect()));
         }
         let blob = words.next().and_then(base64_text::decode).ok_or(KeyError::Text("no base64 text"))?;
+        Self::from_blob(&blob)
+    }
+
+    /// Reads OpenSSH's binary form, as an agent lists it.
+    ///
+    /// # Errors
+    /// See [`KeyError`].
+    pub fn from_blob(blob: &[u8]) -> Result<Self, KeyError> {
         let rest = blob
             .strip_prefix(blob_prefix().as_slice())
             .ok_or(KeyError::Text("the base64 text is of another kind of key"))?;
@@ -114,7 +122,9 @@ impl PublicKey {
         self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
     }
 
-    fn blob(&self) -> Vec<u8> {
+    /// OpenSSH's binary form.
+    #[must_use]
+    pub fn blob(&self) -> Vec<u8> {
         let mut blob = blob_prefix();
         blob.extend_from_slice(self.as_bytes());
         blob

@@ -171,8 +171,8 @@ pub enum Command {
         /// With --auto: do not ask
         #[arg(long, requires = "auto")]
         yes: bool,
-        /// With --auto: private key that seals
-        #[arg(long, value_name = "FILE", env = "RECTIFY_KEY", hide_env_values = true)]
+        /// With --auto: the key that seals, as of `rectify seal`
+        #[arg(long, value_name = "KEY", env = "RECTIFY_KEY", hide_env_values = true)]
         key: Option<PathBuf>,
         /// With --auto: file with the key's passphrase [default: ask on the terminal]
         #[arg(long, value_name = "FILE", requires = "auto")]
@@ -222,8 +222,9 @@ pub enum Command {
 /// A private key.
 #[derive(Debug, clap::Args)]
 pub struct Key {
-    /// Private key: OpenSSH or PKCS#8, Ed25519
-    #[arg(long, value_name = "FILE", env = "RECTIFY_KEY", hide_env_values = true)]
+    /// Private key: OpenSSH or PKCS#8, Ed25519; or a public key (`….pub`) or fingerprint (`SHA256:…`) whose
+    /// private half the ssh-agent holds
+    #[arg(long, value_name = "KEY", env = "RECTIFY_KEY", hide_env_values = true)]
     pub key: PathBuf,
     /// Who signs [default: the holder of the key in the trust file]
     #[arg(long = "as", value_name = "PRINCIPAL")]

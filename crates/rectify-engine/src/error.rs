@@ -192,6 +192,12 @@ impl EngineError {
             Self::Store(rectify_store::StoreError::UseTaken { .. }) => {
                 "`rectify history` tells what that run did; make and seal a new plan to change more"
             }
+            Self::Key(rectify_keys::KeyError::AgentMissing { .. }) => {
+                "start one and give it the key (`ssh-add FILE`), or name the private key's file"
+            }
+            Self::Key(rectify_keys::KeyError::AgentKey { .. }) => {
+                "`ssh-add -l` lists its keys, `ssh-add FILE` adds one"
+            }
             Self::Unsound { .. } => "do not apply this plan; if nobody edited it, report this as a bug",
             Self::NotReproduced { .. } => {
                 "plan again: the sources, the evidence or this version of Rectify are not what made the plan"

@@ -13,6 +13,12 @@ rectify_base::codes! {
     KEY_PASSPHRASE_WRONG = "key-passphrase-wrong";
     /// The public half in a private key file is not that of the private half.
     KEY_MISMATCH = "key-mismatch";
+    /// There is no ssh-agent to be reached.
+    KEY_AGENT_MISSING = "key-agent-missing";
+    /// The ssh-agent does not hold the key.
+    KEY_AGENT_KEY = "key-agent-key";
+    /// The ssh-agent's answer cannot be understood, or did not come in time.
+    KEY_AGENT_ANSWER = "key-agent-answer";
     /// A key file is there already, and is never overwritten.
     KEY_EXISTS = "key-exists";
     /// A key could not be made or written.

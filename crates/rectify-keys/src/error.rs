@@ -99,6 +99,26 @@ pub enum KeyError {
         /// What is the matter with it.
         source: rectify_attest::KeyError,
     },
+    /// An ssh-agent was to be asked, and there is none.
+    #[error("no ssh-agent can be reached: {why}")]
+    AgentMissing {
+        /// What is the matter.
+        why: String,
+    },
+    /// The ssh-agent does not hold the key.
+    #[error("the ssh-agent does not hold the key {wanted}; it holds {}", held(held_keys))]
+    AgentKey {
+        /// Fingerprint of the key.
+        wanted: String,
+        /// Fingerprints of the Ed25519 keys that it holds.
+        held_keys: Vec<String>,
+    },
+    /// The ssh-agent's answer is of no use.
+    #[error("the ssh-agent does not answer as it should: {why}")]
+    AgentAnswer {
+        /// What is the matter.
+        why: String,
+    },
     /// What a trust file says is wrong.
     #[error("{}: {}", path.display(), list(problems))]
     Trust {
@@ -127,7 +147,23 @@ impl KeyError {
             Self::PassphraseWrong { .. } => codes::KEY_PASSPHRASE_WRONG,
             Self::Mismatch { .. } => codes::KEY_MISMATCH,
             Self::Unusable { source, .. } => source.code(),
+            Self::AgentMissing { .. } => codes::KEY_AGENT_MISSING,
+            Self::AgentKey { .. } => codes::KEY_AGENT_KEY,
+            Self::AgentAnswer { .. } => codes::KEY_AGENT_ANSWER,
             Self::Trust { problems, .. } => problems.first().map_or(codes::TRUST_YAML, |p| p.code),
+        }
+    }
+}
+
+/// The first few of an agent's keys.
+fn held(keys: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match keys {
+        [] => "no Ed25519 key".to_owned(),
+        keys if keys.len() <= SHOWN => keys.join(", "),
+        keys => {
+            let first: Vec<&str> = keys.iter().take(SHOWN).map(String::as_str).collect();
+            format!("{} and {} more", first.join(", "), keys.len() - SHOWN)
         }
     }
 }

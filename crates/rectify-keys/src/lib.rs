@@ -1,9 +1,10 @@
-//! Keys and trust on disk: private keys of people (OpenSSH) and machines (PKCS#8), public keys, and
-//! the trust file. What they mean is decided in `rectify-attest`.
+//! Keys and trust: private keys of people (OpenSSH, also in an ssh-agent) and machines (PKCS#8), public
+//! keys, and the trust file. What they mean is decided in `rectify-attest`.
 //!
 //! Paths are arguments; this crate reads neither the environment nor the home directory, and asks
 //! nobody anything except through the passphrase callback.
 
+pub mod agent;
 pub mod codes;
 pub mod error;
 pub mod generate;
@@ -16,6 +17,7 @@ pub mod trust;
 
 mod disk;
 
+pub use agent::AgentSigner;
 pub use error::{FileKind, KeyError};
 pub use generate::{generate, generate_pkcs8, write_openssh, write_pkcs8};
 pub use load::{load_signer, no_passphrase, parse_signer};

@@ -11,13 +11,13 @@ use crate::{
 use rectify_attest::{Description, PrincipalName, Signer, TrustFile, moment};
 use rectify_base::secret::Secret;
 use rectify_engine::{
-    Engine,
+    Engine, EngineError,
     artifact::Artifact,
     gate,
     seal::{self as sealing, ApproveRequest, SealRequest},
     verify::{self as verifying, ReceiptFile, ReceiptState},
 };
-use rectify_keys::LocalSigner;
+use rectify_keys::{AgentSigner, LocalSigner};
 use std::{
     collections::BTreeSet,
     fs,
@@ -44,11 +44,11 @@ pub async fn seal(
 ) -> Result<u8, Failure> {
     let trust = gate::required_trust(engine)?;
     let signer = load(key)?;
-    let holder = holder(&trust, &signer, key)?;
+    let holder = holder(&trust, &*signer, key)?;
     let author = named(wanted.author, &holder)?;
     let requester = named(wanted.requester, &holder)?;
     let Sealing { lifetime_s, again, .. } = wanted;
-    let request = SealRequest { project, plan, signer: &signer, author, requester, lifetime_s, again };
+    let request = SealRequest { project, plan, signer: &*signer, author, requester, lifetime_s, again };
     let sealed = sealing::seal(engine, &request).await?;
     say_decision(&sealed.decision);
     say!("sealed by {holder} for one use, until {}", moment(sealed.seal.expires_at));
@@ -65,8 +65,8 @@ pub fn approve(
 ) -> Result<u8, Failure> {
     let trust = gate::required_trust(engine)?;
     let signer = load(key)?;
-    let approver = holder(&trust, &signer, key)?;
-    let request = ApproveRequest { plan, signer: &signer, approver: approver.clone(), reason, lifetime_s };
+    let approver = holder(&trust, &*signer, key)?;
+    let request = ApproveRequest { plan, signer: &*signer, approver: approver.clone(), reason, lifetime_s };
     let approval = sealing::approve(engine, &request)?;
     say!("approved by {approver} until {}", moment(approval.expires_at));
     Ok(exit::DONE)
@@ -98,7 +98,7 @@ pub async fn verify(
         tell!("policy: cannot decide, which counts as denied: {error} [{}]", error.code());
     }
     let executors = executors.iter().map(|path| rectify_keys::read_public_key(path));
-    let executors: Vec<_> = executors.collect::<Result<_, _>>().map_err(rectify_engine::EngineError::from)?;
+    let executors: Vec<_> = executors.collect::<Result<_, _>>().map_err(EngineError::from)?;
     let receipts = verifying::receipts(engine, &artifact, &executors)?;
     match format {
         DataFormat::Json => out(&json(&Answer { description: &verified.description, receipts: &receipts }))?,
@@ -193,7 +193,19 @@ fn describe(description: &Description) -> String {
     text
 }
 
-fn load(key: &Key) -> Result<LocalSigner, Failure> {
+/// The key that `--key` names: a private key's file; or a public key's file or a fingerprint, whose private
+/// half an agent holds, as ssh and git take it.
+fn load(key: &Key) -> Result<Box<dyn Signer>, Failure> {
+    if key.key.extension().is_some_and(|extension| extension == "pub") {
+        let public = rectify_keys::read_public_key(&key.key).map_err(EngineError::from)?;
+        let what = key.key.display().to_string();
+        return Ok(Box::new(AgentSigner::with_key(&agent(&what)?, public).map_err(EngineError::from)?));
+    }
+    if let Some(fingerprint) = key.key.to_str().filter(|text| text.starts_with("SHA256:")) {
+        return Ok(Box::new(
+            AgentSigner::find(&agent(fingerprint)?, fingerprint).map_err(EngineError::from)?,
+        ));
+    }
     let mut file_error = None;
     let mut ask = |path: &Path| match &key.passphrase_file {
         Some(file) => match fs::read_to_string(file) {
@@ -212,10 +224,19 @@ fn load(key: &Key) -> Result<LocalSigner, Failure> {
     if let Some(message) = file_error {
         return Err(Failure::plain(message));
     }
-    Ok(loaded.map_err(rectify_engine::EngineError::from)?)
+    Ok(Box::new(loaded.map_err(EngineError::from)?))
 }
 
-fn holder(trust: &TrustFile, signer: &LocalSigner, key: &Key) -> Result<PrincipalName, Failure> {
+/// The socket of the agent.
+fn agent(what: &str) -> Result<PathBuf, Failure> {
+    let socket = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
+    socket.ok_or_else(|| {
+        let why = format!("the private half of {what} is looked for there, and SSH_AUTH_SOCK is not set");
+        EngineError::from(rectify_keys::KeyError::AgentMissing { why }).into()
+    })
+}
+
+fn holder(trust: &TrustFile, signer: &dyn Signer, key: &Key) -> Result<PrincipalName, Failure> {
     if let Some(name) = &key.principal {
         return PrincipalName::new(name.as_str()).map_err(|e| Failure::usage(e.to_string()));
     }
@@ -251,14 +272,14 @@ pub fn keys(command: Keys) -> Result<u8, Failure> {
 }
 
 fn new_key(file: &Path, comment: &str, passphrase: Option<&Secret>) -> Result<LocalSigner, Failure> {
-    Ok(rectify_keys::generate(file, comment, passphrase).map_err(rectify_engine::EngineError::from)?)
+    Ok(rectify_keys::generate(file, comment, passphrase).map_err(EngineError::from)?)
 }
 
 /// `trust`.
 pub fn trust(engine: &Engine, command: Trust) -> Result<u8, Failure> {
     match command {
         Trust::Init { solo: _, key, principal } => {
-            let public = rectify_keys::read_public_key(&key).map_err(rectify_engine::EngineError::from)?;
+            let public = rectify_keys::read_public_key(&key).map_err(EngineError::from)?;
             let name = PrincipalName::new(principal).map_err(|e| Failure::usage(e.to_string()))?;
             write_solo(engine, name, public)?;
         }
@@ -278,8 +299,7 @@ pub fn solo(engine: &Engine, key: &Path) -> Result<(), Failure> {
             .map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
     }
     let signer = if key.exists() {
-        rectify_keys::load_signer(key, &mut rectify_keys::no_passphrase)
-            .map_err(rectify_engine::EngineError::from)?
+        rectify_keys::load_signer(key, &mut rectify_keys::no_passphrase).map_err(EngineError::from)?
     } else {
         let signer = new_key(key, "rectify solo", None)?;
         say!("wrote {}", key.display());
@@ -300,7 +320,7 @@ fn write_solo(engine: &Engine, name: PrincipalName, key: rectify_attest::PublicK
         fs::create_dir_all(parent)
             .map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
     }
-    rectify_keys::write_new_trust(path, &trust).map_err(rectify_engine::EngineError::from)?;
+    rectify_keys::write_new_trust(path, &trust).map_err(EngineError::from)?;
     say!("wrote {}", path.display());
     say!("SOLO: the holder of this one key can change this machine without anybody's approval");
     Ok(())

@@ -56,6 +56,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("RECTIFY_STATE", "The directory of journal and before-images, as --state."),
     ("RECTIFY_PROJECT_KEY", "The project's key, as --project-key."),
     ("RECTIFY_KEY", "The key that signs, as --key."),
+    ("SSH_AUTH_SOCK", "The ssh-agent's socket, for keys whose private half the agent holds."),
     ("RECTIFY_LOG", "Which log records are written to standard error, such as rectify_host=debug."),
     ("XDG_CONFIG_HOME, XDG_STATE_HOME, HOME", "Where trust file and state are looked for, except for root."),
     (
@@ -109,6 +110,11 @@ pub const EXAMPLES: &[Example] = &[
         "seal",
         "For one day",
         &["rectify seal sshd.plan.json --key ~/.config/rectify/id_ed25519 --expires-in 24h"],
+    ),
+    example(
+        "approve",
+        "With a key that the ssh-agent holds",
+        &["rectify approve sshd.plan.json --key ~/.ssh/id_ed25519.pub"],
     ),
     example(
         "approve",

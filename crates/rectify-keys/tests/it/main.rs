@@ -1,6 +1,7 @@
 //! One executable for all integration tests of this crate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod agent;
 mod files;
 mod openssh;
 mod pkcs8;
