@@ -380,6 +380,8 @@ impl Desired {
             "file.block" => typed::<FileBlock>(value)?.desired(),
             "file.ini" => typed::<Ini>(value)?.desired(),
             "file.json" => typed::<Tree>(value)?.desired(Format::Json),
+            "file.toml" => typed::<Tree>(value)?.desired(Format::Toml),
+            "file.yaml" => typed::<Tree>(value)?.desired(Format::Yaml),
             "file.directory" => {
                 let it: FileDirectory = typed(value)?;
                 let access = WantedAccess::parse(it.mode.as_deref(), it.owner, it.group)?;

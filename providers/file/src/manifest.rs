@@ -27,7 +27,13 @@ pub(crate) fn manifest() -> Manifest {
         ini(),
         line(),
         link(),
-        tree("file.json", "A value in a JSON file is as written, or is not there.", JSON_LITERAL),
+        tree("file.json", "A value in a JSON file is as written, or is not there.", "as in `\"0.5\"`"),
+        tree(
+            "file.toml",
+            "A value in a TOML file is as written, or is not there.",
+            "as in `\"0.5\"` or `\"2026-01-31\"`",
+        ),
+        tree("file.yaml", "A value in a YAML file is as written, or is not there.", "as in `\"0.5\"`"),
     ]
     .into_iter()
     .flatten()
@@ -218,8 +224,6 @@ fn block() -> Option<TypeDescriptor> {
     );
     descriptor("file.block", "Some lines between two marker lines are as written, or are not there.", schema)
 }
-
-const JSON_LITERAL: &str = "as in `\"0.5\"`";
 
 fn state(what: &str) -> Value {
     json!({

@@ -62,7 +62,7 @@ macro_rules! replays {
 
 replays!(
     accounts admission canonical compile documents edits envelope expression fingerprints frames journal keys
-    mounts names planning policy run trust
+    mounts names planning policy run settings trust
 );
 
 #[test]

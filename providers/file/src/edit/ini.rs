@@ -151,7 +151,16 @@ impl IniEdit {
                 done = change.lines.end;
             }
             out.extend(all.get(done..).unwrap_or_default());
-            rest = lines::join(&out, ending);
+            let after = lines::join(&out, ending);
+            // What is below a new line may look like more of its value: then nothing holds.
+            if !self.changes(option, &lines::split(&after))?.is_empty() {
+                return Err(EditError::Unsafe {
+                    at: option.at.clone(),
+                    message: format!("`{}` would be read together with the lines around it", option.key),
+                    hint: "put the option there by hand once, or say how values go on with `continuation`",
+                });
+            }
+            rest = after;
         }
         Ok([mark, &rest].concat())
     }

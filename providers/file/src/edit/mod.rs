@@ -5,7 +5,9 @@ mod block;
 mod ini;
 mod json;
 mod line;
+mod toml;
 mod tree;
+mod yaml;
 
 pub(crate) use block::{Block, Marker};
 pub(crate) use ini::{Assignment, Continuation, IniEdit, Others};

@@ -1,7 +1,7 @@
 //! What `file.json`, `file.yaml` and `file.toml` have in common: a place in a tree, what should be
 //! there, and the pieces of text that are replaced. Everything else keeps its bytes.
 
-use super::{EditError, json};
+use super::{EditError, json, toml, yaml};
 use serde_json::Value;
 use std::{fmt, ops::Range};
 
@@ -39,6 +39,8 @@ impl Literal {
         let sound = alone
             && match format {
                 Format::Json => json::is_value(&text),
+                Format::Toml => toml::is_value(&text),
+                Format::Yaml => yaml::is_value(&text),
             };
         sound.then_some(Self(text))
     }
@@ -70,12 +72,15 @@ pub(crate) struct Setting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Json,
+    Toml,
+    Yaml,
 }
 
 impl Format {
     pub(crate) fn has_null(self) -> bool {
         match self {
-            Self::Json => true,
+            Self::Json | Self::Yaml => true,
+            Self::Toml => false,
         }
     }
 }
@@ -110,6 +115,8 @@ impl TreeEdit {
         for setting in &self.settings {
             let splices = match self.format {
                 Format::Json => json::edit(&text, setting)?,
+                Format::Toml => toml::edit(&text, setting)?,
+                Format::Yaml => yaml::edit(&text, setting)?,
             };
             text = spliced(&text, splices);
         }
@@ -217,6 +224,14 @@ impl Setting {
             message: format!("the key `{}` stands there twice", self.shown(steps)),
             hint: "readers disagree which one counts: remove one by hand",
         }
+    }
+}
+
+impl Setting {
+    /// Something about what is there makes it unsafe to edit.
+    pub(crate) fn refuse(&self, steps: usize, why: &str, hint: &'static str) -> EditError {
+        let what = if steps == 0 { "the file".into() } else { format!("`{}`", self.shown(steps)) };
+        EditError::Unsafe { at: self.at.clone(), message: format!("{what} {why}"), hint }
     }
 }
 

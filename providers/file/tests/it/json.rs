@@ -352,7 +352,7 @@ fn laid_out(value: &Value, layout: u8) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
     #[test]
     fn the_tree_is_as_asked_and_the_other_bytes_stay(
         tree in value(),

@@ -243,6 +243,24 @@ const JSON: [&str; 6] = [
     "{\"d\": 1, \"d\": 2, \"a\": {}}",
 ];
 
+const TOML: [&str; 6] = [
+    "d = 'x' # c\n\n[a]\nb = 1\nc = [1, 2]\n",
+    "a = { b = 1, c = [1, 2] }\n",
+    "[a.b]\nx = 0.5\n[[d]]\n",
+    "",
+    "a = ",
+    "a.b = 1\na.c = [\n  1,\n  2, # two\n]",
+];
+
+const YAML: [&str; 6] = [
+    "# c\na:\n  b: 1 # one\n  c:\n  - 1\n  - 2\nd: 'x'\n",
+    "a: {b: 1, c: [1, 2]}\nd: |\n  x\n  y\n",
+    "---\na:\n    b: yes\n",
+    "",
+    "a: &x {b: 1}\nd: *x\n",
+    "a: 1\n---\nd: 1\n",
+];
+
 /// An edit of a tree, at a place that the texts have or might have.
 fn tree(state: &'static str, create: bool) -> impl Strategy<Value = Value> {
     let place = vec![json!(["a", "b"]), json!(["a", "c", 2]), json!(["d"]), json!(["n", "m"]), json!(["a"])];
@@ -322,6 +340,8 @@ fn a_block_is_taken_out() {
 fn a_file_is_created_for_a_setting() {
     check("file.ini", Just(Before::Nothing), ini("present", true));
     check("file.json", Just(Before::Nothing), tree("present", true));
+    check("file.toml", Just(Before::Nothing), tree("present", true));
+    check("file.yaml", Just(Before::Nothing), tree("present", true));
 }
 
 #[test]
@@ -342,6 +362,26 @@ fn a_value_is_put_into_json() {
 #[test]
 fn a_value_is_taken_out_of_json() {
     check("file.json", settings(JSON.to_vec()), tree("absent", false));
+}
+
+#[test]
+fn a_value_is_put_into_toml() {
+    check("file.toml", settings(TOML.to_vec()), tree("present", false));
+}
+
+#[test]
+fn a_value_is_taken_out_of_toml() {
+    check("file.toml", settings(TOML.to_vec()), tree("absent", false));
+}
+
+#[test]
+fn a_value_is_put_into_yaml() {
+    check("file.yaml", settings(YAML.to_vec()), tree("present", false));
+}
+
+#[test]
+fn a_value_is_taken_out_of_yaml() {
+    check("file.yaml", settings(YAML.to_vec()), tree("absent", false));
 }
 
 #[test]

@@ -22,7 +22,9 @@ fn every_type_is_closed_described_and_promises_what_it_keeps() {
             "file.ini",
             "file.json",
             "file.line",
-            "file.link"
+            "file.link",
+            "file.toml",
+            "file.yaml"
         ]
     );
     manifest.to_bytes().unwrap();
@@ -94,6 +96,8 @@ fn defaults_change_nothing() {
         ("file.block", json!({"path": "/c", "block": "x"})),
         ("file.ini", json!({"path": "/c", "key": ["a", "b"], "value": "x"})),
         ("file.json", json!({"path": "/e", "key": ["a"], "value": "x", "create": true})),
+        ("file.toml", json!({"path": "/e", "key": ["a"], "value": "x", "create": true})),
+        ("file.yaml", json!({"path": "/e", "key": ["a"], "value": "x", "create": true})),
         ("file.directory", json!({"path": "/d"})),
         ("file.link", json!({"path": "/l", "target": "x"})),
         ("file.absent", json!({"path": "/c"})),

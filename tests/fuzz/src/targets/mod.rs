@@ -13,6 +13,7 @@ mod names;
 mod planning;
 mod policy;
 mod run;
+mod settings;
 mod trust;
 
 use crate::Target;
@@ -36,5 +37,6 @@ pub const TARGETS: &[Target] = &[
     planning::TARGET,
     policy::TARGET,
     run::TARGET,
+    settings::TARGET,
     trust::TARGET,
 ];
