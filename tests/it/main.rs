@@ -14,6 +14,7 @@ mod permission;
 mod private;
 mod refusals;
 mod reproducible;
+mod rotation;
 mod surroundings;
 mod tamper;
 mod terminal;

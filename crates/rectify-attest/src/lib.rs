@@ -16,6 +16,7 @@ pub mod predicate;
 pub mod principal;
 pub mod public_key;
 pub mod refusal;
+pub mod rotation;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod signer;

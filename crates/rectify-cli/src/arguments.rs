@@ -267,6 +267,33 @@ pub enum Trust {
     },
     /// Check the trust file and say what it grants
     Show,
+    /// List the keys, who holds them, and whether they count now
+    Keys,
+    /// Let a new key take the place of an old one; for a time both count
+    Rotate {
+        /// The old key: a public key's file, or its fingerprint
+        #[arg(long, value_name = "KEY")]
+        key: PathBuf,
+        /// The new public key
+        #[arg(long, value_name = "FILE")]
+        new: PathBuf,
+        /// For how long the old one still counts, such as `7d` [default: as long as a seal or approval may
+        /// live, so that nothing that is signed becomes void]
+        #[arg(long, value_name = "DURATION", value_parser = duration_s)]
+        overlap: Option<u64>,
+    },
+    /// Take a key out of use at once, and for whatever was signed with it
+    Revoke {
+        /// The key: a public key's file, or its fingerprint
+        #[arg(long, value_name = "KEY")]
+        key: PathBuf,
+        /// From when on others may have had it, such as `2026-11-21T09:00:00Z` [default: now]
+        #[arg(long, value_name = "TIME", value_parser = time_s)]
+        since: Option<u64>,
+        /// Why, for readers
+        #[arg(long)]
+        reason: Option<String>,
+    },
 }
 
 /// `policy`.
@@ -372,6 +399,12 @@ fn duration_s(text: &str) -> Result<u64, String> {
     };
     let number: u64 = text.strip_suffix(unit).and_then(|digits| digits.parse().ok()).ok_or_else(expected)?;
     number.checked_mul(scale).filter(|seconds| *seconds > 0).ok_or_else(expected)
+}
+
+/// Reads `2026-11-21T09:00:00Z`.
+fn time_s(text: &str) -> Result<u64, String> {
+    rectify_keys::parse_time(text)
+        .ok_or_else(|| format!("expected a time in UTC such as `2026-11-21T09:00:00Z`, got `{text}`"))
 }
 
 #[cfg(test)]

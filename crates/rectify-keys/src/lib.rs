@@ -23,4 +23,7 @@ pub use generate::{generate, generate_pkcs8, write_openssh, write_pkcs8};
 pub use load::{load_signer, no_passphrase, parse_signer};
 pub use public::read_public_key;
 pub use signer::LocalSigner;
-pub use trust::{parse_trust, read_trust, render_trust, solo_trust, write_new_trust, write_trust};
+pub use trust::{
+    parse_time, parse_trust, read_trust, render_trust, replace_trust, solo_trust, write_new_trust,
+    write_trust,
+};

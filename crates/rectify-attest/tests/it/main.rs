@@ -10,6 +10,7 @@ mod expiry;
 mod matrix;
 mod mutation;
 mod quorum;
+mod rotation;
 mod sign;
 mod trust;
 mod world;

@@ -7,6 +7,7 @@ mod project;
 mod reference;
 mod run;
 mod signing;
+mod trust;
 
 pub use project::out;
 
@@ -68,7 +69,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Completions { shell } => reference::completions(shell),
             Command::Man { directory } => reference::man(&directory),
             Command::Keys(keys) => signing::keys(keys),
-            Command::Trust(trust) => signing::trust(&engine, trust),
+            Command::Trust(trust) => trust::trust(&engine, trust),
             Command::Policy(crate::arguments::Policy::Digest) => {
                 let gate = rectify_engine::gate::of_project(&engine, &at)?;
                 say!("{}", gate.bundle.digest());

@@ -51,7 +51,7 @@ pub fn init(
     }
     let trusted = engine.places.trust.exists();
     if solo && !trusted {
-        super::signing::solo(engine, &engine.places.trust.with_file_name("id_ed25519"))?;
+        super::trust::solo(engine, &engine.places.trust.with_file_name("id_ed25519"))?;
     } else if solo {
         tell!("there is a trust file at {}; it is left as it is", engine.places.trust.display());
     }

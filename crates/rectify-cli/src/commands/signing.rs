@@ -1,8 +1,8 @@
-//! `seal`, `approve`, `verify`, `keys` and `trust`.
+//! `seal`, `approve`, `verify` and `keys`.
 
 use super::project::{json, out, say_decision};
 use crate::{
-    arguments::{DataFormat, Key, Keys, Trust},
+    arguments::{DataFormat, Key, Keys},
     exit,
     failure::Failure,
     say::{say, tell},
@@ -19,7 +19,6 @@ use rectify_engine::{
 };
 use rectify_keys::{AgentSigner, LocalSigner};
 use std::{
-    collections::BTreeSet,
     fs,
     io::IsTerminal,
     path::{Path, PathBuf},
@@ -271,57 +270,6 @@ pub fn keys(command: Keys) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-fn new_key(file: &Path, comment: &str, passphrase: Option<&Secret>) -> Result<LocalSigner, Failure> {
+pub fn new_key(file: &Path, comment: &str, passphrase: Option<&Secret>) -> Result<LocalSigner, Failure> {
     Ok(rectify_keys::generate(file, comment, passphrase).map_err(EngineError::from)?)
-}
-
-/// `trust`.
-pub fn trust(engine: &Engine, command: Trust) -> Result<u8, Failure> {
-    match command {
-        Trust::Init { solo: _, key, principal } => {
-            let public = rectify_keys::read_public_key(&key).map_err(EngineError::from)?;
-            let name = PrincipalName::new(principal).map_err(|e| Failure::usage(e.to_string()))?;
-            write_solo(engine, name, public)?;
-        }
-        Trust::Show => {
-            let trust = gate::required_trust(engine)?;
-            let text = rectify_keys::render_trust(&trust).map_err(Failure::plain)?;
-            out(text.as_bytes())?;
-        }
-    }
-    Ok(exit::DONE)
-}
-
-/// Makes a key and a trust file for working alone.
-pub fn solo(engine: &Engine, key: &Path) -> Result<(), Failure> {
-    if let Some(parent) = key.parent() {
-        fs::create_dir_all(parent)
-            .map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
-    }
-    let signer = if key.exists() {
-        rectify_keys::load_signer(key, &mut rectify_keys::no_passphrase).map_err(EngineError::from)?
-    } else {
-        let signer = new_key(key, "rectify solo", None)?;
-        say!("wrote {}", key.display());
-        signer
-    };
-    let name = PrincipalName::new("me").map_err(|e| Failure::usage(e.to_string()))?;
-    write_solo(engine, name, signer.public_key())
-}
-
-fn write_solo(engine: &Engine, name: PrincipalName, key: rectify_attest::PublicKey) -> Result<(), Failure> {
-    let bundles = BTreeSet::from([rectify_policy::standard().digest()]);
-    let trust = rectify_keys::solo_trust(name, key, bundles).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::plain(problems.join("; "))
-    })?;
-    let path = &engine.places.trust;
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)
-            .map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
-    }
-    rectify_keys::write_new_trust(path, &trust).map_err(EngineError::from)?;
-    say!("wrote {}", path.display());
-    say!("SOLO: the holder of this one key can change this machine without anybody's approval");
-    Ok(())
 }

@@ -148,6 +148,20 @@ pub const EXAMPLES: &[Example] = &[
         &["rectify trust init --solo --key ~/.config/rectify/id_ed25519.pub"],
     ),
     example("trust show", "What the trust file grants", &["rectify trust show"]),
+    example("trust keys", "Whose keys count now", &["rectify trust keys"]),
+    example(
+        "trust rotate",
+        "A new key, and a week in which both count",
+        &[
+            "rectify keys new ~/.config/rectify/id_2027",
+            "rectify trust rotate --key ~/.config/rectify/id_ed25519.pub --new ~/.config/rectify/id_2027.pub --overlap 7d",
+        ],
+    ),
+    example(
+        "trust revoke",
+        "A laptop was stolen",
+        &["rectify trust revoke --key SHA256:HXIUezpt3T+d7RaupN4FA2ZWigmzBgIcxXSfQA825Kk --reason stolen"],
+    ),
     example("policy digest", "For policy_bundles in the trust file", &["rectify policy digest"]),
     example("inventory list", "The targets, and how they are reached", &["rectify inventory list"]),
     example(

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 /// Unix seconds of `2026-11-21T09:00:00Z`. Whole seconds, in UTC, since 1970.
-pub(crate) fn parse_time(text: &str) -> Option<u64> {
+#[must_use]
+pub fn parse_time(text: &str) -> Option<u64> {
     let timestamp: Timestamp = text.parse().ok()?;
     // One spelling: no offsets, no fractions of a second, no spaces.
     (timestamp.to_string() == text).then_some(())?;

@@ -16,7 +16,7 @@ use rectify_attest::{
 use rectify_base::Digest;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 const HEADER: &str = "\
@@ -69,6 +69,36 @@ pub fn write_new_trust(path: &Path, trust: &TrustFile) -> Result<(), KeyError> {
 /// [`KeyError::Write`].
 pub fn write_trust(path: &Path, trust: &TrustFile) -> Result<(), KeyError> {
     write(path, trust, Existing::Replace)
+}
+
+/// Replaces the trust file that is there, see [`write_trust`]. Where people wrote more into it than we
+/// would, such as comments, the old text is kept beside it, under the name with `.old` added: its path is
+/// the answer.
+///
+/// # Errors
+/// [`KeyError::Read`], [`KeyError::Mode`] or [`KeyError::Write`].
+pub fn replace_trust(path: &Path, trust: &TrustFile) -> Result<Option<PathBuf>, KeyError> {
+    let kind = FileKind::Trust;
+    // A link to the file stays one.
+    let path = &std::fs::canonicalize(path).map_err(|e| KeyError::Read {
+        kind,
+        path: path.into(),
+        why: e.to_string(),
+    })?;
+    let bytes = disk::read(kind, path, 0o022)?;
+    let ours = core::str::from_utf8(&bytes)
+        .ok()
+        .and_then(|text| Some(render_trust(&parse_trust(text).ok()?).ok()? == text));
+    let mut kept = None;
+    if ours != Some(true) {
+        let mut name = path.clone().into_os_string();
+        name.push(".old");
+        let old = PathBuf::from(name);
+        disk::write(kind, &old, &bytes, 0o644, Existing::Replace)?;
+        kept = Some(old);
+    }
+    write_trust(path, trust)?;
+    Ok(kept)
 }
 
 fn write(path: &Path, trust: &TrustFile, existing: Existing) -> Result<(), KeyError> {
