@@ -74,3 +74,57 @@ fn hardening() {
     let why = scratch.ok(&["why", "a.plan.json", "baseline/network/file"]).stdout;
     assert!(why.starts_with("web:baseline/network/file: "), "{why}");
 }
+
+#[test]
+fn disk_pressure() {
+    let files = ["etc/systemd/journald.conf", "etc/logrotate.conf", "etc/logrotate.d/rsyslog"];
+    let scratch = applied("disk-pressure", "app", &files);
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let changed = |file: &str| {
+        let before = fs::read_to_string(examples.join("files").join(file)).unwrap();
+        differing(&before, &scratch.read(&format!("project/root/{file}")))
+    };
+    let (gone, new) = changed(files[0]);
+    assert_eq!(gone, ["#SystemMaxUse=", "#SystemKeepFree=", "#MaxRetentionSec="]);
+    assert_eq!(new, ["SystemMaxUse=500M", "SystemKeepFree=1G", "MaxRetentionSec=14day"]);
+    let (gone, new) = changed(files[1]);
+    assert_eq!(
+        (gone, new),
+        (vec!["#compress".to_owned()], vec!["compress".to_owned(), "maxsize 100M".to_owned()])
+    );
+    let (gone, new) = changed(files[2]);
+    assert_eq!((gone, new), (vec!["\trotate 4".to_owned()], vec!["\trotate 7".to_owned()]));
+    // What the page shows is what the plan shows.
+    let shown = scratch.ok(&["show", "a.plan.json", "--details"]).stdout;
+    let page = fs::read_to_string(examples.join("disk-pressure/README.md")).unwrap();
+    let block = page.split("```diff\n").nth(1).unwrap().split("```").next().unwrap();
+    let lines: Vec<&str> = block.lines().collect();
+    assert!(lines.len() >= 12, "{block}");
+    for line in lines {
+        assert!(
+            shown.lines().any(|other| other.trim_start_matches(' ') == line.trim_start_matches(' ')),
+            "{line:?} is not in\n{shown}"
+        );
+    }
+}
+
+#[test]
+fn disk_pressure_with_an_edit_in_between() {
+    let scratch = Scratch::new();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    fs::remove_dir_all(scratch.path("project")).unwrap();
+    copy(&examples.join("disk-pressure"), &scratch.path("project"));
+    copy(&examples.join("files"), &scratch.path("project/root"));
+    scratch.ok(&["-C", "project", "inventory", "adopt", "app"]);
+    scratch.trust(1);
+    scratch.seal("a.plan.json");
+    let file = "project/root/etc/logrotate.conf";
+    let edited = scratch.read(file) + "# just a note\n";
+    scratch.write(file, &edited);
+    let told = scratch.expect(5, &["-C", "project", "apply", "a.plan.json"]).stderr;
+    assert!(told.contains("   stale  app:log-space/compress: "), "{told}");
+    assert!(told.contains(" applied  app:log-space/journal"), "{told}");
+    assert_eq!(scratch.read(file), edited);
+    let left = scratch.ok(&["-C", "project", "plan"]).stdout;
+    assert!(left.contains("log-space/compress") && !left.contains("log-space/journal "), "{left}");
+}
