@@ -170,6 +170,8 @@ fn engine(scratch: &Scratch) -> Engine {
             let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
             u64::try_from(since.as_millis()).unwrap()
         },
+        environment: |_| None,
+        redactor: rectify_engine::Redactor::default(),
         events: Box::new(Silent),
     }
 }

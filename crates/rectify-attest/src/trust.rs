@@ -37,6 +37,8 @@ pub struct TrustData {
     pub ceilings: Ceilings,
     /// Commands, as whole argument lists, that providers may run while planning.
     pub plan_commands: BTreeSet<Vec<String>>,
+    /// Commands, as whole argument lists, that the engine may run to fetch secrets.
+    pub secret_commands: BTreeSet<Vec<String>>,
 }
 
 /// A holder of keys. One without keys can be named as author.
@@ -289,10 +291,14 @@ fn check_limits(data: &TrustData, problems: &mut Vec<TrustProblem>) {
             problem(problems, codes::TRUST_CEILING, format!("/ceilings/{name}"), message);
         }
     }
-    for (index, command) in data.plan_commands.iter().enumerate() {
-        if command.first().is_none_or(String::is_empty) {
-            let message = "the command is empty".to_owned();
-            problem(problems, codes::TRUST_PLAN_COMMAND, format!("/plan_commands/{index}"), message);
+    for (list, commands) in
+        [("plan_commands", &data.plan_commands), ("secret_commands", &data.secret_commands)]
+    {
+        for (index, command) in commands.iter().enumerate() {
+            if command.first().is_none_or(String::is_empty) {
+                let message = "the command is empty".to_owned();
+                problem(problems, codes::TRUST_PLAN_COMMAND, format!("/{list}/{index}"), message);
+            }
         }
     }
 }

@@ -12,9 +12,11 @@ pub mod keyed;
 pub mod limits;
 pub mod names;
 pub mod pointer;
+pub mod redact;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod secret;
+pub mod secret_text;
 mod writer;
 
 pub use code::Code;
@@ -22,6 +24,10 @@ pub use diagnostic::{Diagnostic, Label, Severity};
 pub use digest::{Digest, FileDigests, Sha256Digest};
 pub use keyed::{ContentHasher, DigestKey};
 pub use names::{
-    Address, GroupName, ModuleName, NodeKey, ProjectName, RemediationName, StepName, TargetName, TypeName,
+    Address, GroupName, ModuleName, NodeKey, ProjectName, RemediationName, SecretName, StepName, TargetName,
+    TypeName,
 };
 pub use pointer::Pointer;
+pub use redact::Redaction;
+pub use secret::Secret;
+pub use secret_text::{Piece, SecretText};

@@ -24,3 +24,7 @@ pub const NAME_MAX_BYTES: usize = 63;
 pub const KEY_MAX_BYTES: usize = 255;
 /// Most modules that lie in one another.
 pub const CALLS_MAX: usize = 4;
+/// Longest value of a secret.
+pub const SECRET_MAX_BYTES: usize = 64 * 1024;
+/// Shortest value of a secret: a shorter one could not be hidden without hiding ordinary words.
+pub const SECRET_MIN_BYTES: usize = 6;

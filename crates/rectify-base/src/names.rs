@@ -167,6 +167,18 @@ text_type!(
     TargetName, "target name", name_pattern!(), NAME_RULE, is_name
 );
 text_type!(
+    /// Name of a secret, unique in its project. Expressions write it as `secrets.NAME`.
+    SecretName,
+    "secret name",
+    "[A-Za-z][A-Za-z0-9_]{0,62}",
+    "expected a letter, then up to 62 letters, digits and `_`",
+    |text| {
+        text.len() <= NAME_MAX_BYTES
+            && text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    }
+);
+text_type!(
     /// Name of a resource, action or probe type: `family.kind`, such as `file.content`.
     TypeName,
     "type name",

@@ -107,4 +107,6 @@ rectify_base::codes! {
     CHECK_ASSUMED = "check-assumed";
     /// An assumption that contradicts what was observed.
     CHECK_ASSUMED_TRULY = "check-assumed-truly";
+    /// Broken: the secrets of a target are those that its steps name, from where the graph says, as observed.
+    CHECK_SECRETS = "check-secrets";
 }

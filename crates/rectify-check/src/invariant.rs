@@ -115,6 +115,8 @@ pub enum Invariant {
     Assumed = 52,
     /// I53: What is assumed is what was observed.
     AssumedTruly = 53,
+    /// I51: The secrets of a target are those that its steps name, from where the graph says, as observed.
+    Secrets = 51,
 }
 
 impl Invariant {
@@ -173,6 +175,7 @@ impl Invariant {
         Self::Assumptions,
         Self::Assumed,
         Self::AssumedTruly,
+        Self::Secrets,
     ];
 
     /// Its code.
@@ -232,6 +235,7 @@ impl Invariant {
             Self::Assumptions => codes::CHECK_ASSUMPTIONS,
             Self::Assumed => codes::CHECK_ASSUMED,
             Self::AssumedTruly => codes::CHECK_ASSUMED_TRULY,
+            Self::Secrets => codes::CHECK_SECRETS,
         }
     }
 
@@ -314,6 +318,9 @@ impl Invariant {
             }
             Self::Assumed => "What is assumed of a target is what the graph says.",
             Self::AssumedTruly => "What is assumed is what was observed.",
+            Self::Secrets => {
+                "The secrets of a target are those that its steps name, from where the graph says, as observed."
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the command line reads from its surroundings: places, clock, logging.
 
-use crate::{arguments::Arguments, builtin, listen::Listener};
+use crate::{arguments::Arguments, builtin, listen::Listener, say};
 use rectify_engine::{Engine, Helpers, Places, Providers};
 use std::{
     io::IsTerminal,
@@ -25,6 +25,8 @@ pub fn engine(arguments: &Arguments) -> Engine {
             project_key: arguments.project_key.clone(),
         },
         now_ms,
+        environment: |name| std::env::var_os(name),
+        redactor: say::redactor().clone(),
         events: Box::new(Listener { json: arguments.events, verbose: arguments.verbose > 0 }),
     }
 }

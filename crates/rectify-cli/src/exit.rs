@@ -9,6 +9,8 @@ pub const ERROR: u8 = 1;
 pub const CHANGES: u8 = 2;
 /// Denied: by policy, by the trust file, by missing approvals, by expiry.
 pub const DENIED: u8 = 3;
+/// Something is not as the plan expects; nothing was begun.
+pub const STALE: u8 = 4;
 /// Another engine is at work.
 pub const LOCKED: u8 = 8;
 /// The command line was not understood.

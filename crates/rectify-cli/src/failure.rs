@@ -96,6 +96,7 @@ fn head(code: Code, message: &str) {
 fn exit_code(error: &EngineError) -> u8 {
     match error {
         EngineError::Denied { .. } | EngineError::Refused { .. } | EngineError::PolicyHost(_) => exit::DENIED,
+        EngineError::SecretChanged { .. } => exit::STALE,
         EngineError::Store(StoreError::UseTaken { .. }) => exit::DENIED,
         EngineError::Store(StoreError::Busy { .. }) | EngineError::Locked { .. } => exit::LOCKED,
         _ => exit::ERROR,

@@ -4,10 +4,22 @@
 //! or pass for a line of ours.
 
 use crate::progress;
+use rectify_engine::Redactor;
 use rectify_review::visible;
-use std::{fmt::Arguments, io::Write, sync::OnceLock};
+use std::{collections::BTreeSet, fmt::Arguments, io::Write, sync::OnceLock};
 
 static EVENTS: OnceLock<bool> = OnceLock::new();
+static REDACTOR: OnceLock<Redactor> = OnceLock::new();
+
+/// What hides the values of secrets in everything that leaves this process.
+pub fn redactor() -> &'static Redactor {
+    REDACTOR.get_or_init(Redactor::default)
+}
+
+/// A text as it may be shown.
+pub fn clean(text: &str) -> String {
+    redactor().clean(text).0
+}
 
 /// Says once whether standard error carries events as JSON lines, and nothing else.
 pub fn set_events(events: bool) {
@@ -33,12 +45,12 @@ pub(crate) use {say, tell};
 
 /// See [`say!`].
 pub fn answer(line: Arguments<'_>) {
-    write(&mut std::io::stdout().lock(), &visible(&line.to_string()));
+    write(&mut std::io::stdout().lock(), &visible(&clean(&line.to_string())));
 }
 
 /// See [`tell!`].
 pub fn note(line: Arguments<'_>) {
-    let line = line.to_string();
+    let line = clean(&line.to_string());
     if events() {
         event(&serde_json::json!({"event": "note", "text": line}));
     } else {
@@ -48,13 +60,24 @@ pub fn note(line: Arguments<'_>) {
 
 /// One event as a JSON line on standard error.
 pub fn event<T: serde::Serialize>(event: &T) {
-    if let Ok(line) = serde_json::to_string(event) {
+    let redaction = redactor().now();
+    let line = if redaction.is_empty() {
+        serde_json::to_string(event)
+    } else {
+        serde_json::to_value(event).map(|mut value| {
+            redaction.value(&mut value, &mut BTreeSet::new());
+            value.to_string()
+        })
+    };
+    if let Ok(line) = line {
         write(&mut std::io::stderr().lock(), &line);
     }
 }
 
 /// Text of ours with line ends and colours, on standard error.
 pub fn block(text: &str) {
+    let text = clean(text);
+    let text = text.as_str();
     if events() {
         event(&serde_json::json!({"event": "note", "text": anstream::adapter::strip_str(text).to_string()}));
     } else {
@@ -72,7 +95,10 @@ pub struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        progress::aside(|| std::io::stderr().write(bytes))
+        // Each record is written in one piece.
+        let text = clean(&String::from_utf8_lossy(bytes));
+        progress::aside(|| std::io::stderr().write_all(text.as_bytes()))?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -143,6 +143,10 @@ rectify_base::codes! {
     EXPR_NOT_BOOL = "expr-not-bool";
     /// The result has no form in a graph.
     EXPR_RESULT = "expr-result";
+    /// A secret that is used otherwise than to be put into a text.
+    EXPR_SECRET = "expr-secret";
+    /// A secret in a property that does not take any.
+    SECRET_NOT_HERE = "secret-not-here";
     /// An expression where only literal text is read.
     EXPR_NOT_HERE = "expr-not-here";
     /// Nothing was asked for.

@@ -9,6 +9,7 @@ use crate::{
         self, Kind,
         inventory::{self, Inventory},
         module::Module,
+        secret::Secrets,
     },
     report::{Cx, Report},
     schema::Registry,
@@ -32,10 +33,9 @@ struct Parsed<'s> {
 pub(crate) fn run(input: &Input<'_>, facts: Option<&BTreeMap<TargetName, Facts>>) -> Output {
     let mut report = Report::default();
     let parsed = parse(input, &mut report);
-    let settings = parsed
-        .iter()
-        .find(|p| p.kind == Kind::Project)
-        .and_then(|p| document::project::read(&p.root, &mut Cx::new(p.path, &mut report)));
+    let project = parsed.iter().find(|p| p.kind == Kind::Project);
+    let read = project.and_then(|p| document::project::read(&p.root, &mut Cx::new(p.path, &mut report)));
+    let (settings, secrets) = read.map_or((None, Secrets::new()), |(settings, all)| (Some(settings), all));
     let before = report.len();
     let mut inventory = Inventory::default();
     for file in parsed.iter().filter(|p| p.kind == Kind::Inventory) {
@@ -48,7 +48,7 @@ pub(crate) fn run(input: &Input<'_>, facts: Option<&BTreeMap<TargetName, Facts>>
     };
     inventory.gather(complete.targets, &mut report);
     let targets = &inventory.targets;
-    let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut texts: BTreeMap<&str, &str> = project.map(|p| (p.path, p.text)).into_iter().collect();
     let mut modules: BTreeMap<ModuleName, Module<'_, '_>> = BTreeMap::new();
     for file in parsed.iter().filter(|p| p.kind == Kind::Module) {
         texts.insert(file.path, file.text);
@@ -121,6 +121,7 @@ pub(crate) fn run(input: &Input<'_>, facts: Option<&BTreeMap<TargetName, Facts>>
         settings,
         remediations: &remediations,
         modules: &modules,
+        secrets: &secrets,
         targets,
         groups: inventory.group_names(),
         complete,

@@ -111,6 +111,19 @@ impl<'t, 's> Fields<'t, 's> {
     }
 }
 
+/// Reads `true` or `false`.
+pub(crate) fn boolean(node: &Node<'_>, what: &str, cx: &mut Cx<'_, '_>) -> Option<bool> {
+    let value = match &node.content {
+        Content::Scalar(scalar) => scalar::read(scalar, scalar::Types::BOOLEAN).ok(),
+        _ => None,
+    };
+    let value = value.as_ref().and_then(serde_json::Value::as_bool);
+    if value.is_none() {
+        wrong(node, &format!("`true` or `false` as {what}"), cx);
+    }
+    value
+}
+
 /// Reports a key that is not among the known ones.
 pub(crate) fn unknown(entry: &Entry<'_>, known: &Known, more: &[&str], cx: &mut Cx<'_, '_>) {
     let key = entry.key.as_ref();

@@ -29,6 +29,7 @@ pub mod render;
 mod report;
 mod scalar;
 mod schema;
+mod secrets;
 mod source_map;
 mod suggest;
 mod text;

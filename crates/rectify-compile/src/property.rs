@@ -9,8 +9,10 @@ use crate::{
     report::{Cx, Report},
     scalar::{self, Types},
     schema::{Shape, Type},
+    secrets,
     tree::{Content, Entry, Node, Scalar, Span},
 };
+use rectify_base::{Piece, SecretText, secret_text::MARK};
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, ops::Range};
 
@@ -34,10 +36,15 @@ pub(crate) fn read(
         return None;
     }
     ty.shape().fill(&mut value);
-    if !validator.is_valid(&value) {
-        explain::all(validator.iter_errors(&value), call, ty.shape(), cx);
+    let judged = secrets::judged(&value, ty.shape(), call, cx);
+    if cx.count() > before {
         return None;
     }
+    if !validator.is_valid(&judged) {
+        explain::all(validator.iter_errors(&judged), call, ty.shape(), cx);
+        return None;
+    }
+    drop(judged);
     match value {
         Value::Object(members) => Some(members),
         other => {
@@ -103,6 +110,12 @@ impl Reader<'_, '_, '_, '_> {
                     if entry.key.contains("${{") {
                         let message = "a key is literal: no expression is read here";
                         self.cx.error(codes::EXPR_NOT_HERE, entry.key_span, message);
+                    }
+                    if entry.key == MARK {
+                        let message =
+                            format!("`{MARK}` is how graphs refer to secrets; no source may hold it");
+                        self.cx.error(codes::EXPR_SECRET, entry.key_span, message).help =
+                            Some("write `${{ secrets.NAME }}`".into());
                     }
                     match self.value(&entry.value, shape.property(&entry.key)) {
                         Some(value) => {
@@ -172,40 +185,41 @@ impl Reader<'_, '_, '_, '_> {
 
     /// The pieces as one text.
     fn joined(&mut self, text: &str, written: Written<'_>, parts: &[Part<'_>]) -> Option<Value> {
-        let mut out = String::new();
+        let (mut out, mut length) = (Vec::new(), 0);
         for part in parts {
             let range = match part {
                 Part::Text(text) => {
-                    out.push_str(text);
+                    length += text.len();
+                    out.push(Piece::Text(text.to_string()));
                     continue;
                 }
                 Part::Expression(expression, range) => {
-                    match self.evaluate(text, written, expression, range.start)? {
-                        Value::String(text) => out.push_str(&text),
-                        Value::Number(number) => out.push_str(&number.to_string()),
-                        Value::Bool(bool) => out.push_str(if bool { "true" } else { "false" }),
-                        other => {
-                            let message = format!(
-                                "the result is {}, which cannot stand in a text",
-                                explain::kind(&other)
-                            );
-                            self.cx
-                                .error(codes::EXPR_NOT_TEXT, written.at(text, range.clone()), message)
-                                .help = Some("write the expression alone to get a typed value".into());
-                            return None;
-                        }
-                    }
+                    let value = self.evaluate(text, written, expression, range.start)?;
+                    let Some(pieces) = pieces(&value) else {
+                        let message =
+                            format!("the result is {}, which cannot stand in a text", explain::kind(&value));
+                        self.cx.error(codes::EXPR_NOT_TEXT, written.at(text, range.clone()), message).help =
+                            Some("write the expression alone to get a typed value".into());
+                        return None;
+                    };
+                    length += pieces.iter().map(written_length).sum::<usize>();
+                    out.extend(pieces);
                     range
                 }
             };
-            if out.len() > TEXT_MAX_BYTES {
+            if length > TEXT_MAX_BYTES {
                 let message = format!("the text becomes longer than {TEXT_MAX_BYTES} bytes");
                 self.cx.error(codes::EXPR_WORK, written.at(text, range.clone()), message).help =
                     Some("write less into one text".into());
                 return None;
             }
         }
-        Some(Value::String(out))
+        let plain = out.iter().map(|piece| match piece {
+            Piece::Text(text) => text.as_str(),
+            Piece::Secret(_) => "",
+        });
+        let plain = Value::String(plain.collect());
+        Some(SecretText::join(out).map_or(plain, |text| text.to_value()))
     }
 
     fn evaluate(
@@ -224,6 +238,27 @@ impl Reader<'_, '_, '_, '_> {
                 None
             }
         }
+    }
+}
+
+/// What a value is in a text; absent if it cannot stand there.
+fn pieces(value: &Value) -> Option<Vec<Piece>> {
+    if let Some(text) = SecretText::read(value) {
+        return Some(text.pieces().to_vec());
+    }
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(bool) => bool.to_string(),
+        _ => return None,
+    };
+    Some(vec![Piece::Text(text)])
+}
+
+fn written_length(piece: &Piece) -> usize {
+    match piece {
+        Piece::Text(text) => text.len(),
+        Piece::Secret(name) => name.as_str().len(),
     }
 }
 

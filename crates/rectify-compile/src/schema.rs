@@ -234,6 +234,16 @@ impl<'m> Shape<'m> {
         self.keyword("pattern").and_then(Value::as_str)
     }
 
+    /// Whether a keyword of ours stands here.
+    pub fn says(self, keyword: &str) -> bool {
+        self.keyword(keyword) == Some(&Value::Bool(true))
+    }
+
+    /// Whether nothing is said of what may stand here.
+    pub fn is_unknown(self) -> bool {
+        self.node.is_none()
+    }
+
     /// What the keys of a mapping must be like.
     pub fn keys(self) -> Self {
         self.to(self.keyword("propertyNames"))

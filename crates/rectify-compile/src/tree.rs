@@ -76,6 +76,15 @@ impl Node<'_> {
         }
     }
 
+    /// How many elements or members it has.
+    pub fn children(&self) -> usize {
+        match &self.content {
+            Content::Scalar(_) => 0,
+            Content::List(items) => items.len(),
+            Content::Map(entries) => entries.len(),
+        }
+    }
+
     /// The member of a mapping or list that a token of a JSON Pointer names: its key's place and value.
     pub fn child(&self, token: &str) -> Option<(Span, &Self)> {
         match &self.content {

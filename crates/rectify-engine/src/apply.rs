@@ -8,7 +8,14 @@ mod sessions;
 pub use receipt::EXECUTOR_KEY;
 
 use crate::{
-    Engine, EngineError, Event, artifact::Artifact, error::FileVerb, gate, identity, lock, project::Project,
+    Engine, EngineError, Event,
+    artifact::Artifact,
+    error::FileVerb,
+    gate, identity, lock,
+    project::Project,
+    project_key,
+    seal::project_bundle,
+    secrets::{self, Secrets},
 };
 use rectify_apply::{Finished, Options, RunState};
 use rectify_attest::{AdmissionInput, Admitted, Receipt};
@@ -17,6 +24,7 @@ use rectify_compile::Connection;
 use rectify_model::{
     Plan,
     journal::{self, Admission, ProviderRecord, RunId, RunRecord},
+    plan::PlanTarget,
 };
 use rectify_store::{Journal, SqliteJournal};
 use std::{
@@ -105,6 +113,10 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     // Everything that can fail without a change comes before the permission is used.
     let signer = receipt::executor(engine)?;
     verify_identities(&plan, &connections, request.project)?;
+    let trust = gate::trust(engine)?;
+    let mut vault = Secrets::new(engine, request.project, trust.as_ref());
+    let key = |_: &_, target: &PlanTarget| project_key::of_target(engine, request.project, &target.identity);
+    let values = secrets::of_plan(&mut vault, &plan, key)?;
     let run = RunId::derive(admitted.use_id(), plan.targets.keys());
     let _locks = lock::take(&engine.places.state, &plan, &run)?;
     let store = Arc::new(SqliteJournal::open(&engine.places.state.join(JOURNAL)).await?);
@@ -115,7 +127,7 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
         .with_deadlines(&deadlines(engine, &plan));
     store.begin_run(&record).await?;
     engine.events.on(&Event::RunStarted { run: run.to_string(), changes: plan.counts.changes() });
-    let sessions = sessions::Sessions::new(engine, &connections, request.project);
+    let sessions = sessions::Sessions::new(engine, &connections, request.project, values);
     let (finished, tally) =
         driver::drive(engine, Arc::clone(&store), &run, &plan, state, sessions, request.stop)
             .instrument(debug_span!("drive", %run))

@@ -51,6 +51,16 @@ rectify_base::codes! {
     SIGNING_FAILED = "signing-failed";
     /// A receipt is there, and no executor's key to verify it with.
     RECEIPT_EXECUTOR = "receipt-executor";
+    /// A secret has no value.
+    SECRET_UNAVAILABLE = "secret-unavailable";
+    /// A secret's value, or the file that it is in, cannot be used.
+    SECRET_UNUSABLE = "secret-unusable";
+    /// The trust file does not list the command that prints a secret.
+    SECRET_COMMAND = "secret-command";
+    /// A secret has another value than the plan was made with.
+    SECRET_CHANGED = "secret-changed";
+    /// The value of a secret stands where everybody can read it.
+    SECRET_SHOWN = "secret-shown";
     /// No provider at hand has a type, or its manifest is another one.
     TYPE_UNAVAILABLE = "type-unavailable";
 }

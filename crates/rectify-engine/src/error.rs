@@ -1,8 +1,8 @@
 //! Why a use case could not be carried out.
 
-use crate::codes;
+use crate::{codes, secrets::SecretProblem};
 use rectify_attest::Refusal;
-use rectify_base::{Code, Diagnostic, TargetName, canonical::CanonicalError};
+use rectify_base::{Code, Diagnostic, SecretName, TargetName, canonical::CanonicalError};
 use rectify_check::Note;
 use rectify_model::Decision;
 use std::{io, path::PathBuf};
@@ -75,6 +75,15 @@ pub enum EngineError {
     Locked { target: TargetName, holder: String },
     #[error("there is no trust file at {}", path.display())]
     NoTrust { path: PathBuf },
+    /// A secret without a usable value.
+    #[error("the secret `{name}` cannot be had: {problem}")]
+    Secret { name: SecretName, problem: Box<SecretProblem> },
+    /// A secret has another value than the plan was made with.
+    #[error("the secret `{name}` of target `{target}` is not the one that the plan was made with")]
+    SecretChanged { name: SecretName, target: TargetName },
+    /// A value is about to be written where others can read it.
+    #[error("the value of the secret `{name}` stands in {what}")]
+    SecretShown { name: SecretName, what: String },
     #[error("type `{name}`: {message}")]
     TypeUnavailable { name: String, message: String },
     /// The plan breaks invariants.
@@ -137,6 +146,13 @@ impl EngineError {
             Self::Locked { .. } => codes::TARGET_LOCKED,
             Self::OtherTarget { .. } => rectify_apply::codes::IDENTITY,
             Self::NoTrust { .. } => codes::TRUST_FILE_MISSING,
+            Self::Secret { problem, .. } => match **problem {
+                SecretProblem::Untrusted { .. } => codes::SECRET_COMMAND,
+                SecretProblem::Readable { .. } | SecretProblem::Unusable { .. } => codes::SECRET_UNUSABLE,
+                _ => codes::SECRET_UNAVAILABLE,
+            },
+            Self::SecretChanged { .. } => codes::SECRET_CHANGED,
+            Self::SecretShown { .. } => codes::SECRET_SHOWN,
             Self::TypeUnavailable { .. } => codes::TYPE_UNAVAILABLE,
             Self::Unsound { notes } => {
                 notes.first().map_or(codes::DOCUMENT_INVALID, |note| note.invariant.code())
@@ -186,6 +202,21 @@ impl EngineError {
             Self::Approved { .. } => "nothing is left to do with this key",
             Self::OtherTarget { .. } => "nothing was begun; check the inventory, or plan again",
             Self::Locked { .. } => "wait until that run has ended; `rectify history` shows runs",
+            Self::Secret { problem, .. } => match &**problem {
+                SecretProblem::Untrusted { .. } => {
+                    "whoever keeps the trust file lists it under `secret_commands`, word for word"
+                }
+                SecretProblem::Readable { path, .. } => {
+                    return Some(format!("`chmod o= {}`", path.display()));
+                }
+                _ => "`secrets` in `rectify.yaml` says where it comes from",
+            },
+            Self::SecretChanged { .. } => {
+                "nothing was begun; plan again, so that the new value is reviewed as a change"
+            }
+            Self::SecretShown { .. } => {
+                "write `${{ secrets.NAME }}` where the value is written, or give the secret a value that is no ordinary word"
+            }
             Self::NoTrust { .. } => {
                 "`rectify trust init --solo` makes one for working alone; see docs/trust.md"
             }

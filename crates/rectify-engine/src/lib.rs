@@ -22,6 +22,7 @@ pub mod project_key;
 pub mod providers;
 pub mod review;
 pub mod seal;
+pub mod secrets;
 pub mod show;
 pub mod validate;
 pub mod verify;
@@ -31,6 +32,8 @@ pub use rectify_compile as compiler;
 pub use error::EngineError;
 pub use events::{Event, Events};
 pub use providers::{Provider, Providers};
+
+pub use rectify_host::Redactor;
 
 use rectify_host::Launcher;
 use std::{ffi::OsString, path::PathBuf};
@@ -45,6 +48,11 @@ pub struct Engine {
     pub places: Places,
     /// Wall clock: milliseconds since 1970-01-01 UTC. Only ever used to refuse.
     pub now_ms: fn() -> u64,
+    /// A variable of the environment, for secrets that come from there.
+    pub environment: fn(&str) -> Option<OsString>,
+    /// Holds the values of secrets that this process has seen. Whoever shows or keeps texts for it hides
+    /// them.
+    pub redactor: Redactor,
     /// Who listens.
     pub events: Box<dyn Events>,
 }

@@ -2,10 +2,14 @@
 //! in sessions that cannot change anything.
 
 use crate::{
-    Engine, EngineError, Event, error::FileVerb, identity, project_key, providers::Provider,
+    Engine, EngineError, Event,
+    error::FileVerb,
+    identity, project_key,
+    providers::Provider,
+    secrets::{self, Secrets, Values},
     validate::Compiled,
 };
-use rectify_base::{DigestKey, TargetName};
+use rectify_base::{DigestKey, Secret, SecretName, TargetName};
 use rectify_host::{Confinement, Protection, Session, SessionSpec};
 use rectify_model::{
     Observation,
@@ -41,6 +45,7 @@ pub async fn target(
     compiled: &Compiled,
     target: &TargetName,
     plan_commands: &[Vec<String>],
+    vault: &mut Secrets<'_>,
 ) -> Result<Observed, EngineError> {
     let connection = compiled
         .output
@@ -51,6 +56,12 @@ pub async fn target(
     let identity = identity::observe(target, connection, directory)?;
     let root = identity::root_of(connection, directory);
     let digest_key = project_key::of_target(engine, directory, &identity)?;
+    let values = match compiled.graph.targets.get(target) {
+        Some(info) => vault.values(&info.secrets)?,
+        None => Values::new(),
+    };
+    let digest = |value: &Secret| digest_key.digest(value.expose().as_bytes());
+    let digests = values.iter().map(|(name, value)| (name.clone(), digest(value))).collect();
     let mut sessions: BTreeMap<String, ProviderSession> = BTreeMap::new();
     let mut walk = Walk::new(&compiled.graph, target)?;
     let mut nodes = 0;
@@ -81,8 +92,15 @@ pub async fn target(
             if !sessions.contains_key(&name)
                 && let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name)
             {
-                let place =
-                    Place { root: root.as_deref(), digest_key: Some(digest_key.clone()), state: None };
+                let here = compiled.graph.nodes.iter().filter(|node| node.target == *target);
+                let its = here.filter(|node| provider.manifest.descriptor(&node.type_name).is_some());
+                let named = secrets::named(its.map(|node| &node.desired));
+                let place = Place {
+                    root: root.as_deref(),
+                    digest_key: Some(digest_key.clone()),
+                    secrets: values.iter().filter(|(name, _)| named.contains(*name)).map(cloned).collect(),
+                    state: None,
+                };
                 let session = start(engine, provider, Mode::Plan, place, plan_commands).await?;
                 engine.events.on(&Event::ProviderStarted {
                     provider: name.clone(),
@@ -97,13 +115,18 @@ pub async fn target(
             }
         }
     }
-    let observation = walk.finish(identity, compiled.graph_digests.blake3)?;
+    let mut observation = walk.finish(identity, compiled.graph_digests.blake3)?;
+    observation.secrets = digests;
     let mut reports = Vec::new();
     for (provider, session) in sessions {
         reports.push(entry(target, provider, session.confinement()));
         session.shutdown().await?;
     }
     Ok(Observed { observation, sessions: reports })
+}
+
+fn cloned((name, value): (&SecretName, &Secret)) -> (SecretName, Secret) {
+    (name.clone(), value.clone())
 }
 
 /// What was achieved, for the report.
@@ -159,6 +182,8 @@ pub struct Place<'a> {
     pub root: Option<&'a Path>,
     /// Key of digests of what others may not read.
     pub digest_key: Option<DigestKey>,
+    /// Values of the secrets that its steps name.
+    pub secrets: Values,
     /// The engine's state directory, for sessions that may change things.
     pub state: Option<&'a Path>,
 }
@@ -190,6 +215,8 @@ pub async fn start(
     spec.arguments.clone_from(&provider.arguments);
     spec.root = place.root.map(PathBuf::from);
     spec.digest_key = place.digest_key;
+    spec.secrets = place.secrets;
+    spec.redactor = engine.redactor.clone();
     spec.plan_commands = plan_commands.to_vec();
     spec.launcher = engine.helpers.launcher.clone();
     Ok(ProviderSession { session: Session::start(spec).await?, _work: work })

@@ -4,6 +4,7 @@ use crate::{
     Engine, EngineError, artifact, codes,
     gate::{self, Verdict},
     observe,
+    secrets::{self, Secrets},
     validate::{Compiled, validate},
 };
 use rectify_base::{Diagnostic, FileDigests, RemediationName};
@@ -43,14 +44,15 @@ pub async fn plan(
     select: Option<&BTreeSet<RemediationName>>,
 ) -> Result<PlanOutcome, EngineError> {
     let compiled = debug_span!("compile").in_scope(|| validate(engine, directory, select))?;
-    let plan_commands = gate::trust(engine)?
-        .map(|trust| trust.data().plan_commands.iter().cloned().collect::<Vec<_>>())
-        .unwrap_or_default();
+    let trust = gate::trust(engine)?;
+    let plan_commands: Vec<_> =
+        trust.iter().flat_map(|trust| trust.data().plan_commands.iter().cloned()).collect();
+    let mut secrets = Secrets::new(engine, &compiled.project.directory, trust.as_ref());
     let mut documents: Vec<(Observation, FileDigests)> = Vec::new();
     let mut observations = Vec::new();
     let mut sessions = Vec::new();
     for target in compiled.graph.targets.keys() {
-        let observed = observe::target(engine, &compiled, target, &plan_commands)
+        let observed = observe::target(engine, &compiled, target, &plan_commands, &mut secrets)
             .instrument(debug_span!("observe", %target))
             .await?;
         sessions.extend(observed.sessions);
@@ -60,6 +62,11 @@ pub async fn plan(
     }
     let (plan, mut report) = derive(&compiled.graph, compiled.graph_digests, &documents)?;
     let (bytes, digests) = debug_span!("write").in_scope(|| recorded(&plan))?;
+    secrets::none_in(engine, "the graph", &compiled.graph_bytes)?;
+    for (target, bytes) in &observations {
+        secrets::none_in(engine, &format!("the observation of `{target}`"), bytes)?;
+    }
+    secrets::none_in(engine, "the plan", &bytes)?;
     let verdict = gate::advise(engine, &compiled, &plan).instrument(debug_span!("gate")).await;
     engine.events.on(&crate::Event::Planned { changes: plan.counts.changes() });
     report.sessions = sessions;

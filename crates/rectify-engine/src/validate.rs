@@ -1,6 +1,6 @@
 //! `validate` and `graph`: what the sources mean, or what is wrong with them.
 
-use crate::{Engine, EngineError, codes, observe, project::Project};
+use crate::{Engine, EngineError, codes, observe, project::Project, secrets::Values};
 use rectify_base::{Address, Diagnostic, FileDigests, Pointer, RemediationName};
 use rectify_compile::{Input, Locator, Output, compile};
 use rectify_model::Graph;
@@ -53,7 +53,7 @@ pub async fn ask_providers(engine: &Engine, compiled: &Compiled) -> Result<(), E
         let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name) else {
             continue;
         };
-        let place = observe::Place { root: None, digest_key: None, state: None };
+        let place = observe::Place { root: None, digest_key: None, secrets: Values::new(), state: None };
         let session = observe::start(engine, provider, Mode::Read, place, &[]).await?;
         let (addresses, items): (Vec<&Address>, Vec<DesiredItem>) = items.into_iter().unzip();
         for (address, answer) in addresses.into_iter().zip(session.validate(items).await?) {

@@ -4,9 +4,11 @@ use crate::{
     error::{Fault, HostError},
     leftovers::Leftovers,
     limiter::{Limiter, Verdict},
+    redactor::Redactor,
     spec::{Notice, Observer},
-    stderr::Tail,
+    stderr::{Tail, excerpt},
 };
+use rectify_base::SecretName;
 use rectify_protocol::{
     frame::RpcError,
     message::{Log, Progress, method},
@@ -50,6 +52,7 @@ pub(crate) struct Shared {
     tail: Mutex<Tail>,
     limiter: Mutex<Limiter>,
     observer: Option<Observer>,
+    redactor: Redactor,
 }
 
 struct State {
@@ -131,6 +134,7 @@ impl Shared {
         group: Pid,
         outgoing: mpsc::UnboundedSender<Vec<u8>>,
         observer: Option<Observer>,
+        redactor: Redactor,
     ) -> Self {
         let epoch = Instant::now();
         Self {
@@ -156,6 +160,7 @@ impl Shared {
             tail: Mutex::new(Tail::default()),
             limiter: Mutex::new(Limiter::new(epoch)),
             observer,
+            redactor,
         }
     }
 
@@ -198,7 +203,7 @@ impl Shared {
         if state.fault.is_none() {
             let place = place.map_or_else(|| state.place().to_owned(), str::to_owned);
             let mut error = self.error(&place, fault);
-            error.stderr = self.with_tail(|tail| tail.excerpt());
+            error.stderr = self.said();
             state.fault = Some(error);
         }
         drop(state);
@@ -291,7 +296,7 @@ impl Shared {
             let fault = if state.closing { Fault::SessionOver } else { Fault::Exited(status) };
             let place = if self.greeted.load(Ordering::Relaxed) { state.place() } else { method::INITIALIZE };
             let mut error = self.error(place, fault);
-            error.stderr = self.with_tail(|tail| tail.excerpt());
+            error.stderr = self.said();
             state.fault = Some(error);
         }
         if let Some(error) = &mut state.fault {
@@ -390,6 +395,14 @@ impl Shared {
     /// Takes one line from the provider.
     pub(crate) fn dispatch(&self, line: &[u8]) -> Result<(), Fault> {
         let text = std::str::from_utf8(line).map_err(|e| Fault::Garbage(e.to_string()))?;
+        let clean = self.redactor.clean_line(text);
+        let text = match &clean {
+            None => text,
+            Some((clean, secrets)) => {
+                self.leaked(secrets, "answer");
+                clean.as_str()
+            }
+        };
         let frame: Incoming<'_> = serde_json::from_str(text).map_err(|e| {
             if e.is_data() { Fault::AnswerShape(e.to_string()) } else { Fault::Garbage(e.to_string()) }
         })?;
@@ -407,6 +420,34 @@ impl Shared {
             (None, None, Some(error)) => Err(Fault::Refused(error)),
             (None, None, None) => Err(Fault::AnswerShape("it is neither answer nor notification".into())),
         }
+    }
+
+    /// Says that a value was hidden. Once for each place and secret would be enough; each time is simpler,
+    /// and bounded by the limit on what a provider may say by itself.
+    pub(crate) fn leaked(&self, secrets: &BTreeSet<SecretName>, place: &'static str) {
+        if let Verdict::Keep(_) = self.judge(0) {
+            for secret in secrets {
+                tracing::warn!(provider = %self.name, %secret, place, "a provider wrote the value of a secret; it was hidden");
+            }
+            if let Some(Observer(hear)) = &self.observer {
+                hear(Notice::Leak { secrets: secrets.clone(), place });
+            }
+        }
+    }
+
+    /// The end of standard error, as it may be shown.
+    pub(crate) fn said(&self) -> String {
+        let text = self.clean(&self.with_tail(|tail| tail.text()), "stderr");
+        excerpt(&text).to_owned()
+    }
+
+    /// A text of the provider as it may be shown and kept.
+    pub(crate) fn clean(&self, text: &str, place: &'static str) -> String {
+        let (clean, secrets) = self.redactor.clean(text);
+        if !secrets.is_empty() {
+            self.leaked(&secrets, place);
+        }
+        clean
     }
 
     fn answer(&self, id: u64, reply: Reply) -> Result<(), Fault> {
@@ -453,6 +494,8 @@ impl Shared {
         let (level, message) = match &notice {
             Notice::Progress { message, .. } => ("progress", message),
             Notice::Log { level, message } => (level.as_str(), message),
+            // Made here, never read from a line.
+            Notice::Leak { .. } => return Ok(()),
         };
         if let Verdict::Keep(dropped) = self.judge(message.len()) {
             tracing::debug!(provider = %self.name, dropped, level, message = %message.escape_debug());

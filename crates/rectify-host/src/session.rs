@@ -19,7 +19,7 @@ use rectify_protocol::{
     error::rpc,
     message::{
         Applied, Apply, BatchResult, Cancel, Configure, DesiredItem, ItemResult, Mode, OpStatus,
-        OpStatusQuery, PlanAnswer, PlanItem, ReadAnswer, ReadItem, method,
+        OpStatusQuery, PlanAnswer, PlanItem, ReadAnswer, ReadItem, SecretValue, method,
     },
 };
 use rustix::process::Signal;
@@ -310,7 +310,7 @@ impl Session {
     /// The end of what the provider wrote to standard error so far, at most 64 KiB.
     #[must_use]
     pub fn stderr(&self) -> String {
-        self.shared.with_tail(|tail| tail.text())
+        self.shared.clean(&self.shared.with_tail(|tail| tail.text()), "stderr")
     }
 
     // Requests.
@@ -498,7 +498,13 @@ fn configuration(spec: &SessionSpec) -> Result<Configure, Fault> {
         })
     });
     let plan_commands = if spec.mode == Mode::Plan { spec.plan_commands.clone() } else { Vec::new() };
-    Ok(Configure { root: root.transpose()?, plan_commands, digest_key: spec.digest_key.clone() })
+    let secrets = spec.secrets.iter().map(|(name, value)| (name.clone(), SecretValue(value.clone())));
+    Ok(Configure {
+        root: root.transpose()?,
+        plan_commands,
+        digest_key: spec.digest_key.clone(),
+        secrets: secrets.collect(),
+    })
 }
 
 /// 128 random bits in hexadecimal.

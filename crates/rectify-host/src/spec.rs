@@ -1,12 +1,19 @@
 //! What a session is to be.
 
-use crate::{executable::Executable, launch::Launcher};
-use rectify_base::DigestKey;
+use crate::{executable::Executable, launch::Launcher, redactor::Redactor};
+use rectify_base::{DigestKey, Secret, SecretName};
 use rectify_protocol::{
     Manifest,
     message::{Directories, Mode},
 };
-use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 /// How to start one provider session.
 #[derive(Clone, Debug)]
@@ -25,6 +32,10 @@ pub struct SessionSpec {
     pub plan_commands: Vec<Vec<String>>,
     /// Key of digests of what others may not read.
     pub digest_key: Option<DigestKey>,
+    /// Values of the secrets that properties may name.
+    pub secrets: BTreeMap<SecretName, Secret>,
+    /// What is hidden in everything that comes from the provider.
+    pub redactor: Redactor,
     /// Private directories: absolute paths, mode 0700; `work` is empty and becomes the working
     /// directory, `state` and `blobs` may be empty strings unless the mode is `apply`.
     pub dirs: Directories,
@@ -54,6 +65,8 @@ impl SessionSpec {
             root: None,
             plan_commands: Vec::new(),
             digest_key: None,
+            secrets: BTreeMap::new(),
+            redactor: Redactor::default(),
             dirs,
             confine: mode != Mode::Apply,
             allow_unconfined: false,
@@ -133,6 +146,13 @@ pub enum Notice {
         level: String,
         /// The record.
         message: String,
+    },
+    /// It wrote the value of a secret where none belongs; the value was hidden.
+    Leak {
+        /// Whose value.
+        secrets: BTreeSet<SecretName>,
+        /// Where: `answer`, `log`, `progress` or `stderr`.
+        place: &'static str,
     },
 }
 

@@ -54,8 +54,13 @@ pub(crate) fn run(spec: &SessionSpec, handshake: Handshake) -> Result<(Arc<Share
         }
     };
     let (outgoing, lines) = mpsc::unbounded_channel();
-    let shared =
-        Arc::new(Shared::new(spec.manifest.name.clone(), group, outgoing.clone(), spec.observer.clone()));
+    let shared = Arc::new(Shared::new(
+        spec.manifest.name.clone(),
+        group,
+        outgoing.clone(),
+        spec.observer.clone(),
+        spec.redactor.clone(),
+    ));
     let (greet, greeted) = oneshot::channel();
     tokio::spawn(write(stdin, lines));
     let reader = tokio::spawn(read(stdout, Arc::clone(&shared), handshake, outgoing, greet));

@@ -9,7 +9,9 @@ use crate::{
     grade::{Prediction, Retry, TypeKind, UndoGrade},
 };
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
-use rectify_base::{Address, Digest, Pointer, ProjectName, RemediationName, TargetName, TypeName};
+use rectify_base::{
+    Address, Digest, Pointer, ProjectName, RemediationName, SecretName, TargetName, TypeName,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -105,6 +107,37 @@ pub struct TargetInfo {
     /// nodes, and says here why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assumptions: Vec<Assumption>,
+    /// The secrets that its steps use, and where their values come from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<SecretName, SecretOrigin>,
+}
+
+/// Where the engine, not the target, finds the value of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SecretOrigin {
+    /// The source.
+    pub from: SecretSource,
+    /// Whether a newline at the end belongs to the value; otherwise one is taken off.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub keep_newline: bool,
+}
+
+/// A source of a secret's value: UTF-8, 6 to 65,536 bytes, without NUL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SecretSource {
+    /// A file that others may not read: absolute, or relative to the project.
+    File(String),
+    /// A variable of the engine's environment.
+    Env(String),
+    /// A descriptor that the engine was started with, read to its end.
+    Fd(u32),
+    /// What a command prints, such as that of a password manager. It runs only if the trust file
+    /// lists it.
+    Command(Vec<String>),
 }
 
 /// What planning needs to know of a type; copied from the manifest that `manifest` names.

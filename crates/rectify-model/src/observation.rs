@@ -6,7 +6,7 @@ use crate::{
     grade::{Disruption, Prediction, UndoGrade},
 };
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
-use rectify_base::{Address, Digest, TargetName};
+use rectify_base::{Address, Digest, SecretName, TargetName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,6 +30,10 @@ pub struct Observation {
     /// What the target is, as far as expressions may ask: the facts that compiling was given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: Facts,
+    /// The secrets that steps on it use: the digest of each value under the target's key, which says
+    /// whether the value is the same, and nothing else.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<SecretName, Digest>,
     /// One entry per node of the target, in the graph's order.
     pub entries: Vec<Observed>,
 }

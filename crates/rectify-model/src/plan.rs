@@ -4,12 +4,12 @@
 use crate::{
     fact::Assumption,
     grade::{Disruption, Prediction, Retry, TypeKind, UndoGrade},
-    graph::{Edge, RemediationInfo, RunLimits, Touch},
+    graph::{Edge, RemediationInfo, RunLimits, SecretOrigin, Touch},
     observation::Identity,
 };
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use rectify_base::{
-    Address, Digest, FileDigests, Pointer, ProjectName, RemediationName, TargetName, TypeName,
+    Address, Digest, FileDigests, Pointer, ProjectName, RemediationName, SecretName, TargetName, TypeName,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -77,6 +77,20 @@ pub struct PlanTarget {
     /// refused if anything differs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assumptions: Vec<Assumption>,
+    /// The secrets that its steps use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<SecretName, PlannedSecret>,
+}
+
+/// A secret as the plan relies on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlannedSecret {
+    /// Where its value comes from.
+    pub origin: SecretOrigin,
+    /// The value's digest under the target's key. A run does not begin if it is another.
+    pub digest: Digest,
 }
 
 /// A type as the plan relies on it.

@@ -9,6 +9,8 @@ rectify_base::codes! {
     PLAN_GRAPH_DIGEST = "plan-graph-digest";
     /// An observation has another format.
     PLAN_OBSERVATION_FORMAT = "plan-observation-format";
+    /// An observation does not hold the digests of just those secrets that the target's steps use.
+    PLAN_SECRETS = "plan-secrets";
     /// A target was not observed.
     PLAN_OBSERVATION_MISSING = "plan-observation-missing";
     /// An observation of a target that the graph does not name, or a second one of the same target.

@@ -8,12 +8,12 @@ use crate::{
     report::{self, Entry, Reason, Report},
     step, waves,
 };
-use rectify_base::{Address, FileDigests, TargetName, canonical};
+use rectify_base::{Address, FileDigests, SecretName, TargetName, canonical};
 use rectify_model::{
     Graph, Observation, Plan, fact,
-    graph::{Gate, TypeFacts},
+    graph::{Gate, TargetInfo, TypeFacts},
     observation,
-    plan::{self, Action, Counts, Deferred, Idle, PlanGate, PlanTarget, PlanType, Unchanged},
+    plan::{self, Action, Counts, Deferred, Idle, PlanGate, PlanTarget, PlanType, PlannedSecret, Unchanged},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,6 +81,7 @@ pub fn plan(input: &Input<'_>) -> Result<Planned, PlanError> {
                     identity: document.observation.identity.clone(),
                     observation: document.digests,
                     assumptions: info.assumptions.clone(),
+                    secrets: secrets(info, document.observation)?,
                 },
             );
         }
@@ -179,6 +180,24 @@ fn by_target<'a>(input: &Input<'a>) -> Result<BTreeMap<TargetName, ObservedDocum
         }
     }
     Ok(map)
+}
+
+/// The secrets of a target with the digests that were observed.
+fn secrets(
+    info: &TargetInfo,
+    observation: &Observation,
+) -> Result<BTreeMap<SecretName, PlannedSecret>, PlanError> {
+    if !observation.secrets.keys().eq(info.secrets.keys()) {
+        return Err(PlanError::new(
+            codes::PLAN_SECRETS,
+            format!("observation:{}:/secrets", observation.target),
+            "these are not the secrets that the graph names for this target",
+        ));
+    }
+    let planned = info.secrets.iter().zip(observation.secrets.values()).map(|((name, origin), digest)| {
+        (name.clone(), PlannedSecret { origin: origin.clone(), digest: *digest })
+    });
+    Ok(planned.collect())
 }
 
 fn verify_entries(nodes: &TargetNodes<'_>, observation: &Observation) -> Result<(), PlanError> {

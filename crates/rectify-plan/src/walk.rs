@@ -179,6 +179,7 @@ impl<'g> Walk<'g> {
             graph,
             identity,
             facts: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             entries,
         })
     }

@@ -4,10 +4,10 @@
 //! properties of a resource are errors of its schema.
 
 use crate::error::ItemError;
-use rectify_base::{Digest, DigestKey, TypeName};
+use rectify_base::{Digest, DigestKey, Secret, SecretName, TypeName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Method names.
 pub mod method {
@@ -161,6 +161,28 @@ pub struct Configure {
     /// not keyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest_key: Option<DigestKey>,
+    /// Values of the secrets that properties may name in this session. They are for the places that
+    /// name them, and for nothing else: no answer, log, error, argument list, environment or
+    /// temporary file that others may read holds one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<SecretName, SecretValue>,
+}
+
+/// The value of a secret on its way to a provider. Only here is one ever written out.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+pub struct SecretValue(pub Secret);
+
+impl Serialize for SecretValue {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretValue {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|value| Self(Secret::new(value)))
+    }
 }
 
 /// One item of [`method::VALIDATE`] and [`method::NORMALIZE`].

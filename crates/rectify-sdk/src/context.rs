@@ -1,12 +1,17 @@
 //! What a provider is told about the session and the request that it works for.
 
-use crate::{blobs, ledger, output::Notifier, session::Settings};
+use crate::{
+    blobs, ledger,
+    output::Notifier,
+    secrets::{self, Revealed},
+    session::Settings,
+};
 use rectify_base::{Digest, DigestKey, TypeName, fingerprint};
 use rectify_protocol::{
     ErrorCode, ItemError, Manifest, OPERATION_VARIABLE,
     message::{self, Applied, Apply, Directories, Mode, OpStatus, method},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -62,6 +67,17 @@ impl Context {
     #[must_use]
     pub fn digest_key(&self) -> Option<&DigestKey> {
         self.settings.digest_key.as_ref()
+    }
+
+    /// Properties with the texts that they mean, and whether there is a secret among them. Properties
+    /// hold secrets by name, so that they can be shown and kept; ask for the texts only where they are
+    /// used, and keep them out of states, messages, logs, arguments and environments. What is made of
+    /// a secret is as private as it is.
+    ///
+    /// # Errors
+    /// `SCHEMA` at the property for a secret without a value in this session.
+    pub fn reveal(&self, properties: &Map<String, Value>) -> Result<Revealed, ItemError> {
+        secrets::reveal(properties, &self.settings.secrets)
     }
 
     /// Private directories of the session; a member is empty where the session has no such one.
@@ -206,7 +222,10 @@ impl Context {
         op: &Apply,
         run: impl FnOnce() -> Result<Applied, ItemError>,
     ) -> Result<Applied, ItemError> {
-        let (result, note) = ledger::Ledger::open(&self.settings.dirs.state)?.once(op, run)?;
+        let (result, note) = ledger::Ledger::open(&self.settings.dirs.state)?.once(op, || {
+            // The ledger is kept: what a command printed of a secret must not be in it.
+            secrets::hide(run(), &self.settings.secrets)
+        })?;
         if let Some(note) = note {
             self.log("error", note);
         }

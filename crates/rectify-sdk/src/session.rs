@@ -1,12 +1,13 @@
 //! What a session was told at its beginning, and how it may end.
 
-use rectify_base::DigestKey;
+use rectify_base::{DigestKey, Secret, SecretName};
 use rectify_protocol::{
     Manifest, VERSION,
     manifest::ProtocolRange,
     message::{Configure, Directories, Initialize, Mode, ProtocolVersion},
 };
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) root: Option<PathBuf>,
     pub(crate) plan_commands: Vec<Vec<String>>,
     pub(crate) digest_key: Option<DigestKey>,
+    pub(crate) secrets: Arc<BTreeMap<SecretName, Secret>>,
 }
 
 /// Shortest frame that a session can do with: every failure of an operation must fit.
@@ -52,8 +54,16 @@ impl Settings {
             return Err(format!("frames of {} bytes are too short", greeting.frame_max_bytes));
         }
         let frame_max_bytes = greeting.frame_max_bytes.min(rectify_base::limits::FRAME_MAX_BYTES);
-        let (mode, root, plan_commands, digest_key) = (greeting.mode, None, Vec::new(), None);
-        Ok(Self { manifest, mode, frame_max_bytes, dirs, root, plan_commands, digest_key })
+        Ok(Self {
+            manifest,
+            mode: greeting.mode,
+            frame_max_bytes,
+            dirs,
+            root: None,
+            plan_commands: Vec::new(),
+            digest_key: None,
+            secrets: Arc::default(),
+        })
     }
 
     /// What `configure` adds.
@@ -64,8 +74,9 @@ impl Settings {
         {
             return Err(format!("the root is not an absolute path of a directory: {}", root.display()));
         }
-        let Configure { plan_commands, digest_key, .. } = configure;
-        Ok(Self { root, plan_commands, digest_key, ..self.clone() })
+        let Configure { plan_commands, digest_key, secrets, .. } = configure;
+        let secrets = secrets.into_iter().map(|(name, value)| (name, value.0)).collect();
+        Ok(Self { root, plan_commands, digest_key, secrets: Arc::new(secrets), ..self.clone() })
     }
 }
 

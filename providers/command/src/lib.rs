@@ -21,6 +21,7 @@ use rectify_sdk::{
             ReadItem,
         },
     },
+    stand_in,
 };
 use std::time::{Duration, Instant};
 
@@ -41,18 +42,18 @@ impl Provider for CommandProvider {
     }
 
     fn validate(&self, _cx: &Context, item: &DesiredItem) -> Result<(), ItemError> {
-        Properties::read(&item.desired).map(drop)
+        Properties::read(&stand_in(&item.desired)).map(drop)
     }
 
     /// The state of an action is that of its guards; there is nothing to capture.
     fn read(&self, cx: &Context, item: &ReadItem) -> Result<ReadAnswer, ItemError> {
-        let properties = Properties::read(&item.desired)?;
+        let properties = Properties::read(&stand_in(&item.desired))?;
         let state = guard_state(cx.root(), properties.creates.as_deref())?;
         Ok(ReadAnswer { state: Some(state.to_value()), before_image: None })
     }
 
     fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
-        let properties = Properties::read(&item.desired)?;
+        let properties = Properties::read(&stand_in(&item.desired))?;
         if item.prior.is_some() {
             return Err(ItemError::new(
                 ErrorCode::Unsupported,
@@ -85,7 +86,7 @@ impl Provider for CommandProvider {
     }
 
     fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
-        let properties = Properties::read(&op.desired)?;
+        let properties = Properties::read(&cx.reveal(&op.desired)?.properties)?;
         let limit = Duration::from_secs(properties.timeout_s).min(Duration::from_millis(op.deadline_ms));
         let deadline = Instant::now() + limit;
         // A claim decides alone: what the guards say afterwards may be the command's own doing.

@@ -93,7 +93,8 @@ fn schema() -> Value {
             "stdin": {
                 "type": "string",
                 "maxLength": STDIN_MAX_CHARS,
-                "description": "Text for its standard input. It is in the graph and the plan as it is written here, for everybody who reads them: it must not be a secret.",
+                "x-rectify-secret": true,
+                "description": "Text for its standard input. What is written here is in the graph and the plan, for everybody who reads them; a secret is named, as in `${{ secrets.NAME }}`.",
             },
         },
     })

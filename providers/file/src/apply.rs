@@ -71,9 +71,12 @@ fn before_image(cx: &Context, look: &Look) -> Result<Option<Digest>, ItemError> 
 /// Makes the change of an operation, if the state is as expected.
 pub(crate) fn apply(cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
     let restore = restore_of(&op.desired)?;
-    let desired = match restore {
-        Some(_) => None,
-        None => Some(Desired::parse(&op.type_name, &op.desired)?),
+    let (desired, secret) = match restore {
+        Some(_) => (None, false),
+        None => {
+            let revealed = cx.reveal(&op.desired)?;
+            (Some(Desired::parse(&op.type_name, &revealed.properties)?), revealed.is_secret)
+        }
     };
     let path = path_of(&op.desired)?;
     // An inverse may need the bytes that are there, to write them again with other permissions.
@@ -86,7 +89,7 @@ pub(crate) fn apply(cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
     if cx.compare(op, state.as_ref())? == Found::Result {
         return Ok(Applied { status: ApplyStatus::Already, state, output: None });
     }
-    let goals = Goals { names: &names, owner: tree.owner, key: cx.digest_key() };
+    let goals = Goals { names: &names, owner: tree.owner, key: cx.digest_key(), secret };
     let goal = match (&desired, restore) {
         (Some(desired), _) => goals.goal(&desired.want, found.entry.as_ref())?,
         (None, Some(restore)) => restored(cx, &restore, &path, &found)?,

@@ -5,7 +5,7 @@ use crate::{
     desired::{Want, WantedAccess},
     edit::{Edit, EditError},
     entry::{Access, Content, Entry},
-    errors::conflict,
+    errors::{conflict, schema},
     look::too_long,
     names::Names,
     tree::Owner,
@@ -17,6 +17,10 @@ use rectify_sdk::{
 
 /// Mode of a new file for which none is given.
 const NEW_FILE_MODE: u32 = 0o644;
+/// Mode of a new file with a secret for which none is given.
+const SECRET_FILE_MODE: u32 = 0o600;
+/// What a mode grants to everybody.
+const OTHERS: u32 = 0o007;
 /// Mode of a new directory for which none is given.
 const NEW_DIRECTORY_MODE: u32 = 0o755;
 
@@ -32,6 +36,8 @@ pub(crate) struct Goals<'a> {
     pub(crate) owner: Owner,
     /// The session's key for digests of what others may not read.
     pub(crate) key: Option<&'a DigestKey>,
+    /// Whether there is a secret in what is wanted: others must not be able to read the file.
+    pub(crate) secret: bool,
 }
 
 impl Goals<'_> {
@@ -86,14 +92,32 @@ impl Goals<'_> {
         }
     }
 
-    fn file(
-        &self,
-        bytes: Vec<u8>,
-        access: &WantedAccess,
-        found: Option<&Access>,
-    ) -> Result<Entry, ItemError> {
-        let access = self.access(access, found, NEW_FILE_MODE)?;
+    fn file(&self, bytes: Vec<u8>, want: &WantedAccess, found: Option<&Access>) -> Result<Entry, ItemError> {
+        let mut access =
+            self.access(want, found, if self.secret { SECRET_FILE_MODE } else { NEW_FILE_MODE })?;
+        if self.secret {
+            self.keep_private(want, &mut access)?;
+        }
         Ok(Entry::File { content: Content::of(bytes, self.key), access })
+    }
+
+    /// A secret goes into a file that others may not read: one that is open is closed, unless its mode
+    /// is asked for.
+    fn keep_private(&self, want: &WantedAccess, access: &mut Access) -> Result<(), ItemError> {
+        if self.key.is_none() {
+            let message =
+                "a file with a secret can be named only by its digest under a key, and there is none";
+            return Err(ItemError::new(ErrorCode::Unsupported, message));
+        }
+        if access.mode & OTHERS == 0 {
+            return Ok(());
+        }
+        if want.mode.is_some() {
+            let message = "there is a secret in the file, and this mode lets others in";
+            return Err(schema(message, "/mode").hint("say a mode such as `0600` or `0640`"));
+        }
+        access.mode &= !OTHERS;
+        Ok(())
     }
 
     fn edited(

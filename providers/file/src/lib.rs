@@ -38,6 +38,7 @@ use rectify_sdk::{
         ItemError, Manifest,
         message::{Applied, Apply, DesiredItem, PlanAnswer, PlanItem, ReadAnswer, ReadItem},
     },
+    stand_in,
 };
 use serde_json::{Map, Value};
 
@@ -58,7 +59,7 @@ impl Provider for FileProvider {
     }
 
     fn validate(&self, _cx: &Context, item: &DesiredItem) -> Result<(), ItemError> {
-        desired::Desired::parse(&item.type_name, &item.desired).map(drop)
+        desired::Desired::parse(&item.type_name, &stand_in(&item.desired)).map(drop)
     }
 
     /// Modes in their shortest spelling. Owners and groups are left as they are written: what they

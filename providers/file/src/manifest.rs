@@ -152,7 +152,11 @@ fn content() -> Option<TypeDescriptor> {
         &[
             path(),
             json!({
-                "content": {"type": "string", "description": "The whole content, as text. Either this or `content_base64`."},
+                "content": {
+                    "type": "string",
+                    "x-rectify-secret": true,
+                    "description": "The whole content, as text. Either this or `content_base64`."
+                },
                 "content_base64": {
                     "type": "string",
                     "pattern": "^[A-Za-z0-9+/]*={0,2}$",
@@ -182,6 +186,7 @@ fn line() -> Option<TypeDescriptor> {
                 },
                 "line": {
                     "type": "string",
+                    "x-rectify-secret": true,
                     "pattern": "^[^\\r\\n]*$",
                     "description": "The line, taken literally. Needed unless `state` is `absent` and `match` is given."
                 },
@@ -213,6 +218,7 @@ fn block() -> Option<TypeDescriptor> {
                 },
                 "block": {
                     "type": "string",
+                    "x-rectify-secret": true,
                     "default": "",
                     "description": "The lines between the markers. They end as the lines of the file do."
                 }

@@ -30,7 +30,8 @@ struct Undo {
 
 /// Answers one item.
 pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
-    let desired = Desired::parse(&item.type_name, &item.desired)?;
+    let revealed = cx.reveal(&item.desired)?;
+    let desired = Desired::parse(&item.type_name, &revealed.properties)?;
     let names = batch.names()?;
     let path = &desired.path;
     let walked = batch.walk(&path.parent)?;
@@ -49,7 +50,7 @@ pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanA
         }
         Some(predicted) => (None, predicted_entry(predicted, path, &desired.want, see)?),
     };
-    let goals = Goals { names, owner: batch.owner(), key: cx.digest_key() };
+    let goals = Goals { names, owner: batch.owner(), key: cx.digest_key(), secret: revealed.is_secret };
     let goal = goals.goal(&desired.want, prior.as_ref())?;
     if goal == prior {
         return Ok(PlanAnswer::Unchanged { state: state(prior.as_ref(), path, false)?, resolved });

@@ -116,6 +116,7 @@ pub fn plan(steps: &[Short], gates: &[ShortGate], waves: &[Vec<String>], paralle
                 identity: identity(name),
                 observation: digests,
                 assumptions: Vec::new(),
+                secrets: BTreeMap::new(),
             };
             (TargetName::new(name.clone()).unwrap(), target)
         })

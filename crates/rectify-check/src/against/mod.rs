@@ -5,6 +5,7 @@ mod frame;
 mod names;
 mod nodes;
 mod order;
+mod secrets;
 mod steps;
 
 use crate::{notes::Notes, reach::Reach};
@@ -25,6 +26,7 @@ pub(crate) fn run(
     notes: &mut Notes,
 ) {
     frame::run(plan, graph, observations, graph_digests, notes);
+    secrets::run(plan, graph, observations, notes);
     let mut case = Case::new(plan, graph, observations, notes);
     case.converged = converged::find(&case);
     converged::run(&case, notes);

@@ -23,7 +23,10 @@ use std::{
 
 /// Writes data to standard output; a closed pipe is not an error of ours.
 pub fn out(bytes: &[u8]) -> Result<(), Failure> {
-    match crate::progress::aside(|| std::io::stdout().write_all(bytes)) {
+    // What is no text holds no secret either: everything that is written here is made of texts.
+    let clean = std::str::from_utf8(bytes).map(crate::say::clean);
+    let clean = clean.as_ref().map_or(bytes, String::as_bytes);
+    match crate::progress::aside(|| std::io::stdout().write_all(clean)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::plain(format!("cannot write to standard output: {error}")))
         }

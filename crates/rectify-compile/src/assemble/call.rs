@@ -8,6 +8,7 @@ use crate::{
     codes,
     document::{
         module::Module,
+        parameter::Definition,
         step::{Act, Step, Steps, Use},
     },
     expression::{
@@ -17,6 +18,7 @@ use crate::{
     fields, property,
     report::{Cx, Report},
     schema::Shape,
+    secrets,
     suggest::closest,
 };
 use petgraph::{
@@ -52,6 +54,7 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
             let mut parameters = Parameters { unknown: module.parameters.unknown, ..Parameters::default() };
             parameters.values =
                 module.parameters.known.keys().map(|name| (name.clone(), Value::Null)).collect();
+            parameters.secret = hidden(module);
             let frame =
                 Frame { file: module.file, steps: &module.steps, base: "".into(), outer: None, depth: 0 };
             for step in &module.steps.list {
@@ -216,6 +219,7 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
     ) -> Parameters {
         let source = self.sources.texts.get(frame.file).copied().unwrap_or("");
         let mut parameters = Parameters { unknown: module.parameters.unknown, ..Parameters::default() };
+        parameters.secret = hidden(module);
         let given: BTreeMap<&str, _> = call.with.iter().map(|e| (e.key.as_ref(), e)).collect();
         for (name, definition) in &module.parameters.known {
             let value = definition.as_ref().and_then(|definition| {
@@ -332,6 +336,12 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
                 let evaluation = scope.as_deref().map(|scope| (&mut self.engine, scope));
                 let cx = &mut Cx::new(module.file, report);
                 let value = property::value(node, Shape::of(&ANY), source, evaluation, cx)?;
+                if secrets::holds(&value) {
+                    let message = format!("the output `{}` holds a secret", fields::short(&entry.key));
+                    cx.error(codes::EXPR_SECRET, node.span, message).help =
+                        Some("name the secret where it is needed, as `${{ secrets.NAME }}`".into());
+                    return None;
+                }
                 told.insert(entry.key.to_string(), value);
             }
             match element {
@@ -343,4 +353,10 @@ impl<'a, 't: 'a, 's: 'a> Gather<'a, 't, 's, '_> {
         }
         Some(step.for_each.map(|_| Value::Object(all)))
     }
+}
+
+/// The parameters of a module that are secrets.
+fn hidden(module: &Module<'_, '_>) -> BTreeSet<String> {
+    let all = module.parameters.known.iter();
+    all.filter(|(_, d)| d.as_ref().is_some_and(Definition::is_secret)).map(|(name, _)| name.clone()).collect()
 }

@@ -3,6 +3,7 @@
 mod call;
 mod facts;
 mod links;
+mod secrets;
 mod select;
 mod types;
 mod unfold;
@@ -15,6 +16,7 @@ use crate::{
         inventory,
         module::Module,
         remediation::Remediation,
+        secret::Secrets,
         step::{Reference, Step, Steps},
     },
     expression::{self, Engine, Scope, facts::Known},
@@ -45,6 +47,7 @@ pub(crate) struct Sources<'a, 't, 's, 'm> {
     pub settings: &'a ProjectSettings,
     pub remediations: &'a BTreeMap<RemediationName, Remediation<'t, 's>>,
     pub modules: &'a BTreeMap<ModuleName, Module<'t, 's>>,
+    pub secrets: &'a Secrets<'t, 's>,
     pub targets: &'a BTreeMap<TargetName, inventory::Target>,
     /// Names of the groups there are, if that is known.
     pub groups: Option<BTreeSet<String>>,
@@ -114,7 +117,12 @@ pub(crate) fn graph<'a>(
     let known = Known { groups: sources.registry.fact_groups(), told: sources.facts };
     let mut gather = Gather {
         sources,
-        engine: Engine::new(sources.groups.clone(), sources.beside.clone(), known),
+        engine: Engine::new(
+            sources.groups.clone(),
+            sources.beside.clone(),
+            known,
+            sources.secrets.keys().cloned().collect(),
+        ),
         asked: BTreeMap::new(),
         decided: BTreeMap::new(),
         sites: BTreeMap::new(),
@@ -135,7 +143,7 @@ pub(crate) fn graph<'a>(
         // Orders and conflicts between the steps that are left would be reported wrongly.
         return None;
     }
-    let Gather { sites, mut types, mut left_out, mut decided, .. } = gather;
+    let Gather { sites, mut types, mut left_out, mut decided, mut engine, .. } = gather;
     let mut targets = BTreeMap::new();
     let mut places = BTreeMap::new();
     let (mut nodes, mut gates) = (Vec::new(), Vec::new());
@@ -158,10 +166,12 @@ pub(crate) fn graph<'a>(
             let ty = fact::type_of(&group).and_then(|name| sources.registry.types.get_key_value(&name));
             types.extend(ty.map(|(name, ty)| (name, &ty.facts)));
         }
+        let used = site.items.iter().map(|placed| &placed.item.prepared.desired);
         let info = TargetInfo {
             environment: target.environment.clone(),
             labels: target.labels.clone(),
             assumptions,
+            secrets: secrets::origins(sources, seen(name, target), used, &mut engine, report),
         };
         targets.insert(name.clone(), info);
         let links = links::links(&site, &mut budget, report)?;

@@ -17,6 +17,7 @@ use crate::{
     property,
     report::{Cx, Report},
     schema::{Shape, Type},
+    secrets,
     tree::{Content, Entry, Node},
 };
 use rectify_base::{Address, TargetName, TypeName, limits::KEY_MAX_BYTES, names::is_key};
@@ -327,6 +328,11 @@ impl<'a, 't: 'a, 's: 'a, 'm> Gather<'a, 't, 's, 'm> {
         let evaluation = scope.as_deref().map(|scope| (&mut self.engine, scope));
         let value = property::value(node, Shape::of(&ELEMENTS), source, evaluation, cx)?;
         if cx.count() > before {
+            return None;
+        }
+        if secrets::holds(&value) {
+            cx.error(codes::EXPR_SECRET, node.span, "`for_each` cannot go through secrets").help =
+                Some("go through names, and use the secret in the step".into());
             return None;
         }
         let place = |at: usize, key: &str| match &node.content {

@@ -5,6 +5,7 @@ pub(crate) mod module;
 pub(crate) mod parameter;
 pub(crate) mod project;
 pub(crate) mod remediation;
+pub(crate) mod secret;
 pub(crate) mod step;
 
 use crate::{

@@ -9,13 +9,14 @@ use crate::{
     scalar::{self, Types},
     tree::{Content, Entry, Node, Span},
 };
+use rectify_base::SecretText;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 const PARAMETER: Known = Known {
     what: "a parameter",
     fields: &["type", "default", "minimum", "maximum", "enum", "pattern", "description"],
-    reserved: &["secret", "secrets", "required"],
+    reserved: &["required"],
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,16 @@ enum Type {
     Integer,
     Boolean,
     List,
+    Secret,
 }
 
-const TYPES: [(&str, Type); 4] =
-    [("string", Type::String), ("integer", Type::Integer), ("boolean", Type::Boolean), ("list", Type::List)];
+const TYPES: [(&str, Type); 5] = [
+    ("string", Type::String),
+    ("integer", Type::Integer),
+    ("boolean", Type::Boolean),
+    ("list", Type::List),
+    ("secret", Type::Secret),
+];
 
 /// What parameters there are. A parameter that is wrong is there without a definition, so that its
 /// uses are not reported as well.
@@ -52,11 +59,17 @@ pub(crate) struct Definition {
 impl Definition {
     /// Why a value cannot be the parameter's.
     pub fn refuses(&self, value: &Value) -> Option<String> {
+        if self.kind != Type::Secret && crate::secrets::holds(value) {
+            return Some("holds a secret; only a parameter of type `secret` can".into());
+        }
         let is_text = |v: &Value| v.is_string();
         let (fits, expected) = match self.kind {
             Type::String => (value.is_string(), "a text"),
             Type::Integer => (value.is_i64(), "an integer"),
             Type::Boolean => (value.is_boolean(), "`true` or `false`"),
+            Type::Secret => {
+                (SecretText::read(value).is_some(), "a text with a secret, as `${{ secrets.NAME }}`")
+            }
             Type::List => (value.as_array().is_some_and(|all| all.iter().all(is_text)), "a list of texts"),
         };
         if !fits {
@@ -65,10 +78,15 @@ impl Definition {
         self.bounds.breaks(value)
     }
 
+    /// Whether its value is a secret.
+    pub fn is_secret(&self) -> bool {
+        self.kind == Type::Secret
+    }
+
     /// How a value is read where it is given.
     pub fn shape(&self) -> Value {
         match self.kind {
-            Type::String => serde_json::json!({"type": "string"}),
+            Type::String | Type::Secret => serde_json::json!({"type": "string"}),
             Type::Integer => serde_json::json!({"type": "integer"}),
             Type::Boolean => serde_json::json!({"type": "boolean"}),
             Type::List => serde_json::json!({"type": "array", "items": {"type": "string"}}),
@@ -256,6 +274,14 @@ fn typed(node: &Node<'_>, kind: Type, cx: &mut Cx<'_, '_>) -> Option<Value> {
             }
             value
         }
+        Type::Secret => {
+            let message = "a secret is not written down: a parameter of this type has no value of its own";
+            cx.error(codes::REMEDIATION_PARAMETER, node.span, message).help = Some(
+                "a module is given one in its call, as `${{ secrets.NAME }}`; a remediation uses it directly"
+                    .into(),
+            );
+            None
+        }
         Type::List => {
             let items = fields::items(node, "a parameter of type list", cx)?;
             items.iter().map(|item| typed(item, Type::String, cx)).collect()
@@ -275,6 +301,7 @@ pub(crate) fn schema(required: &[&str]) -> Value {
             "minimum" | "maximum" => kind == Type::Integer,
             "pattern" => kind == Type::String,
             "enum" => matches!(kind, Type::String | Type::Integer),
+            "default" => kind != Type::Secret,
             _ => true,
         };
         let mut schema = PARAMETER.schema(required, |field| match field {
@@ -295,7 +322,7 @@ pub(crate) fn schema(required: &[&str]) -> Value {
         .iter()
         .map(|(word, kind)| {
             let value = match kind {
-                Type::String => text(),
+                Type::String | Type::Secret => text(),
                 Type::Integer => integer.clone(),
                 Type::Boolean => json!({"type": "boolean"}),
                 Type::List => json!({"type": "array", "items": text()}),

@@ -1,6 +1,9 @@
 //! `rectify.yaml`.
 
-use super::{Kind, METADATA, header};
+use super::{
+    Kind, METADATA, header,
+    secret::{self, Secrets},
+};
 use crate::{
     codes,
     fields::{self, Fields, Known},
@@ -13,8 +16,8 @@ use rectify_model::graph::RunLimits;
 
 const PROJECT: Known = Known {
     what: "a project",
-    fields: &["apiVersion", "kind", "metadata", "limits", "policies"],
-    reserved: &["secrets", "modules", "providers"],
+    fields: &["apiVersion", "kind", "metadata", "limits", "policies", "secrets"],
+    reserved: &["modules", "providers"],
 };
 const LIMITS: Known = Known::new("`limits`", &["parallel_steps", "changes_max"]);
 const DEFAULT_LIMITS: RunLimits = RunLimits { parallel_steps: 4, changes_max: 1000 };
@@ -22,7 +25,10 @@ const DEFAULT_LIMITS: RunLimits = RunLimits { parallel_steps: 4, changes_max: 10
 const STANDARD: &str = "standard";
 
 /// Reads the project file.
-pub(crate) fn read(root: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<ProjectSettings> {
+pub(crate) fn read<'t, 's>(
+    root: &'t Node<'s>,
+    cx: &mut Cx<'_, '_>,
+) -> Option<(ProjectSettings, Secrets<'t, 's>)> {
     if !header(root, Kind::Project, cx) {
         return None;
     }
@@ -54,7 +60,8 @@ pub(crate) fn read(root: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<ProjectSettin
             bundles
         }
     };
-    Some(ProjectSettings { name: name?, limits: limits?, policies })
+    let secrets = fields.get("secrets").map(|entry| secret::read(entry, cx)).unwrap_or_default();
+    Some((ProjectSettings { name: name?, limits: limits?, policies }, secrets))
 }
 
 fn bundle(node: &Node<'_>, cx: &mut Cx<'_, '_>) -> Option<String> {
@@ -106,6 +113,7 @@ pub(crate) fn schema() -> serde_json::Value {
             json!({"type": "array", "items": bundle, "minItems": 1, "default": [STANDARD]}),
             "Policy bundles: `standard`, or directories relative to the project.",
         ),
+        "secrets" => secret::schema(),
         header => super::header_schema(header, Kind::Project),
     })
 }

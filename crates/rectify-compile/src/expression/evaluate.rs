@@ -16,7 +16,7 @@ use cel::{
     Context, Env, ExecutionError, Value,
     objects::{Key, Map},
 };
-use rectify_base::{TargetName, limits::JSON_INTEGER_MAX};
+use rectify_base::{SecretName, SecretText, TargetName, limits::JSON_INTEGER_MAX};
 use rectify_model::fact::Facts;
 use serde_json::Value as Json;
 use std::{
@@ -42,6 +42,8 @@ pub(crate) struct Engine<'f> {
     used: Used,
     /// Whether something could not be decided because no facts were read yet.
     pub undecided: bool,
+    /// The secrets that the project declares.
+    secrets: BTreeSet<SecretName>,
 }
 
 /// What expressions see on one target.
@@ -53,6 +55,10 @@ pub(crate) struct Scope {
     /// Name of the target.
     target: TargetName,
     keys: Vec<String>,
+    /// Parameters that hold secrets.
+    secret_parameters: BTreeSet<String>,
+    /// The secrets that the project declares.
+    secrets: BTreeSet<SecretName>,
     /// Values that are wrong where they are written: what names them is not judged.
     broken: Vec<Vec<String>>,
     input_bytes: usize,
@@ -83,6 +89,8 @@ pub(crate) struct Parameters {
     pub values: BTreeMap<String, Json>,
     /// Those whose definition is wrong; they are among the values, too.
     pub broken: BTreeSet<String>,
+    /// Those that hold secrets: they can only be put into texts.
+    pub secret: BTreeSet<String>,
     /// Whether it is not even known which there are.
     pub unknown: bool,
 }
@@ -100,8 +108,13 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'f> Engine<'f> {
-    /// For an inventory with these groups, if that is known, and these files.
-    pub fn new(groups: Option<BTreeSet<String>>, beside: Beside<'f>, facts: Known<'f>) -> Self {
+    /// For an inventory with these groups, if that is known, these files, and a project with these secrets.
+    pub fn new(
+        groups: Option<BTreeSet<String>>,
+        beside: Beside<'f>,
+        facts: Known<'f>,
+        secrets: BTreeSet<SecretName>,
+    ) -> Self {
         Self {
             beside,
             env: Arc::new(Env::stdlib()),
@@ -109,6 +122,7 @@ impl<'f> Engine<'f> {
             programs: BTreeMap::new(),
             groups,
             facts,
+            secrets,
             used: Used::new(),
             undecided: false,
         }
@@ -159,6 +173,12 @@ impl<'f> Engine<'f> {
         let mut broken: Vec<Vec<String>> = target.broken.iter().map(|path| below("target", path)).collect();
         let mut keys: Vec<String> = target.labels.keys().chain(target.variables.keys()).cloned().collect();
         let mut calls = Vec::new();
+        let mut secret_parameters = BTreeSet::new();
+        if inputs.is_some() {
+            let mark = |name: &SecretName| from_json(&SecretText::of(name.clone()).to_value());
+            let value = map(self.secrets.iter().map(|name| (name.to_string(), mark(name))));
+            context.add_variable_from_value("secrets", value);
+        }
         if let Some(Inputs { parameters, calls: known, outputs, .. }) = inputs {
             calls = known.iter().map(|name| (*name).to_owned()).collect();
             let told = outputs.iter().filter_map(|(name, value)| Some((name.clone(), value.as_ref()?)));
@@ -172,6 +192,7 @@ impl<'f> Engine<'f> {
             context.add_variable_from_value("params", value);
             names = parameters.values.keys().cloned().collect();
             broken.extend(parameters.broken.iter().map(|name| below("params", std::slice::from_ref(name))));
+            secret_parameters.clone_from(&parameters.secret);
             if parameters.unknown {
                 broken.push(below("params", &[]));
             }
@@ -194,6 +215,8 @@ impl<'f> Engine<'f> {
             calls,
             target: target.name.clone(),
             keys,
+            secret_parameters,
+            secrets: self.secrets.clone(),
             broken,
             input_bytes,
             sees,
@@ -219,6 +242,7 @@ impl<'f> Engine<'f> {
     pub fn check(&mut self, source: &str, sees: Sees, parameters: &Parameters) -> Result<(), Problem> {
         let program = self.program(source, sees)?;
         let names: Vec<&str> = parameters.values.keys().map(String::as_str).collect();
+        program.hides(&self.secrets, &parameters.secret)?;
         if parameters.unknown { Ok(()) } else { program.takes(&names) }
     }
 
@@ -293,7 +317,8 @@ impl Scope {
             }
         }
         let names: Vec<&str> = self.parameters.iter().map(String::as_str).collect();
-        program.takes(&names)
+        program.takes(&names)?;
+        program.hides(&self.secrets, &self.secret_parameters)
     }
 }
 
@@ -319,6 +344,40 @@ impl Program {
         })
     }
 
+    /// Whether the secrets are there that it names, and it does nothing with one but put it into a text.
+    fn hides(&self, secrets: &BTreeSet<SecretName>, parameters: &BTreeSet<String>) -> Result<(), Problem> {
+        for used in &self.uses {
+            let names = used.path.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+            let place = used.path.get(1).or_else(|| used.path.first()).and_then(|(_, place)| place.clone());
+            let secret = match names.as_slice() {
+                ["secrets", name, ..] => {
+                    if !secrets.iter().any(|known| known.as_str() == *name) {
+                        return Err(Problem::new(
+                            codes::EXPR_UNKNOWN_NAME,
+                            format!("there is no secret `{name}`"),
+                        )
+                        .at(place)
+                        .meant(closest(name, secrets.iter().map(SecretName::as_str)))
+                        .help("declare it under `secrets` in `rectify.yaml`"));
+                    }
+                    true
+                }
+                ["secrets"] => true,
+                ["params", name, ..] => parameters.contains(*name),
+                ["params"] => !parameters.is_empty(),
+                _ => false,
+            };
+            if secret && !(used.bare && names.len() == 2) {
+                let what =
+                    if names.len() < 2 { "are named one by one" } else { "can only be put into a text" };
+                return Err(Problem::new(codes::EXPR_SECRET, format!("secrets {what}"))
+                    .at(place)
+                    .help("nothing can be asked of a value that is not known yet; `+`, `? :` and texts around it are fine"));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the parameters are there that it names.
     fn takes(&self, parameters: &[&str]) -> Result<(), Problem> {
         for (name, place) in self.named("params") {
@@ -341,7 +400,7 @@ fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
 }
 
 /// Every integer that fits is an Int: CEL would take positive ones for unsigned, and refuse `n + 1`.
-fn from_json(value: &Json) -> Value {
+pub(super) fn from_json(value: &Json) -> Value {
     match value {
         Json::Null => Value::Null,
         Json::Bool(b) => Value::Bool(*b),
@@ -352,7 +411,7 @@ fn from_json(value: &Json) -> Value {
     }
 }
 
-fn to_json(value: &Value) -> Result<Json, Problem> {
+pub(super) fn to_json(value: &Value) -> Result<Json, Problem> {
     let refused = |what: &str| {
         Err(Problem::new(codes::EXPR_RESULT, format!("the result is {what}, which a graph cannot hold")))
     };

@@ -10,7 +10,11 @@ use std::{
     },
 };
 
-use super::program::{JOIN, MATCHES, ORDERED};
+use super::{
+    evaluate::{from_json, to_json},
+    program::{JOIN, MATCHES, ORDERED},
+};
+use rectify_base::{Piece, SecretText, secret_text::MARK};
 
 /// Counts the work of one evaluation at a time.
 #[derive(Debug, Default)]
@@ -84,6 +88,20 @@ impl Meter {
                 self.charge(0, joined.iter().map(size).sum())?;
                 Ok(Value::List(Arc::new(joined)))
             }
+            (a, b) if is_secret(&a) || is_secret(&b) => {
+                let pieces = |value: &Value| match value {
+                    Value::String(text) => Some(vec![Piece::Text(text.as_str().to_owned())]),
+                    other => Some(SecretText::read(&to_json(other).ok()?)?.pieces().to_vec()),
+                };
+                self.charge(0, size(&a) + size(&b))?;
+                let joined = pieces(&a).zip(pieces(&b)).and_then(|(mut left, right)| {
+                    left.extend(right);
+                    SecretText::join(left)
+                });
+                joined.map(|text| from_json(&text.to_value())).ok_or_else(|| {
+                    ExecutionError::function_error("+", "beside a secret there must be a text")
+                })
+            }
             (a, b) => {
                 let types = vec![a.type_of().to_string(), b.type_of().to_string()];
                 Err(ExecutionError::no_such_overload("_+_", types))
@@ -123,6 +141,13 @@ impl Meter {
             meter.matches(&text, &pattern)
         })
     }
+}
+
+/// Whether a value stands for a text with secrets.
+fn is_secret(value: &Value) -> bool {
+    let is_mark =
+        |key: &cel::objects::Key| matches!(key, cel::objects::Key::String(key) if key.as_str() == MARK);
+    matches!(value, Value::Map(map) if map.map.keys().any(is_mark))
 }
 
 fn from_key(key: cel::objects::Key) -> Value {

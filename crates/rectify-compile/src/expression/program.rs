@@ -52,7 +52,7 @@ const FUNCTIONS: [&str; 25] = [
 /// What macros expand to, beside the above.
 const INTERNAL: [&str; 2] = [operators::NOT_STRICTLY_FALSE, operators::IN];
 const TARGET_FIELDS: [&str; 5] = ["name", "environment", "groups", "labels", "variables"];
-const RESERVED: [&str; 2] = ["secrets", "observed"];
+const RESERVED: [&str; 1] = ["observed"];
 /// What a target is, by group.
 pub(super) const FACTS: &str = "facts";
 
@@ -73,6 +73,8 @@ pub(super) struct Use {
     pub path: Vec<(String, Option<Range<usize>>)>,
     /// Whether it is only asked whether it is there.
     pub asks: bool,
+    /// Whether the result is this value, or this value with texts around it.
+    pub bare: bool,
 }
 
 impl Use {
@@ -140,6 +142,7 @@ impl Program {
             noted: false,
             uses: Vec::new(),
             groups: Vec::new(),
+            bare: true,
         };
         check.expression(parsed.expression(), 0)?;
         check.groups_of_facts()?;
@@ -196,6 +199,8 @@ struct Check<'x> {
     noted: bool,
     uses: Vec<Use>,
     groups: Vec<(String, Option<Range<usize>>)>,
+    /// Whether what is looked at becomes the result, or a part of its text.
+    bare: bool,
 }
 
 impl Check<'_> {
@@ -224,16 +229,17 @@ impl Check<'_> {
         let path = self.path(node);
         // What begins a value is noted with it.
         let noted = std::mem::replace(&mut self.noted, path.is_some());
+        let bare = std::mem::replace(&mut self.bare, false);
         if let Some(path) = path.filter(|_| !noted) {
             let asks = matches!(&node.expr, Expr::Select(select) if select.test);
-            self.uses.push(Use { path, asks });
+            self.uses.push(Use { path, asks, bare });
         }
-        let checked = self.node(node, macros);
-        self.noted = noted;
+        let checked = self.node(node, macros, bare);
+        (self.noted, self.bare) = (noted, bare);
         checked
     }
 
-    fn node(&mut self, node: &IdedExpr, macros: usize) -> Result<(), Problem> {
+    fn node(&mut self, node: &IdedExpr, macros: usize, bare: bool) -> Result<(), Problem> {
         match &node.expr {
             Expr::Unspecified => Err(Problem::new(codes::EXPR_SYNTAX, "this is not an expression")),
             Expr::Literal(literal) => self.literal(literal, node.id),
@@ -255,7 +261,7 @@ impl Check<'_> {
                 }
                 self.expression(&select.operand, macros)
             }
-            Expr::Call(call) => self.call(call, node.id, macros),
+            Expr::Call(call) => self.call(call, node.id, macros, bare),
             Expr::Comprehension(inner) => self.comprehension(inner, node.id, macros),
             Expr::List(list) => list.elements.iter().try_for_each(|e| self.expression(e, macros)),
             Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
@@ -315,8 +321,8 @@ impl Check<'_> {
 
     fn name(&self, name: &str, id: u64) -> Result<(), Problem> {
         let known = match self.sees {
-            Sees::Each => &["params", "target", "facts", "outputs", "each"][..],
-            Sees::All => &["params", "target", "facts", "outputs"],
+            Sees::Each => &["params", "target", "facts", "outputs", "secrets", "each"][..],
+            Sees::All => &["params", "target", "facts", "outputs", "secrets"],
             Sees::Target => &["target"],
         };
         if !self.is_free(name) || known.contains(&name) {
@@ -350,7 +356,7 @@ impl Check<'_> {
             .help(format!("an expression here sees {}", crate::fields::list(known))))
     }
 
-    fn call(&mut self, call: &CallExpr, id: u64, macros: usize) -> Result<(), Problem> {
+    fn call(&mut self, call: &CallExpr, id: u64, macros: usize, bare: bool) -> Result<(), Problem> {
         let name = call.func_name.as_str();
         if !FUNCTIONS.contains(&name) && !INTERNAL.contains(&name) {
             let words = FUNCTIONS.iter().copied().filter(|f| f.starts_with(|c: char| c.is_ascii_lowercase()));
@@ -382,13 +388,16 @@ impl Check<'_> {
             && path.first().is_some_and(|(root, _)| root == FACTS)
         {
             path.push((member.inner().to_owned(), self.place(key.id)));
-            self.uses.push(Use { path, asks: true });
+            self.uses.push(Use { path, asks: true, bare: false });
             self.expression(key, macros)?;
             self.noted = true;
             return self.expression(map, macros);
         }
         call.target.as_deref().map_or(Ok(()), |t| self.expression(t, macros))?;
-        call.args.iter().try_for_each(|a| self.expression(a, macros))
+        call.args.iter().enumerate().try_for_each(|(at, argument)| {
+            self.bare = bare && (name == operators::ADD || (name == operators::CONDITIONAL && at > 0));
+            self.expression(argument, macros)
+        })
     }
 
     /// Facts are named by their group, so that it is known what has to be read.

@@ -59,7 +59,7 @@ fn look_up<'v>(desired: &'v Map<String, Value>, tokens: &[String]) -> Option<&'v
     })
 }
 
-fn place(call: &Entry<'_>, tokens: &[String]) -> Span {
+pub(crate) fn place(call: &Entry<'_>, tokens: &[String]) -> Span {
     let mut node = &call.value;
     for token in tokens {
         match node.child(token) {

@@ -14,6 +14,7 @@ mod locate;
 mod modules;
 mod properties;
 mod render;
+mod secrets;
 mod types;
 mod unfold;
 mod words;

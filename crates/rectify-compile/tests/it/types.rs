@@ -75,7 +75,8 @@ pub fn manifests() -> Vec<Manifest> {
         "file.content",
         "resource",
         json!({
-            "path": text(), "content": text(), "content_base64": text(),
+            "path": text(), "content": {"type": "string", "x-rectify-secret": true},
+            "content_base64": text(),
             "mode": mode(), "owner": owner(), "group": text(), "validate": list(2),
         }),
         &["path"],

@@ -4,6 +4,7 @@ use crate::{
     Engine, EngineError, identity,
     observe::{self, Place, ProviderSession},
     project_key,
+    secrets::Values,
 };
 use rectify_base::{TargetName, TypeName};
 use rectify_compile::Connection;
@@ -15,6 +16,8 @@ pub struct Sessions<'e> {
     engine: &'e Engine,
     connections: &'e BTreeMap<TargetName, Connection>,
     project: &'e Path,
+    /// Values of the secrets that the steps of each target name.
+    secrets: BTreeMap<TargetName, Values>,
     open: BTreeMap<(TargetName, String), Arc<ProviderSession>>,
 }
 
@@ -24,8 +27,9 @@ impl<'e> Sessions<'e> {
         engine: &'e Engine,
         connections: &'e BTreeMap<TargetName, Connection>,
         project: &'e Path,
+        secrets: BTreeMap<TargetName, Values>,
     ) -> Self {
-        Self { engine, connections, project, open: BTreeMap::new() }
+        Self { engine, connections, project, secrets, open: BTreeMap::new() }
     }
 
     /// How a target is reached.
@@ -56,6 +60,7 @@ impl<'e> Sessions<'e> {
         let place = Place {
             root: root.as_deref(),
             digest_key: Some(project_key::of_target(self.engine, self.project, &identity)?),
+            secrets: self.secrets.get(target).cloned().unwrap_or_default(),
             state: Some(self.engine.places.state.as_path()),
         };
         let session = Arc::new(observe::start(self.engine, provider, Mode::Apply, place, &[]).await?);

@@ -115,6 +115,7 @@ fn understand(wire: &Wire, problems: &mut Vec<TrustProblem>) -> TrustData {
         policy_bundles: reader.bundles(&wire.policy_bundles),
         ceilings: reader.ceilings(wire.ceilings.as_ref()),
         plan_commands: wire.plan_commands.iter().cloned().collect(),
+        secret_commands: wire.secret_commands.iter().cloned().collect(),
     }
 }
 

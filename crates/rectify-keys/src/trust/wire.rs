@@ -51,6 +51,9 @@ pub(crate) struct Wire {
     /// Commands, as whole argument lists, that providers may run while planning.
     #[serde(default, deserialize_with = "valued", skip_serializing_if = "Vec::is_empty")]
     pub(crate) plan_commands: Vec<Vec<String>>,
+    /// Commands, as whole argument lists, that the engine may run to fetch secrets.
+    #[serde(default, deserialize_with = "valued", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) secret_commands: Vec<Vec<String>>,
 }
 
 /// A holder of keys. One without keys can be named as author.

@@ -51,6 +51,7 @@ pub fn solo_trust(
         policy_bundles,
         ceilings: Ceilings::default(),
         plan_commands: BTreeSet::new(),
+        secret_commands: BTreeSet::new(),
     })
 }
 
@@ -145,6 +146,7 @@ fn wire(data: &TrustData) -> Option<Wire> {
             approval: Some(render_duration(data.ceilings.approval_s)),
         }),
         plan_commands: data.plan_commands.iter().cloned().collect(),
+        secret_commands: data.secret_commands.iter().cloned().collect(),
     })
 }
 

@@ -141,8 +141,11 @@ fn work_needs_a_greeting_and_a_configuration() {
     assert_eq!(rpc_code(client.plan(plan(json!({})))), rpc::NOT_INITIALIZED);
     let missing = Configure { root: Some("/does/not/exist".into()), ..Configure::default() };
     assert_eq!(rpc_code(client.call::<_, Value>(method::CONFIGURE, &missing)), rpc::INVALID_PARAMS);
-    let configure =
-        Configure { root: Some(home.path("work")), plan_commands: vec![vec!["ls".into()]], digest_key: None };
+    let configure = Configure {
+        root: Some(home.path("work")),
+        plan_commands: vec![vec!["ls".into()]],
+        ..Configure::default()
+    };
     let _: Value = client.call(method::CONFIGURE, &configure).unwrap();
     assert_eq!(rpc_code(client.call::<_, Value>(method::CONFIGURE, &configure)), rpc::INVALID_REQUEST);
     let answer = serde_json::to_value(client.plan(plan(json!({"a": 1}))).unwrap()).unwrap();
