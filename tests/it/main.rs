@@ -15,6 +15,7 @@ mod private;
 mod refusals;
 mod reproducible;
 mod rotation;
+mod secrets;
 mod surroundings;
 mod tamper;
 mod terminal;

@@ -115,8 +115,8 @@ pub enum Invariant {
     Assumed = 52,
     /// I53: What is assumed is what was observed.
     AssumedTruly = 53,
-    /// I51: The secrets of a target are those that its steps name, from where the graph says, as observed.
-    Secrets = 51,
+    /// I54: The secrets of a target are those that its steps name, from where the graph says, as observed.
+    Secrets = 54,
 }
 
 impl Invariant {

@@ -23,7 +23,20 @@ mod words;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// Behind standard input, output and error.
+const FIRST_OTHER_DESCRIPTOR: i32 = 3;
+
+/// A dump of our memory could hold secrets. Whoever wants one raises the soft limit again.
+fn no_core_dumps() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_CORE) {
+        // Lowering a soft limit is always allowed.
+        let _ = setrlimit(Resource::RLIMIT_CORE, 0, hard);
+    }
+}
+
 fn main() -> ExitCode {
+    no_core_dumps();
     // Children of ourselves come first: they must not pay for, or be confused by, anything else.
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     if let Some(code) = builtin::child(&arguments) {
@@ -37,6 +50,8 @@ fn main() -> ExitCode {
             return if usage { exit::USAGE.into() } else { exit::DONE.into() };
         }
     };
+    // What the caller left open for us, such as a pipe with a secret, is not for our children.
+    close_fds::set_fds_cloexec(FIRST_OTHER_DESCRIPTOR, &[]);
     say::set_events(arguments.events);
     progress::start(arguments.events || arguments.log_json);
     context::start_tracing(arguments.verbose, arguments.log_json);

@@ -14,7 +14,6 @@ use crate::{
     gate, identity, lock,
     project::Project,
     project_key,
-    seal::project_bundle,
     secrets::{self, Secrets},
 };
 use rectify_apply::{Finished, Options, RunState};
@@ -114,7 +113,12 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let signer = receipt::executor(engine)?;
     verify_identities(&plan, &connections, request.project)?;
     let trust = gate::trust(engine)?;
-    let mut vault = Secrets::new(engine, request.project, trust.as_ref());
+    let mut vault = Secrets::new(
+        engine,
+        request.project,
+        trust.as_ref(),
+        plan.targets.values().flat_map(|target| target.secrets.values()).map(|planned| &planned.origin),
+    );
     let key = |_: &_, target: &PlanTarget| project_key::of_target(engine, request.project, &target.identity);
     let values = secrets::of_plan(&mut vault, &plan, key)?;
     let run = RunId::derive(admitted.use_id(), plan.targets.keys());

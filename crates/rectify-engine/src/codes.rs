@@ -61,6 +61,8 @@ rectify_base::codes! {
     SECRET_CHANGED = "secret-changed";
     /// The value of a secret stands where everybody can read it.
     SECRET_SHOWN = "secret-shown";
+    /// A provider's answer shows the value of a secret.
+    PROVIDER_SECRET_LEAK = "provider-secret-leak";
     /// No provider at hand has a type, or its manifest is another one.
     TYPE_UNAVAILABLE = "type-unavailable";
 }

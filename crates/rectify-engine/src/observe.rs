@@ -2,14 +2,14 @@
 //! in sessions that cannot change anything.
 
 use crate::{
-    Engine, EngineError, Event,
+    Engine, EngineError, Event, codes,
     error::FileVerb,
     identity, project_key,
     providers::Provider,
     secrets::{self, Secrets, Values},
     validate::Compiled,
 };
-use rectify_base::{DigestKey, Secret, SecretName, TargetName};
+use rectify_base::{DigestKey, Pointer, Redaction, Secret, SecretName, TargetName};
 use rectify_host::{Confinement, Protection, Session, SessionSpec};
 use rectify_model::{
     Observation,
@@ -22,8 +22,9 @@ use rectify_protocol::{
     message::{Directories, Mode, PlanAnswer, PlanItem},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -111,7 +112,10 @@ pub async fn target(
             let Some(session) = sessions.get(&name) else { continue };
             let answers = session.plan(items).await?;
             for (index, answer) in indices.into_iter().zip(answers) {
-                walk.record(index, to_answer(answer))?;
+                let type_name = compiled.graph.nodes.get(index).map(|node| &node.type_name);
+                let facts = type_name.and_then(|name| compiled.graph.types.get(name));
+                let volatile = facts.map(|facts| facts.volatile.as_slice()).unwrap_or_default();
+                walk.record(index, screened(to_answer(answer), volatile, &engine.redactor.now()))?;
             }
         }
     }
@@ -273,6 +277,50 @@ fn to_answer(answer: Result<PlanAnswer, ItemError>) -> Answer {
                 resolved,
             })
         }
+    }
+}
+
+/// An answer as it may be recorded. What is only for display is left out if it shows the value of a
+/// secret, as a file may that holds it so far; an answer that shows one elsewhere is not used.
+fn screened(answer: Answer, volatile: &[Pointer], redaction: &Redaction) -> Answer {
+    if redaction.is_empty() {
+        return answer;
+    }
+    let shown = |value: &Value| {
+        let mut hidden = BTreeSet::new();
+        redaction.value(&mut value.clone(), &mut hidden);
+        hidden
+    };
+    let hide = |state: Option<Value>| {
+        state.map(|mut state| {
+            for place in volatile {
+                if place.get(&state).is_some_and(|value| !shown(value).is_empty()) {
+                    place.remove(&mut state);
+                }
+            }
+            state
+        })
+    };
+    let answer = match answer {
+        Answer::Unchanged { state, resolved } => Answer::Unchanged { state: hide(state), resolved },
+        Answer::Changed(proposal) => Answer::Changed(Proposal {
+            prior: hide(proposal.prior),
+            planned: hide(proposal.planned),
+            ..proposal
+        }),
+        Answer::Undecided { code, message } => {
+            return Answer::Undecided { code, message: redaction.text(&message).into_owned() };
+        }
+    };
+    match serde_json::to_value(&answer).map(|value| shown(&value).pop_first()) {
+        Ok(None) => answer,
+        Ok(Some(name)) => Answer::Undecided {
+            code: codes::PROVIDER_SECRET_LEAK.as_str().into(),
+            message: format!(
+                "the provider's answer shows the value of the secret `{name}`, so it is not used"
+            ),
+        },
+        Err(error) => Answer::Undecided { code: "INVALID_ANSWER".into(), message: error.to_string() },
     }
 }
 

@@ -47,7 +47,12 @@ pub async fn plan(
     let trust = gate::trust(engine)?;
     let plan_commands: Vec<_> =
         trust.iter().flat_map(|trust| trust.data().plan_commands.iter().cloned()).collect();
-    let mut secrets = Secrets::new(engine, &compiled.project.directory, trust.as_ref());
+    let mut secrets = Secrets::new(
+        engine,
+        &compiled.project.directory,
+        trust.as_ref(),
+        compiled.graph.targets.values().flat_map(|target| target.secrets.values()),
+    );
     let mut documents: Vec<(Observation, FileDigests)> = Vec::new();
     let mut observations = Vec::new();
     let mut sessions = Vec::new();
@@ -60,9 +65,9 @@ pub async fn plan(
         documents.push((observed.observation, digests));
         observations.push((target.to_string(), bytes));
     }
+    secrets::none_in(engine, "the graph", &compiled.graph_bytes)?;
     let (plan, mut report) = derive(&compiled.graph, compiled.graph_digests, &documents)?;
     let (bytes, digests) = debug_span!("write").in_scope(|| recorded(&plan))?;
-    secrets::none_in(engine, "the graph", &compiled.graph_bytes)?;
     for (target, bytes) in &observations {
         secrets::none_in(engine, &format!("the observation of `{target}`"), bytes)?;
     }

@@ -56,15 +56,27 @@ pub struct Secrets<'e> {
     engine: &'e Engine,
     directory: &'e Path,
     commands: BTreeSet<Vec<String>>,
+    /// Variables that hold secrets, which no command needs to see.
+    variables: BTreeSet<String>,
     known: BTreeMap<SecretOrigin, Secret>,
 }
 
 impl<'e> Secrets<'e> {
     /// Nothing is fetched yet. Relative paths are below `directory`; without a trust file no command
-    /// runs.
-    pub fn new(engine: &'e Engine, directory: &'e Path, trust: Option<&TrustFile>) -> Self {
+    /// runs. `all` are the origins of whatever may be asked for.
+    pub fn new<'o>(
+        engine: &'e Engine,
+        directory: &'e Path,
+        trust: Option<&TrustFile>,
+        all: impl IntoIterator<Item = &'o SecretOrigin>,
+    ) -> Self {
         let commands = trust.map(|trust| trust.data().secret_commands.clone()).unwrap_or_default();
-        Self { engine, directory, commands, known: BTreeMap::new() }
+        let variable = |origin: &SecretOrigin| match &origin.from {
+            SecretSource::Env(variable) => Some(variable.clone()),
+            _ => None,
+        };
+        let variables = all.into_iter().filter_map(variable).collect();
+        Self { engine, directory, commands, variables, known: BTreeMap::new() }
     }
 
     /// The values of these secrets. From now on they are hidden in whatever the engine lets out.
@@ -107,7 +119,7 @@ impl<'e> Secrets<'e> {
                 if !self.commands.contains(argv) {
                     return Err(SecretProblem::Untrusted { command: argv.join(" ") });
                 }
-                command(argv)?
+                command(argv, &self.variables)?
             }
         };
         usable(bytes, origin.keep_newline)
@@ -156,10 +168,14 @@ fn descriptor(fd: u32) -> Result<Zeroizing<Vec<u8>>, SecretProblem> {
 
 /// What a command prints. It runs in the surroundings of whoever called us, as a password manager
 /// needs; what it says on standard error is not kept, because it may be anything.
-fn command(argv: &[String]) -> Result<Zeroizing<Vec<u8>>, SecretProblem> {
+fn command(argv: &[String], without: &BTreeSet<String>) -> Result<Zeroizing<Vec<u8>>, SecretProblem> {
     let (program, arguments) = argv.split_first().map_or(("", argv), |(p, a)| (p.as_str(), a));
     let failed = |what: String| SecretProblem::Command { program: program.to_owned(), what };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for variable in without {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

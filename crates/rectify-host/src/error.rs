@@ -233,6 +233,16 @@ fn numbers(processes: &[u32]) -> String {
 }
 
 impl Fault {
+    /// With other words in place of what the provider said.
+    pub(crate) fn clean(self, words: impl Fn(String) -> String) -> Self {
+        match self {
+            Self::Garbage(text) => Self::Garbage(words(text)),
+            Self::AnswerShape(text) => Self::AnswerShape(words(text)),
+            Self::Request(text) => Self::Request(words(text)),
+            other => other,
+        }
+    }
+
     /// Adds the processes that could not be ended, if there are any.
     pub(crate) fn still_runs(self, processes: Vec<u32>) -> Self {
         if processes.is_empty() { self } else { Self::StillRuns { processes, cause: Box::new(self) } }

@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     limiter: Mutex<Limiter>,
     observer: Option<Observer>,
     redactor: Redactor,
+    /// Whether the session may change something.
+    changes: bool,
 }
 
 struct State {
@@ -124,6 +126,12 @@ struct Incoming<'a> {
     error: Option<RpcError>,
 }
 
+fn read(line: &str) -> Result<Incoming<'_>, Fault> {
+    serde_json::from_str(line).map_err(|e| {
+        if e.is_data() { Fault::AnswerShape(e.to_string()) } else { Fault::Garbage(e.to_string()) }
+    })
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -135,6 +143,7 @@ impl Shared {
         outgoing: mpsc::UnboundedSender<Vec<u8>>,
         observer: Option<Observer>,
         redactor: Redactor,
+        changes: bool,
     ) -> Self {
         let epoch = Instant::now();
         Self {
@@ -161,6 +170,7 @@ impl Shared {
             limiter: Mutex::new(Limiter::new(epoch)),
             observer,
             redactor,
+            changes,
         }
     }
 
@@ -194,7 +204,7 @@ impl Shared {
 
     /// An error that does not end the session.
     pub(crate) fn error(&self, place: &str, fault: Fault) -> HostError {
-        HostError::new(&self.name, place, fault)
+        HostError::new(&self.name, place, fault.clean(|text| self.clean(&text, "answer")))
     }
 
     /// Records why the session ends, unless that is known already, and has the process ended.
@@ -395,17 +405,19 @@ impl Shared {
     /// Takes one line from the provider.
     pub(crate) fn dispatch(&self, line: &[u8]) -> Result<(), Fault> {
         let text = std::str::from_utf8(line).map_err(|e| Fault::Garbage(e.to_string()))?;
-        let clean = self.redactor.clean_line(text);
-        let text = match &clean {
-            None => text,
+        let frame = read(text)?;
+        // What only looks may be meant for display; whoever asked decides what to do about it.
+        let clean = match frame.result {
+            Some(_) if !self.changes => None,
+            _ => self.redactor.clean_line(text),
+        };
+        let frame = match &clean {
+            None => frame,
             Some((clean, secrets)) => {
-                self.leaked(secrets, "answer");
-                clean.as_str()
+                self.leaked(secrets, if frame.method.is_some() { "notification" } else { "answer" });
+                read(clean)?
             }
         };
-        let frame: Incoming<'_> = serde_json::from_str(text).map_err(|e| {
-            if e.is_data() { Fault::AnswerShape(e.to_string()) } else { Fault::Garbage(e.to_string()) }
-        })?;
         if frame.jsonrpc != "2.0" {
             return Err(Fault::AnswerShape(format!("`jsonrpc` is `{}`", frame.jsonrpc)));
         }

@@ -12,7 +12,7 @@ use crate::{
     stderr,
 };
 use rectify_base::limits::FRAME_MAX_BYTES;
-use rectify_protocol::message::method;
+use rectify_protocol::message::{Mode, method};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use std::{
     os::fd::OwnedFd,
@@ -60,6 +60,7 @@ pub(crate) fn run(spec: &SessionSpec, handshake: Handshake) -> Result<(Arc<Share
         outgoing.clone(),
         spec.observer.clone(),
         spec.redactor.clone(),
+        spec.mode == Mode::Apply,
     ));
     let (greet, greeted) = oneshot::channel();
     tokio::spawn(write(stdin, lines));

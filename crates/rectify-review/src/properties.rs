@@ -1,10 +1,10 @@
 //! What a step is given: every property, unless its changes show it already.
 
 use super::{bounded, diff::text_of, escape::visible};
-use rectify_base::Pointer;
+use rectify_base::{Piece, Pointer, SecretText, secret_text};
 use rectify_model::plan::Step;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// A line of details below a step.
 pub(super) enum Line {
@@ -21,12 +21,13 @@ pub(super) fn name_of(place: &Pointer) -> String {
 }
 
 /// Every leaf of the properties by its place. An array that fits into one line is one leaf.
-pub(super) fn leaves(properties: &Map<String, Value>) -> BTreeMap<Pointer, &Value> {
+pub(super) fn leaves(properties: &Map<String, Value>) -> BTreeMap<Pointer, Cow<'_, Value>> {
     let mut out = BTreeMap::new();
     let mut open: Vec<(Pointer, &Value)> =
         properties.iter().map(|(name, value)| (Pointer::root().child(name), value)).collect();
     while let Some((at, value)) = open.pop() {
         match value {
+            _ if secret_text::is_marked(value) => drop(out.insert(at, Cow::Owned(with_names(value)))),
             Value::Object(members) if !members.is_empty() => {
                 open.extend(members.iter().map(|(name, value)| (at.child(name), value)));
             }
@@ -35,10 +36,20 @@ pub(super) fn leaves(properties: &Map<String, Value>) -> BTreeMap<Pointer, &Valu
                     items.iter().enumerate().map(|(index, item)| (at.child(&index.to_string()), item)),
                 );
             }
-            _ => drop(out.insert(at, value)),
+            _ => drop(out.insert(at, Cow::Borrowed(value))),
         }
     }
     out
+}
+
+/// A text with secrets as it can be shown: their names stand for them.
+fn with_names(value: &Value) -> Value {
+    let Some(text) = SecretText::read(value) else { return value.clone() };
+    let pieces = text.pieces().iter().map(|piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Secret(name) => format!("(secret {name})"),
+    });
+    Value::String(pieces.collect())
 }
 
 fn in_one_line(value: &Value) -> bool {
@@ -65,7 +76,7 @@ fn changed(step: &Step, at: &Pointer, value: &Value) -> bool {
 pub(super) fn property_lines(step: &Step, headed: &[Pointer]) -> Vec<Line> {
     let mut lines = Vec::new();
     for (at, value) in leaves(&step.desired) {
-        if headed.contains(&at) || changed(step, &at, value) {
+        if headed.contains(&at) || changed(step, &at, &value) {
             continue;
         }
         match value.as_str() {
@@ -74,7 +85,7 @@ pub(super) fn property_lines(step: &Step, headed: &[Pointer]) -> Vec<Line> {
                 lines.push(Line::Note(1, format!("{}: {count} lines", name_of(&at))));
                 lines.extend(bounded::lines(text).into_iter().map(|line| Line::Note(2, line)));
             }
-            _ => lines.push(Line::Note(1, format!("{}: {}", name_of(&at), bounded::line(value)))),
+            _ => lines.push(Line::Note(1, format!("{}: {}", name_of(&at), bounded::line(&value)))),
         }
     }
     if !lines.is_empty() {

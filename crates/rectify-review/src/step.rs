@@ -279,7 +279,7 @@ fn cut_list(parts: &[String]) -> String {
 fn traits(step: &Step) -> BTreeMap<String, String> {
     let mut out: BTreeMap<String, String> = leaves(&step.desired)
         .into_iter()
-        .map(|(at, value)| (name_of(&at), format!(" {}", bounded::short(value))))
+        .map(|(at, value)| (name_of(&at), format!(" {}", bounded::short(&value))))
         .collect();
     out.extend(step.edges.iter().map(edge_text));
     let touches = step.touches.iter().filter(|touch| !is_plain(step, touch));

@@ -288,6 +288,7 @@ fn ini() -> Option<TypeDescriptor> {
         },
         "value": {
             "type": ["string", "integer", "boolean", "array"],
+            "x-rectify-secret": true,
             "items": {"type": ["string", "integer", "boolean"]},
             "minItems": 1,
             "description": "What stands after the delimiter, on one line. A list is exactly these lines of the key, in this order. With state `absent`: only lines with this value go."
@@ -341,6 +342,7 @@ fn tree(name: &str, summary: &str, literal: &str) -> Option<TypeDescriptor> {
             "description": "The way to the value, from the top: a text is the key of a mapping, a number the item of a list, from 0."
         },
         "value": {
+            "x-rectify-secret": true,
             "description": "The value: a text, an integer, true or false, null if the format has it, a list or a mapping."
         },
         "literal": {
