@@ -57,7 +57,7 @@ impl Matches {
     /// No content of the file is repeated: others may not read it.
     pub(crate) fn ask(&self, cx: &Context) -> Answer {
         let path = &self.path;
-        let Some(bytes) = read(cx.root(), path)? else {
+        let Some(bytes) = read(cx.root(), path, "/path")? else {
             return Ok((self.absent, format!("{path} does not exist")));
         };
         let text = String::from_utf8_lossy(&bytes);
@@ -71,13 +71,14 @@ impl Matches {
     }
 }
 
-fn read(root: Option<&Path>, path: &str) -> Result<Option<Vec<u8>>, ItemError> {
+/// The bytes of a file; `None` if it does not exist. `at` is the property that names it.
+pub(crate) fn read(root: Option<&Path>, path: &str, at: &str) -> Result<Option<Vec<u8>>, ItemError> {
     let error = |e: io::Error| {
         let code = match e.kind() {
             io::ErrorKind::PermissionDenied => ErrorCode::Permission,
             _ => ErrorCode::Failed,
         };
-        ItemError::new(code, format!("{path} cannot be read: {e}")).at("/path")
+        ItemError::new(code, format!("{path} cannot be read: {e}")).at(at)
     };
     // A pipe must not be waited for, nor a device be read.
     let file = match open_beneath(root, Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK) {
@@ -89,13 +90,13 @@ fn read(root: Option<&Path>, path: &str) -> Result<Option<Vec<u8>>, ItemError> {
     };
     if !file.metadata().map_err(error)?.is_file() {
         let message = format!("{path} is not a regular file");
-        return Err(ItemError::new(ErrorCode::Unsupported, message).at("/path"));
+        return Err(ItemError::new(ErrorCode::Unsupported, message).at(at));
     }
     let mut bytes = Vec::new();
     file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
     if bytes.len() as u64 > FILE_MAX_BYTES {
         let message = format!("{path} is longer than {FILE_MAX_BYTES} bytes");
-        return Err(ItemError::new(ErrorCode::Unsupported, message).at("/path"));
+        return Err(ItemError::new(ErrorCode::Unsupported, message).at(at));
     }
     Ok(Some(bytes))
 }

@@ -1,8 +1,10 @@
 //! The provider `probe`: questions with the answer yes or no, asked once. It changes nothing;
 //! asking again until the answer is yes is the engine's part.
 
+mod aside;
 mod command;
 mod file;
+mod http;
 mod manifest;
 mod tcp;
 
@@ -31,6 +33,7 @@ type Answer = Result<(bool, String), ItemError>;
 enum Question {
     Tcp(tcp::Connect),
     File(file::Matches),
+    Http(http::Get),
     Command(command::Succeeds),
 }
 
@@ -39,6 +42,7 @@ impl Question {
         match item.type_name.as_str() {
             "tcp.connect" => tcp::Connect::read(&item.desired).map(Self::Tcp),
             "file.matches" => file::Matches::read(&item.desired).map(Self::File),
+            "http.get" => http::Get::read(&item.desired).map(Self::Http),
             "command.succeeds" => command::Succeeds::read(&item.desired).map(Self::Command),
             other => Err(ItemError::new(ErrorCode::Unsupported, format!("there is no probe `{other}`"))),
         }
@@ -48,6 +52,7 @@ impl Question {
         match self {
             Self::Tcp(connect) => connect.ask(cx),
             Self::File(matches) => matches.ask(cx),
+            Self::Http(get) => get.ask(cx),
             Self::Command(succeeds) => succeeds.ask(cx),
         }
     }

@@ -1,6 +1,6 @@
 //! `tcp.connect`: whether something accepts a connection.
 
-use crate::{Answer, properties};
+use crate::{Answer, aside, properties};
 use rectify_sdk::{
     Context,
     protocol::{ErrorCode, ItemError},
@@ -9,13 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
     net::{SocketAddr, TcpStream, ToSocketAddrs},
-    sync::mpsc::{RecvTimeoutError, channel},
-    thread,
     time::{Duration, Instant},
 };
-
-/// Longest wait without a look at whether the request was cancelled.
-const SLICE: Duration = Duration::from_millis(50);
 
 /// Longest time for one attempt, in milliseconds.
 const TIMEOUT_MAX_MS: u64 = 60_000;
@@ -56,26 +51,12 @@ impl Connect {
     pub(crate) fn ask(&self, cx: &Context) -> Answer {
         let (host, port) = (self.host.clone(), self.port.get());
         let deadline = Instant::now() + Duration::from_millis(self.timeout_ms);
-        let (sender, receiver) = channel();
-        // Neither resolving nor connecting can be interrupted, so both happen aside.
-        thread::spawn(move || drop(sender.send(connect(&host, port, deadline))));
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match receiver.recv_timeout(left.min(SLICE)) {
-                Ok(answer) => return Ok(answer),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(ItemError::new(ErrorCode::Internal, "the connecting thread failed"));
-                }
-                Err(RecvTimeoutError::Timeout) if cx.cancelled() => {
-                    return Err(ItemError::new(ErrorCode::Cancelled, "cancelled while connecting"));
-                }
-                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
-                    let name = format!("{}:{port}", self.host);
-                    return Ok((false, format!("{name} did not answer within {} ms", self.timeout_ms)));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
+        let time = Duration::from_millis(self.timeout_ms);
+        // Neither resolving nor connecting can be interrupted.
+        let answer = aside::run(cx, time, move || connect(&host, port, deadline))?;
+        Ok(answer.unwrap_or_else(|| {
+            (false, format!("{}:{port} did not answer within {} ms", self.host, self.timeout_ms))
+        }))
     }
 }
 

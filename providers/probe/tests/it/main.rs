@@ -1,6 +1,8 @@
 //! The probes, with real sockets, files and processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod http;
+
 use rectify_sdk::{
     Provider,
     base::{Digest, TypeName},
@@ -262,6 +264,26 @@ fn wrong_properties_are_refused() {
         ("file.matches", json!({"path": "/x", "pattern": "("}), "/pattern"),
         ("file.matches", json!({"path": "/x", "pattern": "(?=x)"}), "/pattern"),
         ("file.matches", json!({"path": "/x", "pattern": "(((a{100}){100}){100}){100}"}), "/pattern"),
+        ("http.get", json!({"url": "ftp://x"}), "/url"),
+        ("http.get", json!({"url": "http://"}), "/url"),
+        ("http.get", json!({"url": "http://a b"}), "/url"),
+        ("http.get", json!({"url": "http://me:secret@x/"}), "/url"),
+        ("http.get", json!({"url": "http://x/#y"}), "/url"),
+        ("http.get", json!({"url": "http://x:0/"}), "/url"),
+        ("http.get", json!({"url": "http://x:/"}), "/url"),
+        ("http.get", json!({"url": "/x"}), "/url"),
+        ("http.get", json!({"url": "http://x", "status": []}), "/status"),
+        ("http.get", json!({"url": "http://x", "status": [200, 99]}), "/status/1"),
+        ("http.get", json!({"url": "http://x", "status": ["300-200"]}), "/status/0"),
+        ("http.get", json!({"url": "http://x", "headers": {"a b": "x"}}), "/headers/a b"),
+        ("http.get", json!({"url": "http://x", "headers": {"a": "("}}), "/headers/a"),
+        ("http.get", json!({"url": "http://x", "body": ""}), "/body"),
+        ("http.get", json!({"url": "http://x", "timeout_ms": 0}), "/timeout_ms"),
+        ("http.get", json!({"url": "http://x", "redirects": 11}), "/redirects"),
+        ("http.get", json!({"url": "http://x", "address": "a:0"}), "/address"),
+        ("http.get", json!({"url": "http://x", "address": "http://a"}), "/address"),
+        ("http.get", json!({"url": "https://x", "ca_file": "ca.pem"}), "/ca_file"),
+        ("http.get", json!({"url": "http://x", "ca_file": "/ca.pem"}), "/ca_file"),
         ("command.succeeds", json!({"argv": []}), "/argv"),
         ("command.succeeds", json!({"argv": ["a\u{0}"]}), "/argv"),
         ("command.succeeds", json!({"argv": ["./a"]}), "/argv/0"),
@@ -280,7 +302,7 @@ fn wrong_properties_are_refused() {
 fn the_manifest_is_sorted_and_printed_by_the_executable() {
     let manifest = rectify_provider_probe::provider().manifest();
     let names: Vec<_> = manifest.types.iter().map(|t| t.name.as_str()).collect();
-    assert_eq!(names, ["command.succeeds", "file.matches", "tcp.connect"]);
+    assert_eq!(names, ["command.succeeds", "file.matches", "http.get", "tcp.connect"]);
     let output = Command::new(env!("CARGO_BIN_EXE_rectify-provider-probe")).arg("manifest").output().unwrap();
     assert_eq!(output.stdout, manifest.to_bytes().unwrap());
 }
