@@ -6,8 +6,9 @@ use crate::{
 use rectify_attest::TrustFile;
 use rectify_base::limits::SOURCE_MAX_BYTES;
 use rectify_compile::Output;
+use rectify_host::policy::CompiledZones;
 use rectify_model::{Decision, Plan};
-use rectify_policy::{Bundle, Clock, History, Surroundings, surroundings::HISTORY_S};
+use rectify_policy::{Bundle, Clock, History, Surroundings, Zones, surroundings::HISTORY_S};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Name of the bundle that comes with Rectify.
@@ -89,7 +90,7 @@ fn read_bundle(directory: &Path) -> Result<Bundle, EngineError> {
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if entry.file_type().map_err(error)?.is_dir() {
                 open.push(format!("{name}/"));
-            } else if name.ends_with(".rego") || name.ends_with(".json") {
+            } else if [".rego", ".json", ".ics"].iter().any(|ending| name.ends_with(ending)) {
                 bundle.files.insert(name, read_text(&entry.path(), SOURCE_MAX_BYTES)?);
             }
         }
@@ -139,12 +140,9 @@ pub async fn decide(engine: &Engine, gate: &Gate, plan: &Plan) -> Result<Decisio
 
 /// The moment on the clocks that a bundle asks for.
 fn clock(bundle: &Bundle, seconds: i64) -> Clock {
-    let mut clock = Clock::utc(seconds);
+    let (mut clock, zones) = (Clock::utc(seconds), CompiledZones::default());
     for name in bundle.zones() {
-        let offset = jiff::Timestamp::from_second(seconds)
-            .ok()
-            .zip(jiff::tz::TimeZone::get(&name).ok())
-            .map(|(moment, zone)| zone.to_offset(moment).seconds());
+        let offset = zones.offset(&name, seconds);
         // An unknown zone stays out of the clock: the rule that asks for it then fails, closed.
         if let Some(offset) = offset {
             clock = clock.with_zone(name, offset);

@@ -7,8 +7,10 @@
 //! no file, no argument of the user) and can open nothing.
 
 mod child;
+mod zones;
 
 pub use child::child_main;
+pub use zones::CompiledZones;
 
 use nix::{
     sys::signal::{Signal, killpg},

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 ///
 /// `*.rego` holds rules in package `rectify` (helpers may have packages of their own),
 /// `*_test.rego` holds tests and never takes part in a decision, `data.json` holds what stands under
-/// `data`. Where several bundles were put together, below a name each, all their `data.json` make one
+/// `data`, and `*.ics` holds calendars of [freeze windows](crate::freeze). Where several bundles were put together, below a name each, all their `data.json` make one
 /// `data`; none may change what another says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -46,6 +46,14 @@ impl Bundle {
         self.files.iter().filter(|(path, _)| is_data(path)).map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
+    /// The calendars.
+    pub(crate) fn calendars(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files
+            .iter()
+            .filter(|(path, _)| is_calendar(path))
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
     /// The rule files, without tests.
     pub(crate) fn rules(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files
@@ -73,17 +81,17 @@ impl Bundle {
         for (path, text) in &self.files {
             let plain = path.split('/').all(|part| !matches!(part, "" | "." | ".."))
                 && !path.contains(|c: char| c.is_control() || c == ':' || c == '\\');
-            if !plain || !(is_rules(path) || is_test(path) || is_data(path)) {
+            if !plain || !(is_rules(path) || is_test(path) || is_data(path) || is_calendar(path)) {
                 return Err(PolicyError::new(
                     codes::POLICY_FILE,
                     path.as_str(),
-                    "expected `*.rego`, `*_test.rego` or `data.json`",
+                    "expected `*.rego`, `*_test.rego`, `*.ics` or `data.json`",
                 ));
             }
             if text.len() > limits::BUNDLE_FILE_MAX_BYTES {
                 return too_large(path, "bytes in one file", limits::BUNDLE_FILE_MAX_BYTES);
             }
-            if is_data(path) {
+            if is_data(path) || is_calendar(path) {
                 continue;
             }
             for (index, line) in text.split('\n').enumerate() {
@@ -103,6 +111,10 @@ impl Bundle {
 
 fn is_data(path: &str) -> bool {
     path.rsplit('/').next() == Some(DATA_FILE)
+}
+
+fn is_calendar(path: &str) -> bool {
+    path.ends_with(".ics")
 }
 
 fn is_test(path: &str) -> bool {
@@ -134,6 +146,7 @@ pub fn standard() -> Bundle {
             "deletions.rego" "deletions_test.rego"
             "disruption.rego" "disruption_test.rego"
             "forbidden_paths.rego" "forbidden_paths_test.rego"
+            "freeze.rego" "freeze_test.rego"
             "irreversible.rego" "irreversible_test.rego"
             "minimum_prediction.rego" "minimum_prediction_test.rego"
             "missing_because.rego" "missing_because_test.rego"

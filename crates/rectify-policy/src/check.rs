@@ -69,6 +69,13 @@ pub fn check(bundle: &Bundle) -> Result<Checked, PolicyError> {
     lint::check_fields(&rules)?;
     lint::check_fields(&tests)?;
 
+    if let Some((calendar, _)) = bundle.calendars().next()
+        && !lint::asks_for(&rules, "freeze")
+    {
+        let message = "no rule looks at `input.freeze`, so this calendar would be ignored";
+        return Err(PolicyError::new(codes::POLICY_UNUSED_RULE, calendar, message));
+    }
+
     let heads = heads(&rules)?;
     let (passed, fired) = run_tests(bundle, &tests, &heads)?;
     if let Some((_, head)) = heads.iter().enumerate().find(|(index, _)| !fired.contains(index)) {

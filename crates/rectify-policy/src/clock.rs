@@ -69,7 +69,7 @@ impl LocalTime {
 
 /// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian
 /// calendar. Years begin in March here, so that the leap day is the last day of a year.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let from_epoch = days.saturating_add(719_468);
     let era = from_epoch.div_euclid(146_097);
     let day = from_epoch.rem_euclid(146_097);

@@ -1,7 +1,9 @@
 //! Evaluation: from bundle and input to a decision. Anything but a clean answer is an error, and
 //! every error means denied.
 
-use crate::{Bundle, PolicyError, check, codes, data, engine, limits};
+use crate::{
+    Bundle, PolicyError, check, codes, data, engine, freeze, freeze::UtcOnly, freeze::Zones, limits,
+};
 use rectify_model::{
     Decision,
     decision::{ApprovalDemand, Finding},
@@ -19,15 +21,32 @@ const DECIDING: [&str; 4] = ["allow", "deny", "warn", "require_approval"];
 /// [`PolicyError`] for whatever [`check()`](crate::check()) refuses, and where a rule that decides is
 /// undefined, has a value of the wrong type or ends in an error.
 pub fn evaluate(bundle: &Bundle, input: &serde_json::Value) -> Result<Decision, PolicyError> {
+    evaluate_in(bundle, input, &UtcOnly)
+}
+
+/// [`evaluate`] where more zones than UTC are known.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub fn evaluate_in(
+    bundle: &Bundle,
+    input: &serde_json::Value,
+    zones: &dyn Zones,
+) -> Result<Decision, PolicyError> {
     let input = Value::deserialize(input)
         .map_err(|error| PolicyError::new(codes::POLICY_EVALUATION, "input", error.to_string()))?;
-    evaluate_value(bundle, input)
+    evaluate_value(bundle, input, zones)
 }
 
 /// [`evaluate`] over an input that is a value of the engine already.
-pub(crate) fn evaluate_value(bundle: &Bundle, input: Value) -> Result<Decision, PolicyError> {
+pub(crate) fn evaluate_value(
+    bundle: &Bundle,
+    input: Value,
+    zones: &dyn Zones,
+) -> Result<Decision, PolicyError> {
     let checked = check(bundle)?;
     check_zones(bundle, &input)?;
+    let input = with_freeze(bundle, input, zones)?;
     let mut engine = engine::empty(0)?;
     for (path, text) in bundle.rules() {
         engine::add(&mut engine, path, text)?;
@@ -66,6 +85,24 @@ fn check_zones(bundle: &Bundle, input: &Value) -> Result<(), PolicyError> {
         let message = format!("the time zone `{name}` is not known here");
         Err(PolicyError::new(codes::POLICY_EVALUATION, "data.json", message))
     })
+}
+
+/// Adds what the calendars of the bundle say about the moment of the input. They are part of the
+/// bundle, so whoever asks has nothing to say about them.
+fn with_freeze(bundle: &Bundle, mut input: Value, zones: &dyn Zones) -> Result<Value, PolicyError> {
+    let field = |value: &Value, name: &str| value.as_object().ok()?.get(&Value::from(name)).cloned();
+    let failed = |message: &str| PolicyError::new(codes::POLICY_EVALUATION, "input", message);
+    let now = field(&input, "now").and_then(|now| field(&now, "unix_s")).and_then(|now| now.as_i64().ok());
+    let fields = input.as_object_mut().map_err(|_| failed("not an object"))?;
+    fields.remove(&Value::from("freeze"));
+    if bundle.calendars().next().is_some() {
+        let now = now.ok_or_else(|| failed("no `now.unix_s`, and the bundle has calendars"))?;
+        let freeze = serde_json::to_value(freeze::freeze(bundle, now, zones));
+        let freeze = freeze.ok().and_then(|freeze| Value::deserialize(&freeze).ok());
+        let freeze = freeze.ok_or_else(|| failed("what the calendars say cannot be handed over"))?;
+        fields.insert(Value::from("freeze"), freeze);
+    }
+    Ok(input)
 }
 
 fn place(rule: &str) -> String {

@@ -4,6 +4,7 @@
 use crate::{
     Clock, Surroundings,
     commands::{self, Command},
+    freeze::Freeze,
     surroundings::History,
 };
 use rectify_model::{
@@ -49,6 +50,10 @@ struct PolicyInput<'a> {
     fleet: BTreeMap<&'a str, u64>,
     /// What the machine that decides applied lately.
     history: History,
+    /// What the calendars of the bundle say about the moment; absent if it has none. The process that
+    /// evaluates adds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freeze: Option<Freeze>,
 }
 
 /// Sums over the plan.
@@ -256,6 +261,7 @@ pub fn input(plan: &Plan, surroundings: &Surroundings) -> Value {
         waves: plan.waves.iter().map(|wave| wave.iter().map(|name| name.as_str()).collect()).collect(),
         fleet: environments.into_iter().filter_map(|name| Some((name, *fleet.get(name)?))).collect(),
         history: surroundings.history.of(plan.targets.keys()),
+        freeze: None,
     };
     // Maps with string keys and no floats: serialization cannot fail. Were it to, `null` has no
     // field that any rule asks for, and it does not match the schema.

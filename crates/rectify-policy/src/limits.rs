@@ -14,5 +14,9 @@ pub const BUNDLE_LINE_MAX_BYTES: usize = 1024;
 pub const RULE_CHAIN_MAX: usize = 256;
 /// Most approvals that a rule may demand.
 pub const APPROVALS_MAX: u32 = 64;
+/// Most events in all calendars of a bundle.
+pub const CALENDAR_EVENTS_MAX: usize = 2000;
+/// Most occurrences and empty periods that are looked at, over all events.
+pub const CALENDAR_STEPS_MAX: usize = 50_000;
 /// Deepest nesting of brackets in a file.
 pub const NESTING_MAX: usize = 64;

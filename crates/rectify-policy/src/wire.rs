@@ -1,6 +1,6 @@
 //! What the engine and its child say to each other: one request, one answer, both JSON.
 
-use crate::{Bundle, PolicyError, check, codes, evaluate::evaluate_value};
+use crate::{Bundle, PolicyError, check, codes, evaluate::evaluate_value, freeze::Zones};
 use rectify_model::Decision;
 use regorus::Value;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub fn request(bundle: &Bundle, input: Option<&serde_json::Value>) -> Result<Vec
 /// Does what a request asks for. This is all that the child does, and it does not return if the
 /// policy is hostile.
 #[must_use]
-pub fn answer(request: &[u8]) -> String {
+pub fn answer(request: &[u8], zones: &dyn Zones) -> String {
     let outcome = serde_json::from_slice(request)
         .map_err(|error| PolicyError::new(codes::POLICY_ANSWER, "", format!("request: {error}")))
         .and_then(|request: Received<'_>| match request.input {
@@ -65,7 +65,7 @@ pub fn answer(request: &[u8]) -> String {
                 .map_err(|error| {
                     PolicyError::from_engine(codes::POLICY_EVALUATION, "input", &error.to_string())
                 })
-                .and_then(|input| evaluate_value(&request.bundle, input))
+                .and_then(|input| evaluate_value(&request.bundle, input, zones))
                 .map(Answer::Decided),
         });
     outcome.map_or_else(|error| refusal(&error), |answer| write(&answer))

@@ -1,6 +1,6 @@
 //! The child's side.
 
-use super::{CPU_MAX_S, MEMORY_MAX_BYTES, REQUEST_MAX_BYTES, STACK_MAX_BYTES};
+use super::{CPU_MAX_S, MEMORY_MAX_BYTES, REQUEST_MAX_BYTES, STACK_MAX_BYTES, zones::CompiledZones};
 use nix::{
     errno::Errno,
     sys::resource::{Resource, getrlimit, setrlimit},
@@ -58,7 +58,7 @@ fn serve() -> io::Result<()> {
             let mut request = Vec::new();
             let max = u64::try_from(REQUEST_MAX_BYTES).unwrap_or(u64::MAX);
             io::stdin().lock().take(max).read_to_end(&mut request)?;
-            wire::answer(&request)
+            wire::answer(&request, &CompiledZones::default())
         }
         // An unlimited child evaluates nothing.
         Err(errno) => {

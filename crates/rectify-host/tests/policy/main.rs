@@ -2,6 +2,7 @@
 //! one after another, because they are measured against the clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod calendars;
 mod cases;
 mod confinement;
 mod ordinary;

@@ -9,11 +9,26 @@ pub(crate) use fields::check_fields;
 pub(crate) use names::check_names;
 pub(crate) use nesting::check_nesting;
 
-use regorus::unstable::Span;
+use regorus::unstable::{Module, Ref, Span};
+use walk::{Item, Step, visit};
 
 /// `<file>:<line>:<column>`.
 pub(crate) fn place(span: &Span) -> String {
     format!("{}:{}:{}", span.source.file(), span.line, span.col)
+}
+
+/// Whether any rule looks at a field of the input.
+pub(crate) fn asks_for(modules: &[Ref<Module>], field: &str) -> bool {
+    let mut found = false;
+    for rule in modules.iter().flat_map(|module| &module.policy) {
+        visit(rule.as_ref(), &mut |item| {
+            if let Item::Reference(reference) = item {
+                found |= reference.base == "input"
+                    && matches!(reference.steps.first(), Some(Step::Field(name, _)) if *name == field);
+            }
+        });
+    }
+    found
 }
 
 /// Orders places as a reader meets them.

@@ -2,7 +2,9 @@
 
 use crate::fixture::{harmless, rules};
 use rectify_policy::{
-    codes, evaluate, standard,
+    codes, evaluate,
+    freeze::UtcOnly,
+    standard,
     wire::{Outcome, answer, read, request},
 };
 
@@ -10,20 +12,20 @@ use rectify_policy::{
 fn a_decision_crosses_unchanged() {
     let request = request(&standard(), Some(&harmless())).unwrap();
     let decision = evaluate(&standard(), &harmless()).unwrap();
-    assert_eq!(read(answer(&request).as_bytes()), Ok(Outcome::Decided(decision)));
+    assert_eq!(read(answer(&request, &UtcOnly).as_bytes()), Ok(Outcome::Decided(decision)));
 }
 
 #[test]
 fn without_input_the_bundle_is_only_checked() {
     let request = request(&standard(), None).unwrap();
-    assert_eq!(read(answer(&request).as_bytes()), Ok(Outcome::Checked));
+    assert_eq!(read(answer(&request, &UtcOnly).as_bytes()), Ok(Outcome::Checked));
 }
 
 #[test]
 fn a_refusal_crosses_with_code_and_place() {
     let bundle = rules("package rectify\n\nallow if input.chnages\n");
     let request = request(&bundle, Some(&harmless())).unwrap();
-    let error = read(answer(&request).as_bytes()).unwrap_err();
+    let error = read(answer(&request, &UtcOnly).as_bytes()).unwrap_err();
     assert_eq!(error, evaluate(&bundle, &harmless()).unwrap_err());
     assert_eq!(error.code, codes::POLICY_UNKNOWN_INPUT_FIELD);
 }
@@ -31,7 +33,10 @@ fn a_refusal_crosses_with_code_and_place() {
 #[test]
 fn garbage_is_an_error_on_both_sides() {
     for garbage in ["", "{", "[]", "{\"bundle\": {}, \"x\": 1, \"input\": null}"] {
-        assert_eq!(read(answer(garbage.as_bytes()).as_bytes()).unwrap_err().code, codes::POLICY_ANSWER);
+        assert_eq!(
+            read(answer(garbage.as_bytes(), &UtcOnly).as_bytes()).unwrap_err().code,
+            codes::POLICY_ANSWER
+        );
     }
     for garbage in [
         "",
