@@ -11,6 +11,7 @@ mod interrupt;
 mod laws;
 mod manual;
 mod permission;
+mod policy;
 mod private;
 mod refusals;
 mod reproducible;

@@ -301,6 +301,25 @@ pub enum Trust {
 pub enum Policy {
     /// Print the digest of the project's bundle, as the trust file accepts it
     Digest,
+    /// Run the tests of a bundle; fails too where a rule has no test that fires it
+    Test {
+        /// Directory of one bundle [default: all bundles of the project, put together]
+        directory: Option<PathBuf>,
+        /// Say which lines of the rules no test reaches
+        #[arg(long)]
+        coverage: bool,
+        /// How the answer is written
+        #[arg(long, value_enum, default_value_t = DataFormat::Text)]
+        format: DataFormat,
+    },
+    /// Say which rules fire on a plan, and why the others do not
+    Explain {
+        /// The plan
+        plan: PathBuf,
+        /// How the answer is written
+        #[arg(long, value_enum, default_value_t = DataFormat::Text)]
+        format: DataFormat,
+    },
 }
 
 /// `inventory`.

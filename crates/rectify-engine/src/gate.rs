@@ -8,7 +8,9 @@ use rectify_base::limits::SOURCE_MAX_BYTES;
 use rectify_compile::Output;
 use rectify_host::policy::CompiledZones;
 use rectify_model::{Decision, Plan};
-use rectify_policy::{Bundle, Clock, History, Surroundings, Zones, surroundings::HISTORY_S};
+use rectify_policy::{
+    Bundle, Clock, Explanation, History, Surroundings, TestReport, Zones, surroundings::HISTORY_S,
+};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Name of the bundle that comes with Rectify.
@@ -125,17 +127,52 @@ fn of_output(output: &Output, directory: &Path) -> Option<Result<Gate, EngineErr
 /// # Errors
 /// When it could not be decided. That counts as denied.
 pub async fn decide(engine: &Engine, gate: &Gate, plan: &Plan) -> Result<Decision, EngineError> {
+    let input = input(engine, gate, plan).await?;
+    let helpers = &engine.helpers;
+    let decided =
+        rectify_host::policy::evaluate(&helpers.policy, &helpers.policy_arguments, &gate.bundle, &input);
+    Ok(decided.await?)
+}
+
+/// What policy sees of a plan, now and here.
+async fn input(engine: &Engine, gate: &Gate, plan: &Plan) -> Result<serde_json::Value, EngineError> {
     let seconds = (engine.now_ms)() / 1000;
     let surroundings = Surroundings {
         now: clock(&gate.bundle, i64::try_from(seconds).unwrap_or(i64::MAX)),
         fleet: gate.fleet.clone(),
         history: recent(engine, seconds).await?,
     };
-    let input = rectify_policy::input(plan, &surroundings);
+    Ok(rectify_policy::input(plan, &surroundings))
+}
+
+/// Runs the tests of a bundle in the confined child: of the one in a directory, or of the project's.
+///
+/// # Errors
+/// When the bundle cannot be read, or is refused before its tests are run.
+pub async fn test(
+    engine: &Engine,
+    project: &Path,
+    directory: Option<&Path>,
+) -> Result<TestReport, EngineError> {
+    let bundle = match directory {
+        Some(directory) => read_bundle(directory)?,
+        None => of_project(engine, project)?.bundle,
+    };
     let helpers = &engine.helpers;
-    let decided =
-        rectify_host::policy::evaluate(&helpers.policy, &helpers.policy_arguments, &gate.bundle, &input);
-    Ok(decided.await?)
+    Ok(rectify_host::policy::test(&helpers.policy, &helpers.policy_arguments, &bundle).await?)
+}
+
+/// Lets a project's policy decide on a plan, and say what each rule did.
+///
+/// # Errors
+/// As for [`decide`].
+pub async fn explain(engine: &Engine, project: &Path, plan: &Plan) -> Result<Explanation, EngineError> {
+    let gate = of_project(engine, project)?;
+    let input = input(engine, &gate, plan).await?;
+    let helpers = &engine.helpers;
+    let explained =
+        rectify_host::policy::explain(&helpers.policy, &helpers.policy_arguments, &gate.bundle, &input);
+    Ok(explained.await?)
 }
 
 /// The moment on the clocks that a bundle asks for.

@@ -20,7 +20,8 @@ use rectify_base::Code;
 use rectify_model::Decision;
 use rectify_policy::{
     Bundle, PolicyError, codes,
-    wire::{self, Outcome},
+    report::{Explanation, TestReport},
+    wire::{self, Outcome, Question},
 };
 use std::{
     ffi::OsString, io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus, process::Stdio,
@@ -109,7 +110,7 @@ pub async fn evaluate(
     bundle: &Bundle,
     input: &serde_json::Value,
 ) -> Result<Decision, PolicyHostError> {
-    let outcome = ask(program, arguments, wire::request(bundle, Some(input))?).await?;
+    let outcome = ask(program, arguments, wire::request(Question::Decide, bundle, Some(input))?).await?;
     let Outcome::Decided(decision) = outcome else {
         return Err(PolicyHostError::Answer("a check instead of a decision".to_owned()));
     };
@@ -128,9 +129,40 @@ pub async fn evaluate(
 /// # Errors
 /// As for [`evaluate`].
 pub async fn check(program: &Path, arguments: &[OsString], bundle: &Bundle) -> Result<(), PolicyHostError> {
-    match ask(program, arguments, wire::request(bundle, None)?).await? {
+    match ask(program, arguments, wire::request(Question::Decide, bundle, None)?).await? {
         Outcome::Checked => Ok(()),
-        Outcome::Decided(_) => Err(PolicyHostError::Answer("a decision instead of a check".to_owned())),
+        _ => Err(PolicyHostError::Answer("something else than a check".to_owned())),
+    }
+}
+
+/// Runs the tests of a bundle, in a child.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub async fn test(
+    program: &Path,
+    arguments: &[OsString],
+    bundle: &Bundle,
+) -> Result<TestReport, PolicyHostError> {
+    match ask(program, arguments, wire::request(Question::Test, bundle, None)?).await? {
+        Outcome::Tested(report) => Ok(report),
+        _ => Err(PolicyHostError::Answer("something else than a report of tests".to_owned())),
+    }
+}
+
+/// Decides as [`evaluate`] does, and says what each rule did.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub async fn explain(
+    program: &Path,
+    arguments: &[OsString],
+    bundle: &Bundle,
+    input: &serde_json::Value,
+) -> Result<Explanation, PolicyHostError> {
+    match ask(program, arguments, wire::request(Question::Explain, bundle, Some(input))?).await? {
+        Outcome::Explained(explanation) => Ok(explanation),
+        _ => Err(PolicyHostError::Answer("something else than an explanation".to_owned())),
     }
 }
 

@@ -10,8 +10,8 @@ use crate::{
     lint::{self, names, walk::Reference},
 };
 use regorus::{
-    Value,
-    unstable::{Module, Ref, Rule, RuleHead, Span},
+    Engine, Value,
+    unstable::{Module, Ref, Rule, RuleBody, RuleHead, Span},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Rules whose every definition must be fired by a test.
-const TESTED: [&str; 3] = ["deny", "warn", "require_approval"];
+pub(crate) const TESTED: [&str; 3] = ["deny", "warn", "require_approval"];
 /// Prefix of the names of tests.
 const TEST_PREFIX: &str = "test_";
 
@@ -41,12 +41,46 @@ impl Checked {
 }
 
 /// A definition of a rule that must be tested.
-struct Head {
-    file: String,
-    place: String,
-    name: String,
+pub(crate) struct Head {
+    pub(crate) file: String,
+    /// Where the definition, or its branch, stands.
+    pub(crate) place: String,
+    /// Where the whole definition stands.
+    pub(crate) rule_place: String,
+    /// `deny`, `warn` or `require_approval`.
+    pub(crate) name: String,
+    /// What it says under `rule`, or its name.
+    pub(crate) rule: String,
+    /// First lines of the statements of its body.
+    pub(crate) statements: Vec<u32>,
     start: usize,
     end: usize,
+}
+
+/// The files of a bundle, read and looked at, but not run.
+pub(crate) struct Parsed {
+    pub(crate) rules: Vec<Ref<Module>>,
+    pub(crate) tests: Vec<Ref<Module>>,
+    pub(crate) heads: Vec<Head>,
+    names: names::Names,
+}
+
+/// Which heads were evaluated, and to what.
+#[derive(Clone, Default)]
+pub(crate) struct Noted(Arc<Mutex<Vec<(usize, Value)>>>);
+
+impl Noted {
+    pub(crate) fn clear(&mut self) {
+        self.take();
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<(usize, Value)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, index: usize, value: &Value) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((index, value.clone()));
+    }
 }
 
 /// Checks a bundle.
@@ -54,6 +88,17 @@ struct Head {
 /// # Errors
 /// [`PolicyError`] with the first problem found.
 pub fn check(bundle: &Bundle) -> Result<Checked, PolicyError> {
+    let Parsed { tests, heads, names, .. } = parse(bundle)?;
+    let (passed, fired) = run_tests(bundle, &tests, &heads)?;
+    if let Some((_, head)) = heads.iter().enumerate().find(|(index, _)| !fired.contains(index)) {
+        let message = format!("no passing test fires this definition of `{}`", head.name);
+        return Err(PolicyError::new(codes::POLICY_RULE_UNTESTED, head.place.as_str(), message));
+    }
+    Ok(Checked { tests: passed, rules: heads.len(), declared: names.declared() })
+}
+
+/// Everything that can be said of a bundle without running it.
+pub(crate) fn parse(bundle: &Bundle) -> Result<Parsed, PolicyError> {
     bundle.measure()?;
     let parse = |files: &mut dyn Iterator<Item = (&str, &str)>| -> Result<Vec<Ref<Module>>, PolicyError> {
         let mut engine = engine::empty(0)?;
@@ -68,21 +113,14 @@ pub fn check(bundle: &Bundle) -> Result<Checked, PolicyError> {
     let names = lint::check_names(&rules, &tests)?;
     lint::check_fields(&rules)?;
     lint::check_fields(&tests)?;
-
     if let Some((calendar, _)) = bundle.calendars().next()
         && !lint::asks_for(&rules, "freeze")
     {
         let message = "no rule looks at `input.freeze`, so this calendar would be ignored";
         return Err(PolicyError::new(codes::POLICY_UNUSED_RULE, calendar, message));
     }
-
     let heads = heads(&rules)?;
-    let (passed, fired) = run_tests(bundle, &tests, &heads)?;
-    if let Some((_, head)) = heads.iter().enumerate().find(|(index, _)| !fired.contains(index)) {
-        let message = format!("no passing test fires this definition of `{}`", head.name);
-        return Err(PolicyError::new(codes::POLICY_RULE_UNTESTED, head.place.as_str(), message));
-    }
-    Ok(Checked { tests: passed, rules: heads.len(), declared: names.declared() })
+    Ok(Parsed { rules, tests, heads, names })
 }
 
 fn heads(modules: &[Ref<Module>]) -> Result<Vec<Head>, PolicyError> {
@@ -100,24 +138,34 @@ fn heads(modules: &[Ref<Module>]) -> Result<Vec<Head>, PolicyError> {
                 let message = format!("this definition of `{name}` is not understood");
                 PolicyError::new(codes::POLICY_SYNTAX, lint::place(span), message)
             };
-            let mut push = |shown: &Span, start: u32, end: u32, keyword: &[&str]| {
+            let statements = |body: Option<&RuleBody>| -> Vec<u32> {
+                body.into_iter()
+                    .flat_map(|body| &body.query.stmts)
+                    .map(|statement| statement.span.line)
+                    .collect()
+            };
+            let mut push = |shown: &Span, start: u32, end: u32, keyword: &[&str], body: Option<&RuleBody>| {
                 let head = head_of(name, shown, start, end, keyword).ok_or_else(not_understood)?;
-                heads.push(head);
+                heads.push(Head { rule_place: lint::place(span), statements: statements(body), ..head });
                 Ok(())
             };
+            // An `else` has a value of its own; the first body is that of the head.
+            let first = bodies.first();
             match head {
                 RuleHead::Set { span: all, refr, key: Some(_) } => {
-                    push(span, refr.span().end, all.end, &["contains"])?;
+                    push(span, refr.span().end, all.end, &["contains"], first)?;
                 }
                 RuleHead::Set { key: None, .. } => return Err(not_understood()),
                 RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
                     if let Some(assign) = assign {
-                        push(span, assign.span.start, assign.span.end, &[":=", "="])?;
+                        push(span, assign.span.start, assign.span.end, &[":=", "="], first)?;
                     }
                 }
             }
-            for assign in bodies.iter().filter_map(|body| body.assign.as_ref()) {
-                push(&assign.span, assign.span.start, assign.span.end, &[":=", "="])?;
+            for body in bodies {
+                if let Some(assign) = &body.assign {
+                    push(&assign.span, assign.span.start, assign.span.end, &[":=", "="], Some(body))?;
+                }
             }
         }
     }
@@ -136,10 +184,20 @@ fn head_of(name: &str, shown: &Span, start: u32, end: u32, keywords: &[&str]) ->
     Some(Head {
         file: shown.source.file().clone(),
         place: lint::place(shown),
+        rule_place: String::new(),
         name: name.to_owned(),
+        rule: rule_id(value).unwrap_or(name).to_owned(),
+        statements: Vec::new(),
         start: end.checked_sub(value.len())?,
         end,
     })
+}
+
+/// What an object that is written out says under `rule`.
+fn rule_id(head: &str) -> Option<&str> {
+    let (_, after) = head.split_once("\"rule\"")?;
+    let value = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    value.split('"').next()
 }
 
 /// The text of a file with the heads in it wrapped.
@@ -162,43 +220,48 @@ fn instrument(path: &str, text: &str, heads: &[Head]) -> Result<String, PolicyEr
     Ok(out)
 }
 
-/// Runs all tests. Gives their number and the heads that they fired.
-fn run_tests(
-    bundle: &Bundle,
-    tests: &[Ref<Module>],
-    heads: &[Head],
-) -> Result<(usize, BTreeSet<usize>), PolicyError> {
-    let engine_error = |place: &str, error: &dyn std::fmt::Display| {
-        PolicyError::from_engine(codes::POLICY_TEST_FAILED, place, &error.to_string())
-    };
+/// An engine with the rules, which notes the heads that it evaluates.
+pub(crate) fn instrumented(bundle: &Bundle, heads: &[Head], noted: &Noted) -> Result<Engine, PolicyError> {
     // Wrapping makes a line longer by the name, the number, and `(, )`.
     let mut engine = engine::empty(2 * engine::FIRED.len() * heads.len().clamp(1, 1024))?;
     for (path, text) in bundle.rules() {
         engine::add(&mut engine, path, &instrument(path, text, heads)?)?;
     }
-    for (path, text) in bundle.tests() {
-        engine::add(&mut engine, path, text)?;
-    }
-    engine::add_data(&mut engine, data::merged(bundle)?.plain)?;
-    let noted: Arc<Mutex<BTreeSet<usize>>> = Arc::default();
-    let notes = Arc::clone(&noted);
+    let notes = noted.clone();
     let note = move |arguments: Vec<Value>| match arguments.as_slice() {
         [index, value] => {
-            let index = index.as_u32().ok().and_then(|index| usize::try_from(index).ok());
-            notes.lock().unwrap_or_else(PoisonError::into_inner).extend(index);
+            if let Some(index) = index.as_u32().ok().and_then(|index| usize::try_from(index).ok()) {
+                notes.note(index, value);
+            }
             Ok(value.clone())
         }
         _ => Err(std::fmt::Error.into()),
     };
     engine
         .add_extension(engine::FIRED.to_owned(), 2, Box::new(note))
-        .map_err(|error| engine_error("", &error))?;
+        .map_err(|error| PolicyError::from_engine(codes::POLICY_TEST_FAILED, "", &error.to_string()))?;
+    Ok(engine)
+}
 
+/// Runs all tests. Gives their number and the heads that they fired.
+fn run_tests(
+    bundle: &Bundle,
+    tests: &[Ref<Module>],
+    heads: &[Head],
+) -> Result<(usize, BTreeSet<usize>), PolicyError> {
+    let mut noted = Noted::default();
+    let mut engine = instrumented(bundle, heads, &noted)?;
+    for (path, text) in bundle.tests() {
+        engine::add(&mut engine, path, text)?;
+    }
+    engine::add_data(&mut engine, data::merged(bundle)?.plain)?;
     let mut fired = BTreeSet::new();
     let found = tests_of(tests);
     for (path, place) in &found {
-        noted.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let value = engine.eval_rule(path.clone()).map_err(|error| engine_error(place, &error))?;
+        noted.clear();
+        let value = engine.eval_rule(path.clone()).map_err(|error| {
+            PolicyError::from_engine(codes::POLICY_TEST_FAILED, place, &error.to_string())
+        })?;
         if value != Value::Bool(true) {
             let message = format!(
                 "test `{path}` is {}, not true",
@@ -206,13 +269,13 @@ fn run_tests(
             );
             return Err(PolicyError::new(codes::POLICY_TEST_FAILED, place.as_str(), message));
         }
-        fired.append(&mut noted.lock().unwrap_or_else(PoisonError::into_inner));
+        fired.extend(noted.take().into_iter().map(|(index, _)| index));
     }
     Ok((found.len(), fired))
 }
 
 /// The path of each test, with the place of its first definition.
-fn tests_of(modules: &[Ref<Module>]) -> BTreeMap<String, String> {
+pub(crate) fn tests_of(modules: &[Ref<Module>]) -> BTreeMap<String, String> {
     let mut tests = BTreeMap::new();
     for module in modules {
         let package = names::package(module.as_ref());

@@ -89,7 +89,11 @@ fn check_zones(bundle: &Bundle, input: &Value) -> Result<(), PolicyError> {
 
 /// Adds what the calendars of the bundle say about the moment of the input. They are part of the
 /// bundle, so whoever asks has nothing to say about them.
-fn with_freeze(bundle: &Bundle, mut input: Value, zones: &dyn Zones) -> Result<Value, PolicyError> {
+pub(crate) fn with_freeze(
+    bundle: &Bundle,
+    mut input: Value,
+    zones: &dyn Zones,
+) -> Result<Value, PolicyError> {
     let field = |value: &Value, name: &str| value.as_object().ok()?.get(&Value::from(name)).cloned();
     let failed = |message: &str| PolicyError::new(codes::POLICY_EVALUATION, "input", message);
     let now = field(&input, "now").and_then(|now| field(&now, "unix_s")).and_then(|now| now.as_i64().ok());

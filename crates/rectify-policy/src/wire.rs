@@ -1,14 +1,30 @@
 //! What the engine and its child say to each other: one request, one answer, both JSON.
 
-use crate::{Bundle, PolicyError, check, codes, evaluate::evaluate_value, freeze::Zones};
+use crate::{
+    Bundle, Explanation, PolicyError, TestReport, check, codes, evaluate::evaluate_value, freeze::Zones,
+    report,
+};
 use rectify_model::Decision;
 use regorus::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A request as it is written: check the bundle and, if there is an input, decide.
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Check the bundle and, if there is an input, decide.
+    Decide,
+    /// Run its tests.
+    Test,
+    /// Decide, and say what each rule did.
+    Explain,
+}
+
+/// A request as it is written.
 #[derive(Serialize)]
 struct Asked<'a> {
+    question: Question,
     bundle: &'a Bundle,
     input: Option<&'a serde_json::Value>,
 }
@@ -17,6 +33,7 @@ struct Asked<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Received<'a> {
+    question: Question,
     bundle: Bundle,
     #[serde(borrow)]
     input: Option<&'a RawValue>,
@@ -30,6 +47,10 @@ enum Answer {
     Checked,
     /// The decision.
     Decided(Decision),
+    /// What the tests gave.
+    Tested(TestReport),
+    /// The decision, and what each rule did.
+    Explained(Explanation),
     /// No decision: denied.
     Refused { code: String, place: String, message: String },
 }
@@ -41,14 +62,22 @@ pub enum Outcome {
     Checked,
     /// The decision.
     Decided(Decision),
+    /// What the tests gave.
+    Tested(TestReport),
+    /// The decision, and what each rule did.
+    Explained(Explanation),
 }
 
 /// Writes a request.
 ///
 /// # Errors
 /// [`codes::POLICY_ANSWER`] if it cannot be serialized.
-pub fn request(bundle: &Bundle, input: Option<&serde_json::Value>) -> Result<Vec<u8>, PolicyError> {
-    serde_json::to_vec(&Asked { bundle, input })
+pub fn request(
+    question: Question,
+    bundle: &Bundle,
+    input: Option<&serde_json::Value>,
+) -> Result<Vec<u8>, PolicyError> {
+    serde_json::to_vec(&Asked { question, bundle, input })
         .map_err(|error| PolicyError::new(codes::POLICY_ANSWER, "", format!("request: {error}")))
 }
 
@@ -58,15 +87,26 @@ pub fn request(bundle: &Bundle, input: Option<&serde_json::Value>) -> Result<Vec
 pub fn answer(request: &[u8], zones: &dyn Zones) -> String {
     let outcome = serde_json::from_slice(request)
         .map_err(|error| PolicyError::new(codes::POLICY_ANSWER, "", format!("request: {error}")))
-        .and_then(|request: Received<'_>| match request.input {
-            None => check(&request.bundle).map(|_| Answer::Checked),
+        .and_then(|request: Received<'_>| {
             // Straight into the engine's values: the input is the largest thing in memory.
-            Some(input) => Value::from_json_str(input.get())
-                .map_err(|error| {
+            let input = request.input.map(|input| {
+                Value::from_json_str(input.get()).map_err(|error| {
                     PolicyError::from_engine(codes::POLICY_EVALUATION, "input", &error.to_string())
                 })
-                .and_then(|input| evaluate_value(&request.bundle, input, zones))
-                .map(Answer::Decided),
+            });
+            match (request.question, input.transpose()?) {
+                (Question::Decide, None) => check(&request.bundle).map(|_| Answer::Checked),
+                (Question::Decide, Some(input)) => {
+                    evaluate_value(&request.bundle, input, zones).map(Answer::Decided)
+                }
+                (Question::Test, _) => report::test(&request.bundle).map(Answer::Tested),
+                (Question::Explain, Some(input)) => {
+                    report::explain_value(&request.bundle, input, zones).map(Answer::Explained)
+                }
+                (Question::Explain, None) => {
+                    Err(PolicyError::new(codes::POLICY_ANSWER, "", "request: nothing to explain"))
+                }
+            }
         });
     outcome.map_or_else(|error| refusal(&error), |answer| write(&answer))
 }
@@ -95,6 +135,8 @@ pub fn read(answer: &[u8]) -> Result<Outcome, PolicyError> {
     match serde_json::from_slice(answer).map_err(|error| garbled(format!("answer: {error}")))? {
         Answer::Checked => Ok(Outcome::Checked),
         Answer::Decided(decision) => Ok(Outcome::Decided(decision)),
+        Answer::Tested(report) => Ok(Outcome::Tested(report)),
+        Answer::Explained(explanation) => Ok(Outcome::Explained(explanation)),
         Answer::Refused { code, place, message } => {
             let known = codes::ALL.iter().find(|known| known.as_str() == code);
             Err(known.map_or_else(

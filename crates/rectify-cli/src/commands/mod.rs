@@ -3,6 +3,7 @@
 mod auto;
 mod graph;
 mod page;
+mod policy;
 mod project;
 mod reference;
 mod run;
@@ -15,7 +16,6 @@ use crate::{
     arguments::{Arguments, Command, Key},
     context,
     failure::Failure,
-    say::say,
 };
 use rectify_base::RemediationName;
 use std::collections::BTreeSet;
@@ -70,11 +70,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Man { directory } => reference::man(&directory),
             Command::Keys(keys) => signing::keys(keys),
             Command::Trust(trust) => trust::trust(&engine, trust),
-            Command::Policy(crate::arguments::Policy::Digest) => {
-                let gate = rectify_engine::gate::of_project(&engine, &at)?;
-                say!("{}", gate.bundle.digest());
-                Ok(crate::exit::DONE)
-            }
+            Command::Policy(command) => policy::policy(&engine, &at, command).await,
             Command::Inventory(inventory) => reference::inventory(&engine, &at, inventory),
             Command::Provider(provider) => reference::provider(&engine, provider),
         }

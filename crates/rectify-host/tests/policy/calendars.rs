@@ -53,7 +53,7 @@ fn every_calendar_says_what_is_expected() {
     for case in cases {
         let name = case.file_name().unwrap().to_str().unwrap().to_owned();
         let text = fs::read_to_string(case.join("freeze.ics")).unwrap();
-        let expect: Expect = serde_json::from_slice(&fs::read(case.join("expect.json")).unwrap()).unwrap();
+        let expect: Expect = serde_json::from_slice(&fs::read(case.join("moments.json")).unwrap()).unwrap();
         for moment in expect.moments {
             let said = at(&calendar(&text), moment.at);
             let mut active: Vec<_> = said.active.iter().map(|window| window.summary.clone()).collect();

@@ -9,12 +9,19 @@ pub(crate) use fields::check_fields;
 pub(crate) use names::check_names;
 pub(crate) use nesting::check_nesting;
 
-use regorus::unstable::{Module, Ref, Span};
+use regorus::unstable::{Module, Ref, Rule, Span};
 use walk::{Item, Step, visit};
 
 /// `<file>:<line>:<column>`.
 pub(crate) fn place(span: &Span) -> String {
     format!("{}:{}:{}", span.source.file(), span.line, span.col)
+}
+
+/// Where a rule is defined.
+pub(crate) fn place_of(rule: &Rule) -> String {
+    match rule {
+        Rule::Default { span, .. } | Rule::Spec { span, .. } => place(span),
+    }
 }
 
 /// Whether any rule looks at a field of the input.

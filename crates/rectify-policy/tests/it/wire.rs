@@ -5,26 +5,26 @@ use rectify_policy::{
     codes, evaluate,
     freeze::UtcOnly,
     standard,
-    wire::{Outcome, answer, read, request},
+    wire::{Outcome, Question, answer, read, request},
 };
 
 #[test]
 fn a_decision_crosses_unchanged() {
-    let request = request(&standard(), Some(&harmless())).unwrap();
+    let request = request(Question::Decide, &standard(), Some(&harmless())).unwrap();
     let decision = evaluate(&standard(), &harmless()).unwrap();
     assert_eq!(read(answer(&request, &UtcOnly).as_bytes()), Ok(Outcome::Decided(decision)));
 }
 
 #[test]
 fn without_input_the_bundle_is_only_checked() {
-    let request = request(&standard(), None).unwrap();
+    let request = request(Question::Decide, &standard(), None).unwrap();
     assert_eq!(read(answer(&request, &UtcOnly).as_bytes()), Ok(Outcome::Checked));
 }
 
 #[test]
 fn a_refusal_crosses_with_code_and_place() {
     let bundle = rules("package rectify\n\nallow if input.chnages\n");
-    let request = request(&bundle, Some(&harmless())).unwrap();
+    let request = request(Question::Decide, &bundle, Some(&harmless())).unwrap();
     let error = read(answer(&request, &UtcOnly).as_bytes()).unwrap_err();
     assert_eq!(error, evaluate(&bundle, &harmless()).unwrap_err());
     assert_eq!(error.code, codes::POLICY_UNKNOWN_INPUT_FIELD);
