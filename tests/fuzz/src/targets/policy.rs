@@ -33,6 +33,14 @@ fn check(data: &[u8]) {
             let again = serde_json::to_vec(&json!({"decided": decision})).unwrap();
             assert_eq!(read(&again), Ok(Outcome::Decided(decision)));
         }
+        Ok(Outcome::Tested(report)) => {
+            let again = serde_json::to_vec(&json!({"tested": report})).unwrap();
+            assert_eq!(read(&again), Ok(Outcome::Tested(report)));
+        }
+        Ok(Outcome::Explained(explanation)) => {
+            let again = serde_json::to_vec(&json!({"explained": explanation})).unwrap();
+            assert_eq!(read(&again), Ok(Outcome::Explained(explanation)));
+        }
         Err(error) => assert!(rectify_policy::codes::ALL.contains(&error.code), "{error:?}"),
     }
 }
