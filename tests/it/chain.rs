@@ -212,3 +212,36 @@ fn whoever_may_decide_alone_applies_in_one_go() {
     assert_eq!(again.code, 0, "{again:?}");
     assert!(again.stdout.contains("nothing to change"), "{}", again.stdout);
 }
+
+#[test]
+fn what_a_beginner_types_first_is_answered_with_what_to_type_next() {
+    let scratch = Scratch::new();
+    let told = |code, arguments: &[&str]| scratch.expect(code, arguments).stderr;
+    // A trust file and its key in one go, as every hint says; again, neither is touched.
+    let made = scratch.ok(&["trust", "init", "--solo"]).stdout;
+    assert!(made.contains("id_ed25519\n") && made.contains("SOLO: "), "{made}");
+    let (key, trust) = (scratch.read("id_ed25519"), scratch.read("trust.yaml"));
+    assert!(told(1, &["trust", "init", "--solo"]).contains("[trust-exists]"));
+    assert_eq!((key, trust), (scratch.read("id_ed25519"), scratch.read("trust.yaml")));
+    let list =
+        "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: one}\ntargets: all\nsteps:\n  - a: b\n";
+    scratch.write("project/remediations/one.yaml", list);
+    let shapes = told(1, &["-C", "project", "validate"]);
+    for shape in ["for every target, `targets: {select: \"true\"}`", "`steps: {my-step: {file.directory: "] {
+        assert!(shapes.contains(shape), "{shapes}");
+    }
+    let steps = "  a:\n    file.content: {path: /etc/a, content: \"1\\n\"}\n";
+    let right = remediation("one", steps).replace("target.labels.role == \"bastion\"", "\"true\"");
+    scratch.write("project/remediations/one.yaml", &right);
+    scratch.ok(&["-C", "project", "validate"]);
+    assert!(told(1, &["-C", "project", "plan", "--out", "a"]).contains("did you mean `a.plan.json`?"));
+    assert!(told(1, &["show", "sub/a.json"]).contains("did you mean `sub/a.plan.json`?"));
+    assert!(told(1, &["-C", "project", "plan", "a.plan.json"]).contains("`rectify show a.plan.json`"));
+    assert!(told(64, &["explain", "aply-stale"]).contains("did you mean `apply-stale`?"));
+    scratch.ok(&["-C", "project", "plan", "--out", "a.plan.json"]);
+    scratch.ok(&["-C", "project", "seal", "a.plan.json", "--key", "id_ed25519"]);
+    let used = "its permission is used up by run ";
+    assert!(!scratch.ok(&["-C", "project", "verify", "a.plan.json"]).stdout.contains(used));
+    scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
+    assert!(scratch.ok(&["-C", "project", "verify", "a.plan.json"]).stdout.contains(used));
+}

@@ -258,9 +258,10 @@ pub enum Trust {
         /// For working alone: the holder of this key seals and applies without approvals
         #[arg(long, required = true)]
         solo: bool,
-        /// Public key of the holder
+        /// Public key of the holder [default: that of `id_ed25519` beside the trust file, which is made if
+        /// there is none]
         #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        key: Option<PathBuf>,
         /// Name of the holder
         #[arg(long = "as", value_name = "PRINCIPAL", default_value = "me")]
         principal: String,

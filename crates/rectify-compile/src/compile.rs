@@ -101,7 +101,13 @@ pub(crate) fn run(input: &Input<'_>, facts: Option<&BTreeMap<TargetName, Facts>>
                     codes::REMEDIATION_UNKNOWN,
                     format!("there is no remediation `{name}`"),
                 ))
-                .help = candidate.map(|c| format!("did you mean `{c}`?"));
+                .help = match candidate {
+                Some(candidate) => Some(format!("did you mean `{candidate}`?")),
+                None if name.as_str().ends_with(".plan.json") => {
+                    Some(format!("to print a recorded plan: `rectify show {name}`"))
+                }
+                None => None,
+            };
         }
     }
     let asked = input.select.map_or(remediations.len(), std::collections::BTreeSet::len);

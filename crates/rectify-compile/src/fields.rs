@@ -64,8 +64,22 @@ pub(crate) fn entries<'t, 's>(
         codes::PROJECT_WRONG_TYPE,
         node.span,
         format!("expected {what}, which is a mapping, but there is {}", node.what()),
-    );
+    )
+    .help = shape(what.trim_matches('`'));
     None
+}
+
+/// How the fields look that a beginner gets wrong first.
+fn shape(field: &str) -> Option<String> {
+    let shape = match field {
+        "metadata" => "metadata: {name: my-change}",
+        "targets" => "targets: {select: target.labels.role == \"web\"}",
+        "steps" => "steps: {my-step: {file.directory: {path: /srv/app}}}",
+        "because" => "because: {text: why this is done}",
+        _ => return None,
+    };
+    let every = if field == "targets" { "; for every target, `targets: {select: \"true\"}`" } else { "" };
+    Some(format!("write it like this: `{shape}`{every}"))
 }
 
 /// The elements of a list, if it is one.
@@ -105,7 +119,8 @@ impl<'t, 's> Fields<'t, 's> {
                 && closest(&e.key, self.known.iter().copied()).is_some_and(|meant| meant == name)
         };
         if entry.is_none() && !self.entries.iter().any(misspelt) {
-            cx.error(codes::PROJECT_MISSING_FIELD, self.span, format!("{} needs `{name}`", self.what));
+            cx.error(codes::PROJECT_MISSING_FIELD, self.span, format!("{} needs `{name}`", self.what)).help =
+                shape(name);
         }
         entry
     }

@@ -40,6 +40,7 @@ pub use left_out::{LeftOut, WhyLeftOut};
 pub use locate::Locator;
 pub use project::{Connection, ProjectSettings};
 pub use source_map::{Place, SourceMap};
+pub use suggest::closest;
 pub use text::LineIndex;
 
 use rectify_base::{Diagnostic, RemediationName, TargetName};

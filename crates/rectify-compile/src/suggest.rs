@@ -4,7 +4,8 @@
 const WORD_MAX_BYTES: usize = 64;
 
 /// The closest candidate that differs by a third of the word at most; the first of equals.
-pub(crate) fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+#[must_use]
+pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let count = word.chars().count();
     // Of a single letter any other is as close.
     if word.len() > WORD_MAX_BYTES || count < 2 {

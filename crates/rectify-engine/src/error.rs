@@ -179,7 +179,14 @@ impl EngineError {
                 "choose another directory; for a key and a trust file alone, `rectify trust init --solo`"
             }
             Self::ProjectName { .. } => "name the project with `--name`",
-            Self::PlanName { .. } => "call it something.plan.json",
+            Self::PlanName { path } => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let stem = name.strip_suffix(".json").unwrap_or(&name).trim_end_matches(".plan");
+                return Some(format!(
+                    "did you mean `{}`?",
+                    path.with_file_name(format!("{stem}.plan.json")).display()
+                ));
+            }
             Self::NoDirectory { .. } => "make it, or write the plan elsewhere",
             Self::Attested { .. } => {
                 "write the new plan to another file, or remove the old plan and its directory"

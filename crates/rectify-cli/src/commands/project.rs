@@ -8,6 +8,7 @@ use crate::{
     say::{say, tell},
     words::count,
 };
+use rectify_attest::PrincipalName;
 use rectify_base::{Address, ProjectName, RemediationName, TargetName};
 use rectify_engine::{
     Engine, EngineError, artifact::Artifact, gate::Verdict, init::TEMPLATES, plan as planning,
@@ -54,7 +55,8 @@ pub fn init(
     }
     let trusted = engine.places.trust.exists();
     if solo && !trusted {
-        super::trust::solo(engine, &engine.places.trust.with_file_name("id_ed25519"))?;
+        let name = PrincipalName::new("me").map_err(|e| Failure::usage(e.to_string()))?;
+        super::trust::solo(engine, name)?;
     } else if solo {
         tell!("there is a trust file at {}; it is left as it is", engine.places.trust.display());
     }

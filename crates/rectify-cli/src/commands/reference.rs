@@ -25,8 +25,10 @@ pub fn explain(code: Option<&str>) -> Result<u8, Failure> {
         Some(code) => match PAGES.iter().find(|(name, _)| *name == code) {
             Some((_, page)) => out(page.as_bytes())?,
             None => {
+                let close = rectify_compile::closest(code, PAGES.iter().map(|(name, _)| *name));
+                let close = close.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
                 return Err(Failure::usage(format!(
-                    "there is no code `{code}`; `rectify explain` lists them"
+                    "there is no code `{code}`; {close}`rectify explain` lists them"
                 )));
             }
         },

@@ -104,6 +104,9 @@ pub async fn verify(
         DataFormat::Text => {
             out(describe(&verified.description).as_bytes())?;
             out(describe_receipts(&receipts).as_bytes())?;
+            if let Some(run) = used_by(&verified.description, &receipts) {
+                say!("its permission is used up by run {run}; to change more, make and seal a new plan");
+            }
         }
     }
     Ok(if verified.description.may_be_applied { exit::DONE } else { exit::DENIED })
@@ -115,6 +118,17 @@ struct Answer<'a> {
     #[serde(flatten)]
     description: &'a Description,
     receipts: &'a [ReceiptFile],
+}
+
+/// The run that used the permission of the seal, if a receipt that counts says so.
+fn used_by(description: &Description, receipts: &[ReceiptFile]) -> Option<String> {
+    let seal = description.seal.as_ref()?;
+    receipts.iter().find_map(|file| match &file.receipt {
+        ReceiptState::Verified(receipt) if receipt.use_id == seal.use_id => {
+            Some(receipt.run.as_str().chars().take(16).collect())
+        }
+        _ => None,
+    })
 }
 
 fn describe_receipts(receipts: &[ReceiptFile]) -> String {

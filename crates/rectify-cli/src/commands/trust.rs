@@ -17,9 +17,14 @@ use std::{collections::BTreeSet, fs, path::Path};
 pub fn trust(engine: &Engine, command: Trust) -> Result<u8, Failure> {
     match command {
         Trust::Init { solo: _, key, principal } => {
-            let public = rectify_keys::read_public_key(&key).map_err(EngineError::from)?;
             let name = PrincipalName::new(principal).map_err(|e| Failure::usage(e.to_string()))?;
-            write_solo(engine, name, public)?;
+            match key {
+                Some(key) => {
+                    let public = rectify_keys::read_public_key(&key).map_err(EngineError::from)?;
+                    write_solo(engine, name, public)?;
+                }
+                None => solo(engine, name)?,
+            }
         }
         Trust::Show => {
             let trust = gate::required_trust(engine)?;
@@ -122,8 +127,16 @@ fn keys(trust: &TrustFile, now: u64) {
     }
 }
 
-/// Makes a key and a trust file for working alone.
-pub fn solo(engine: &Engine, key: &Path) -> Result<(), Failure> {
+/// Makes a trust file for working alone, with the key beside it, which is made if need be.
+pub fn solo(engine: &Engine, name: PrincipalName) -> Result<(), Failure> {
+    let trust = &engine.places.trust;
+    if trust.exists() {
+        // Before a key is made that nothing would be done with.
+        let exists =
+            rectify_keys::KeyError::Exists { kind: rectify_keys::FileKind::Trust, path: trust.clone() };
+        return Err(EngineError::from(exists).into());
+    }
+    let key = &trust.with_file_name("id_ed25519");
     if let Some(parent) = key.parent() {
         fs::create_dir_all(parent)
             .map_err(|e| Failure::plain(format!("cannot make {}: {e}", parent.display())))?;
@@ -135,7 +148,6 @@ pub fn solo(engine: &Engine, key: &Path) -> Result<(), Failure> {
         say!("wrote {}", key.display());
         signer
     };
-    let name = PrincipalName::new("me").map_err(|e| Failure::usage(e.to_string()))?;
     write_solo(engine, name, signer.public_key())
 }
 

@@ -144,8 +144,11 @@ pub const EXAMPLES: &[Example] = &[
     example("keys new", "A key pair for signing", &["rectify keys new ~/.config/rectify/id_ed25519"]),
     example(
         "trust init",
-        "For working alone",
-        &["rectify trust init --solo --key ~/.config/rectify/id_ed25519.pub"],
+        "For working alone, with a new key, or with one that is there",
+        &[
+            "rectify trust init --solo",
+            "sudo rectify trust init --solo --key ~/.config/rectify/id_ed25519.pub",
+        ],
     ),
     example("trust show", "What the trust file grants", &["rectify trust show"]),
     example("trust keys", "Whose keys count now", &["rectify trust keys"]),
