@@ -76,6 +76,63 @@ fn hardening() {
 }
 
 #[test]
+fn container_host() {
+    let scratch = applied("container-host", "node", &[]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/container-host/root");
+    let changed = |file: &str| {
+        let before = fs::read_to_string(root.join(file)).unwrap();
+        let (gone, new) = differing(&before, &scratch.read(&format!("project/root/{file}")));
+        let trimmed =
+            |lines: Vec<String>| lines.iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+        (trimmed(gone), trimmed(new))
+    };
+    let text = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        changed("etc/docker/daemon.json"),
+        (
+            text(&[
+                r#""log-opts": {"labels": "app"},"#,
+                r#""insecure-registries": ["registry.example:5000"],"#,
+                r#""default-ulimits": {"nofile": {"Hard": 65536, "Soft": 1024, "Name": "nofile"}}"#,
+            ]),
+            text(&[
+                r#""log-opts": {"labels": "app", "max-size": "20m", "max-file": "3"},"#,
+                r#""default-ulimits": {"nofile": {"Hard": 65536, "Soft": 1024, "Name": "nofile"}},"#,
+                r#""live-restore": true"#,
+            ])
+        )
+    );
+    assert_eq!(
+        changed("etc/systemd/system/docker.service.d/override.conf"),
+        (
+            text(&["ExecStart=/usr/bin/dockerd -H fd:// -H tcp://0.0.0.0:2375", "#LimitNOFILE=1048576"]),
+            text(&["ExecStart=/usr/bin/dockerd -H fd://", "LimitNOFILE=65536"])
+        )
+    );
+    assert_eq!(
+        changed("etc/containerd/config.toml"),
+        (
+            text(&["SystemdCgroup = false   # should follow the init system"]),
+            text(&[
+                "SystemdCgroup = true   # should follow the init system",
+                "[metrics]",
+                r#"address = "127.0.0.1:1338""#
+            ])
+        )
+    );
+    assert_eq!(
+        changed("etc/prometheus/prometheus.yml"),
+        (
+            text(&["scrape_interval: 15s  # too often for small nodes", "- targets: ['127.0.0.1:9100']"]),
+            text(&[
+                "scrape_interval: 30s  # too often for small nodes",
+                "- targets: ['127.0.0.1:9100', '127.0.0.1:1338']"
+            ])
+        )
+    );
+}
+
+#[test]
 fn disk_pressure() {
     let files = ["etc/systemd/journald.conf", "etc/logrotate.conf", "etc/logrotate.d/rsyslog"];
     let scratch = applied("disk-pressure", "app", &files);

@@ -508,6 +508,16 @@ impl<'t> Editor<'t> {
             return self.replace(node, parent, flow, &self.below(depth)?);
         }
         let new = self.below(depth + 1)?;
+        // A new key or item is quoted as the one before it.
+        let neighbour = match &node.content {
+            Content::Map { flow: true, entries } => entries.last().map(|entry| &entry.key.content),
+            Content::List { items, .. } => items.last().map(|item| &item.content),
+            _ => None,
+        };
+        let like = match neighbour {
+            Some(Content::Scalar { quotes: quotes @ (Quotes::Single | Quotes::Double), .. }) => *quotes,
+            _ => Quotes::None,
+        };
         let (key, last, previous, count) = match (&node.content, self.setting.place.get(depth)) {
             (Content::Map { entries, .. }, Some(Step::Key(key))) => {
                 let ranges =
@@ -525,13 +535,6 @@ impl<'t> Editor<'t> {
             _ => return Err(self.setting.other_kind(depth, node.kind())),
         };
         if flow {
-            let like = match &node.content {
-                Content::Map { entries, .. } => match entries.last().map(|entry| &entry.key.content) {
-                    Some(Content::Scalar { quotes, .. }) => *quotes,
-                    _ => Quotes::None,
-                },
-                _ => Quotes::None,
-            };
             let text = match key {
                 Some(key) => write::flow_member(key, &new, like),
                 None => write::flow(&new, like),
@@ -561,7 +564,7 @@ impl<'t> Editor<'t> {
             _ => {
                 let (_, begin) = self.place(parent);
                 let dash = dash_after(source, begin).map_or(0, |dash| column(source, dash));
-                format!("{}-{}", " ".repeat(dash), self.style.after_dash(&new, dash, Quotes::None))
+                format!("{}-{}", " ".repeat(dash), self.style.after_dash(&new, dash, like))
             }
         };
         Ok(vec![put(at..at, format!("{}{text}", self.style.newline))])
