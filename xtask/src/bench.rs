@@ -11,6 +11,10 @@ use std::{
 
 const FILES: usize = 10_000;
 const ROUNDS: usize = 5;
+/// As many as one project may well have.
+const MANY_FILES: usize = 100_000;
+/// Steps in one source file.
+const FILE_STEPS: usize = 10_000;
 
 /// What one process tree cost.
 #[derive(Clone, Copy)]
@@ -40,7 +44,7 @@ pub fn bench(words: &[&str]) -> Outcome {
     ]))?;
     let scratch = tempfile::Builder::new().prefix("rectify-bench-").tempdir().map_err(|e| e.to_string())?;
     let at = scratch.path();
-    prepare(at)?;
+    prepare(at, FILES)?;
     let rectify = executable("release");
     let xtask = rectify.with_file_name("xtask");
     let rectify = |arguments: &[&str]| {
@@ -82,8 +86,23 @@ pub fn bench(words: &[&str]) -> Outcome {
         );
     }
     breakdown(rectify(&["-vv", "--log-json", "plan"]))?;
+    prepare(at, MANY_FILES)?;
+    let many = measure(rectify(&["plan", "--detailed-exitcode"]))?;
+    println!("\nThe same with {MANY_FILES} files, one round:\n");
+    println!("| files | CPU s | µs a file | peak MiB, all processes | KiB a file |\n|---|---|---|---|---|");
+    for (files, cost) in [(FILES, plan), (MANY_FILES, many)] {
+        println!(
+            "| {files} | {:.2} | {:.1} | {:.0} | {:.1} |",
+            cost.cpu_s,
+            cost.cpu_s * 1e6 / files as f64,
+            cost.peak_mib,
+            cost.peak_mib * 1024.0 / files as f64
+        );
+    }
     println!("\nPlanning alone, from graph and observations in memory:");
-    run(cargo(&["bench", "--locked", "--package", "rectify-plan", "--bench", "plan"]))
+    run(cargo(&["bench", "--locked", "--package", "rectify-plan", "--bench", "plan"]))?;
+    println!("\nMemory of planning alone:");
+    run(cargo(&["bench", "--locked", "--package", "rectify-plan", "--bench", "memory"]))
 }
 
 /// Where the wall time of one plan goes, from the spans that `-vv` tells of.
@@ -105,7 +124,8 @@ fn breakdown(mut command: Command) -> Outcome {
     Ok(())
 }
 
-fn prepare(at: &Path) -> Outcome {
+/// A project with so many managed files, all of them as they should be.
+fn prepare(at: &Path, files: usize) -> Outcome {
     write(
         &at.join("project/rectify.yaml"),
         "apiVersion: rectify/v1\nkind: Project\nmetadata: {name: bench}\nlimits: {changes_max: 20000}\npolicies: [standard]\n",
@@ -117,21 +137,24 @@ fn prepare(at: &Path) -> Outcome {
             at.join("root").display()
         ),
     )?;
-    let mut text = String::from(
-        "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: files}\nbecause: {text: bench}\ntargets: {select: 'true'}\nsteps:\n",
-    );
     fs::create_dir_all(at.join("root/etc/many")).map_err(|e| e.to_string())?;
-    for index in 0..FILES {
-        let content = format!("{index:05} {}", "x".repeat(193));
-        text.push_str(&format!(
-            "  f{index:05}:\n    file.content:\n      path: /etc/many/{index:05}\n      content: \"{content}\\n\"\n      mode: \"0640\"\n"
-        ));
-        let path = at.join(format!("root/etc/many/{index:05}"));
-        write(&path, &format!("{content}\n"))?;
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640))
-            .map_err(|e| e.to_string())?;
+    for part in 0..files.div_ceil(FILE_STEPS) {
+        let mut text = format!(
+            "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {{name: files-{part}}}\nbecause: {{text: bench}}\ntargets: {{select: 'true'}}\nsteps:\n"
+        );
+        for index in (part * FILE_STEPS)..((part + 1) * FILE_STEPS).min(files) {
+            let content = format!("{index:05} {}", "x".repeat(193));
+            text.push_str(&format!(
+                "  f{index:05}:\n    file.content:\n      path: /etc/many/{index:05}\n      content: \"{content}\\n\"\n      mode: \"0640\"\n"
+            ));
+            let path = at.join(format!("root/etc/many/{index:05}"));
+            write(&path, &format!("{content}\n"))?;
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640))
+                .map_err(|e| e.to_string())?;
+        }
+        write(&at.join(format!("project/remediations/files-{part}.yaml")), &text)?;
     }
-    write(&at.join("project/remediations/files.yaml"), &text)
+    Ok(())
 }
 
 /// The bare program: for each file lstat, read, hash, compare.

@@ -116,7 +116,8 @@ pub fn manifests() -> Vec<Manifest> {
         "command.run",
         "action",
         json!({
-            "argv": list(1), "script": text(), "creates": text(), "reads": text(), "directory": text(),
+            "argv": list(1), "script": text(), "stdin": {"type": "string", "x-rectify-secret": true},
+            "creates": text(), "reads": text(), "directory": text(),
             "env": {"type": "object", "additionalProperties": text()},
             "timeout_s": {"type": "integer", "minimum": 1, "maximum": 3600, "default": 60},
         }),
