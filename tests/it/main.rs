@@ -6,6 +6,7 @@ mod beside;
 mod chain;
 mod documentation;
 mod examples;
+mod facts;
 mod init;
 mod interrupt;
 mod laws;

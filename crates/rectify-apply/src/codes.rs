@@ -9,6 +9,8 @@ rectify_base::codes! {
     IDENTITY = "apply-identity";
     /// The target could not say what it is.
     IDENTITY_UNKNOWN = "apply-identity-unknown";
+    /// What is assumed of the target is no longer so.
+    ASSUMPTION = "apply-assumption";
     /// The state before a step could not be read.
     LOOK = "apply-look";
     /// What was found is neither what the plan expects nor what it leaves behind.

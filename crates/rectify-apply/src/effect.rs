@@ -16,7 +16,8 @@ pub struct Ticket(pub u64);
 /// Something to do. Only [`Effect::Act`] changes a target.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Ask the target what it is; answer with [`crate::Event::Verified`].
+    /// Ask the target what it is, and read again what the plan assumes of it; answer with
+    /// [`crate::Event::Verified`].
     Verify {
         /// The target.
         target: TargetName,

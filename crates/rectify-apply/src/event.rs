@@ -14,7 +14,8 @@ pub enum Event {
     Verified {
         /// The target.
         target: TargetName,
-        /// What it proved, or why it could not be asked.
+        /// What it proved, or why it could not be asked. The code [`crate::codes::ASSUMPTION`] says that
+        /// something is no longer as the plan assumes.
         answer: Result<Identity, Failure>,
     },
     /// Answer to [`crate::Effect::Look`] and [`crate::Effect::LookAgain`].

@@ -179,10 +179,17 @@ impl RunState {
                 let message = "this is not the target that the plan was made for";
                 (codes::IDENTITY, failure(codes::IDENTITY, message, Mutated::No))
             }
+            Err(error) if error.code == codes::ASSUMPTION.as_str() => {
+                (codes::ASSUMPTION, Failure { mutated: Mutated::No, ..error })
+            }
             Err(error) => (codes::IDENTITY_UNKNOWN, Failure { mutated: Mutated::No, ..error }),
         };
         item.trust = Trust::Refused;
-        self.facts.failed = true;
+        if code == codes::ASSUMPTION {
+            self.facts.stale = true;
+        } else {
+            self.facts.failed = true;
+        }
         self.stop(code, &target, refusal.message.clone(), out);
         let state = TargetState::Refused(refusal);
         self.commit(Purpose::Target(index), Record::Target(TargetRecord { target, state }), out);

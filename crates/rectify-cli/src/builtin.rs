@@ -15,6 +15,7 @@ pub fn providers() -> Vec<Provider> {
     };
     vec![
         one(rectify_provider_command::provider().manifest()),
+        one(rectify_provider_facts::provider().manifest()),
         one(rectify_provider_file::provider().manifest()),
         one(rectify_provider_probe::provider().manifest()),
     ]
@@ -27,6 +28,7 @@ pub fn child(arguments: &[OsString]) -> Option<ExitCode> {
         ["provider", "serve", "command"] => {
             Some(rectify_sdk::serve_stdio(rectify_provider_command::provider()))
         }
+        ["provider", "serve", "facts"] => Some(rectify_sdk::serve_stdio(rectify_provider_facts::provider())),
         ["provider", "serve", "file"] => Some(rectify_sdk::serve_stdio(rectify_provider_file::provider())),
         ["provider", "serve", "probe"] => Some(rectify_sdk::serve_stdio(rectify_provider_probe::provider())),
         ["confine", ..] => Some(rectify_host::confine_main(arguments.iter().skip(2).cloned())),

@@ -71,6 +71,12 @@ fn report(error: &EngineError) -> u8 {
                 tell!("  {}", note);
             }
         }
+        EngineError::FactsChanged { changed } => {
+            head(error.code(), &error.to_string());
+            for fact in changed {
+                tell!("  {}", rectify_review::visible(&fact.to_string()));
+            }
+        }
         EngineError::Denied { decision } => {
             head(error.code(), &error.to_string());
             for finding in &decision.deny {
@@ -98,6 +104,7 @@ fn exit_code(error: &EngineError) -> u8 {
         EngineError::Denied { .. } | EngineError::Refused { .. } | EngineError::PolicyHost(_) => exit::DENIED,
         EngineError::SecretChanged { .. } => exit::STALE,
         EngineError::Store(StoreError::UseTaken { .. }) => exit::DENIED,
+        EngineError::FactsChanged { .. } => rectify_model::journal::RunOutcome::Stale.exit_code(),
         EngineError::Store(StoreError::Busy { .. }) | EngineError::Locked { .. } => exit::LOCKED,
         _ => exit::ERROR,
     }

@@ -2,6 +2,7 @@
 
 /// Code and page, sorted by code.
 pub const PAGES: &[(&str, &str)] = &[
+    ("apply-assumption", include_str!("../../../docs/errors/apply-assumption.md")),
     ("apply-cancelled", include_str!("../../../docs/errors/apply-cancelled.md")),
     ("apply-expired", include_str!("../../../docs/errors/apply-expired.md")),
     ("apply-gate", include_str!("../../../docs/errors/apply-gate.md")),
@@ -115,6 +116,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("expr-unterminated", include_str!("../../../docs/errors/expr-unterminated.md")),
     ("expr-work", include_str!("../../../docs/errors/expr-work.md")),
     ("fact-not-read", include_str!("../../../docs/errors/fact-not-read.md")),
+    ("fact-unreadable", include_str!("../../../docs/errors/fact-unreadable.md")),
     ("file-too-large", include_str!("../../../docs/errors/file-too-large.md")),
     ("file-unreadable", include_str!("../../../docs/errors/file-unreadable.md")),
     ("file-unwritable", include_str!("../../../docs/errors/file-unwritable.md")),

@@ -125,6 +125,12 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let _locks = lock::take(&engine.places.state, &plan, &run)?;
     let store = Arc::new(SqliteJournal::open(&engine.places.state.join(JOURNAL)).await?);
     let record = run_record(engine, &artifact, &plan, &admitted, &run)?;
+    for (name, target) in &plan.targets {
+        let Some(connection) = connections.get(name) else { continue };
+        crate::facts::verify(engine, name, &target.assumptions, connection, request.project)
+            .instrument(debug_span!("facts", target = %name))
+            .await?;
+    }
     let started_at_ms = record.started_at_ms;
     let options = Options { fence: record.fence, ..Options::default() };
     let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?

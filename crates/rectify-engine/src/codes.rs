@@ -43,6 +43,8 @@ rectify_base::codes! {
     PLAN_NOT_SEALED = "plan-not-sealed";
     /// A key has approved a plan already.
     PLAN_APPROVED = "plan-approved";
+    /// A fact cannot be read.
+    FACT_UNREADABLE = "fact-unreadable";
     /// Another engine changes the target.
     TARGET_LOCKED = "target-locked";
     /// There is no trust file.

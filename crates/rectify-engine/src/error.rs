@@ -16,6 +16,25 @@ pub enum FileVerb {
     Write,
 }
 
+/// A fact that is not what it was when a plan was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Where.
+    pub target: TargetName,
+    /// The fact, as an expression names it.
+    pub fact: String,
+    /// What it was, in words.
+    pub before: String,
+    /// What it is, in words.
+    pub after: String,
+}
+
+impl std::fmt::Display for Changed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on `{}` was {}, and is {}", self.fact, self.target, self.before, self.after)
+    }
+}
+
 /// Why a use case could not be carried out. [`EngineError::code`] is stable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -70,6 +89,11 @@ pub enum EngineError {
     /// A name leads elsewhere than when the plan was made.
     #[error("target `{target}` is not the one that the plan was made for")]
     OtherTarget { target: TargetName },
+    #[error("`facts.{group}` of target `{target}` cannot be read: {message}")]
+    Fact { target: TargetName, group: String, message: String },
+    /// What decided the plan is no longer so.
+    #[error("what the plan assumes is no longer so")]
+    FactsChanged { changed: Vec<Changed> },
     /// Another engine changes the target.
     #[error("target `{target}` is being changed by {holder}")]
     Locked { target: TargetName, holder: String },
@@ -143,6 +167,8 @@ impl EngineError {
             Self::Sealed { .. } => codes::PLAN_SEALED,
             Self::NotSealed { .. } => codes::PLAN_NOT_SEALED,
             Self::Approved { .. } => codes::PLAN_APPROVED,
+            Self::Fact { .. } => codes::FACT_UNREADABLE,
+            Self::FactsChanged { .. } => rectify_apply::codes::ASSUMPTION,
             Self::Locked { .. } => codes::TARGET_LOCKED,
             Self::OtherTarget { .. } => rectify_apply::codes::IDENTITY,
             Self::NoTrust { .. } => codes::TRUST_FILE_MISSING,
@@ -207,6 +233,8 @@ impl EngineError {
             }
             Self::NotSealed { .. } => "seal it with `rectify seal`",
             Self::Approved { .. } => "nothing is left to do with this key",
+            Self::Fact { .. } => "run as somebody who may read it, or ask for it less widely",
+            Self::FactsChanged { .. } => "nothing was begun; plan again",
             Self::OtherTarget { .. } => "nothing was begun; check the inventory, or plan again",
             Self::Locked { .. } => "wait until that run has ended; `rectify history` shows runs",
             Self::Secret { problem, .. } => match &**problem {

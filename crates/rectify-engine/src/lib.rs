@@ -9,6 +9,7 @@ pub mod artifact;
 pub mod codes;
 pub mod error;
 pub mod events;
+pub mod facts;
 pub mod files;
 pub mod gate;
 pub mod history;

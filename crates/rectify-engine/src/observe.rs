@@ -121,6 +121,9 @@ pub async fn target(
     }
     let mut observation = walk.finish(identity, compiled.graph_digests.blake3)?;
     observation.secrets = digests;
+    if let Some(facts) = compiled.facts.get(target) {
+        observation.facts.clone_from(facts);
+    }
     let mut reports = Vec::new();
     for (provider, session) in sessions {
         reports.push(entry(target, provider, session.confinement()));

@@ -5,7 +5,7 @@ use crate::{
     gate::{self, Verdict},
     observe,
     secrets::{self, Secrets},
-    validate::{Compiled, validate},
+    validate::{Compiled, complete},
 };
 use rectify_base::{Diagnostic, FileDigests, RemediationName};
 use rectify_compile::Locator;
@@ -43,7 +43,7 @@ pub async fn plan(
     directory: &Path,
     select: Option<&BTreeSet<RemediationName>>,
 ) -> Result<PlanOutcome, EngineError> {
-    let compiled = debug_span!("compile").in_scope(|| validate(engine, directory, select))?;
+    let compiled = complete(engine, directory, select).instrument(debug_span!("compile")).await?;
     let trust = gate::trust(engine)?;
     let plan_commands: Vec<_> =
         trust.iter().flat_map(|trust| trust.data().plan_commands.iter().cloned()).collect();

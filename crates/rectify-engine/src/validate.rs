@@ -1,14 +1,21 @@
 //! `validate` and `graph`: what the sources mean, or what is wrong with them.
 
-use crate::{Engine, EngineError, codes, observe, project::Project, secrets::Values};
-use rectify_base::{Address, Diagnostic, FileDigests, Pointer, RemediationName};
-use rectify_compile::{Input, Locator, Output, compile};
+use crate::{
+    Engine, EngineError, codes,
+    facts::{self, Told},
+    observe,
+    project::Project,
+    secrets::Values,
+};
+use rectify_base::{Address, Diagnostic, FileDigests, Pointer, RemediationName, Severity};
+use rectify_compile::{Input, Locator, Output, compile, compile_with};
 use rectify_model::Graph;
 use rectify_protocol::message::{DesiredItem, Mode};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
+use tracing::{Instrument, debug_span};
 
 /// A compiled project.
 #[derive(Clone, Debug)]
@@ -21,6 +28,8 @@ pub struct Compiled {
     pub graph_bytes: Vec<u8>,
     /// Their digests.
     pub graph_digests: FileDigests,
+    /// The facts that were read for it, by target.
+    pub facts: Told,
     /// Everything else that the compiler said; `graph` is taken out of it.
     pub output: Output,
 }
@@ -74,6 +83,20 @@ pub async fn ask_providers(engine: &Engine, compiled: &Compiled) -> Result<(), E
     Err(EngineError::Sources { diagnostics, files: compiled.project.files.clone() })
 }
 
+/// What the sources mean, as far as that can be said without looking at a target.
+#[derive(Clone, Debug)]
+pub enum Validated {
+    /// All of it.
+    Whole(Box<Compiled>),
+    /// It depends on facts of the targets; nothing else is wrong.
+    AsksFacts {
+        /// The project.
+        project: Project,
+        /// What the compiler said: the groups that are asked for are in it, and no graph.
+        output: Box<Output>,
+    },
+}
+
 /// Compiles a project, or the selected remediations of it. Starts no provider.
 ///
 /// # Errors
@@ -82,14 +105,65 @@ pub fn validate(
     engine: &Engine,
     directory: &Path,
     select: Option<&BTreeSet<RemediationName>>,
+) -> Result<Validated, EngineError> {
+    let project = Project::read(directory)?;
+    let manifests = engine.providers.manifests();
+    let output = compile(&Input { files: &project.files, manifests: &manifests, select });
+    let errors = output.diagnostics.iter().any(|d| d.severity == Severity::Error);
+    if output.graph.is_none() && !errors && !output.asked.is_empty() {
+        return Ok(Validated::AsksFacts { project, output: Box::new(output) });
+    }
+    Ok(Validated::Whole(Box::new(compiled(project, output, Told::new())?)))
+}
+
+/// Compiles a project with facts that were recorded. Starts no provider.
+///
+/// # Errors
+/// See [`validate`]; also where the sources ask for facts that were not recorded.
+pub fn validate_with(
+    engine: &Engine,
+    directory: &Path,
+    select: Option<&BTreeSet<RemediationName>>,
+    facts: Told,
 ) -> Result<Compiled, EngineError> {
     let project = Project::read(directory)?;
     let manifests = engine.providers.manifests();
-    let mut output = compile(&Input { files: &project.files, manifests: &manifests, select });
+    let output = compile_with(&Input { files: &project.files, manifests: &manifests, select }, &facts);
+    compiled(project, output, facts)
+}
+
+/// Compiles a project, and reads the facts that its sources ask for.
+///
+/// # Errors
+/// See [`validate`]; or when a fact cannot be read.
+pub async fn complete(
+    engine: &Engine,
+    directory: &Path,
+    select: Option<&BTreeSet<RemediationName>>,
+) -> Result<Compiled, EngineError> {
+    let (project, output) = match validate(engine, directory, select)? {
+        Validated::Whole(compiled) => return Ok(*compiled),
+        Validated::AsksFacts { project, output } => (project, output),
+    };
+    let mut facts = Told::new();
+    for (target, groups) in &output.asked {
+        let connection = output.connections.get(target);
+        let connection = connection.ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
+        let told = facts::read(engine, target, connection, &project.directory, groups)
+            .instrument(debug_span!("facts", %target))
+            .await?;
+        facts.insert(target.clone(), told);
+    }
+    let manifests = engine.providers.manifests();
+    let output = compile_with(&Input { files: &project.files, manifests: &manifests, select }, &facts);
+    compiled(project, output, facts)
+}
+
+fn compiled(project: Project, mut output: Output, facts: Told) -> Result<Compiled, EngineError> {
     let Some(graph) = output.graph.take() else {
         return Err(EngineError::Sources { diagnostics: output.diagnostics, files: project.files });
     };
     let graph_bytes = crate::artifact::document(&graph)?;
     let graph_digests = FileDigests::of_bytes(&graph_bytes);
-    Ok(Compiled { project, graph, graph_bytes, graph_digests, output })
+    Ok(Compiled { project, graph, graph_bytes, graph_digests, facts, output })
 }

@@ -4,6 +4,7 @@ use crate::{
     Engine, EngineError, apply::EXECUTOR_KEY, artifact::Artifact, codes, gate, plan::derive, validate,
 };
 use rectify_attest::{Description, PublicKey, Receipt, Refusal, TrustFile};
+use rectify_base::RemediationName;
 use rectify_model::{Decision, Plan};
 use serde::Serialize;
 use std::path::Path;
@@ -41,13 +42,24 @@ pub fn reproduce(artifact: &Artifact, plan: &Plan) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Compiles the sources again and compares the graph with the recorded one. Starts no provider.
+/// Compiles the sources again, with the recorded facts, and compares the graph with the recorded one.
+/// Starts no provider.
 ///
 /// # Errors
 /// When the sources have problems, or give another graph.
-pub fn reproduce_sources(engine: &Engine, plan: &Plan, sources: &Path) -> Result<(), EngineError> {
-    let select = plan.remediations.keys().cloned().collect();
-    let compiled = validate::validate(engine, sources, Some(&select))?;
+pub fn reproduce_sources(
+    engine: &Engine,
+    artifact: &Artifact,
+    plan: &Plan,
+    sources: &Path,
+) -> Result<(), EngineError> {
+    let assumptions = plan.targets.values().flat_map(|target| &target.assumptions);
+    // Also those of which facts left nothing.
+    let decided = assumptions.flat_map(|assumption| &assumption.decides);
+    let named = decided.filter_map(|address| RemediationName::new(address.remediation()).ok());
+    let select = plan.remediations.keys().cloned().chain(named).collect();
+    let facts = artifact.observations(plan)?.into_iter().map(|(o, _)| (o.target, o.facts)).collect();
+    let compiled = validate::validate_with(engine, sources, Some(&select), facts)?;
     if compiled.graph_digests != plan.graph {
         return Err(EngineError::NotReproduced { what: "graph".into() });
     }

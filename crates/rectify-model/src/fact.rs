@@ -1,6 +1,7 @@
 //! Facts: what a target is, as far as expressions asked; and what is assumed to stay so until a run.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::fmt;
 use rectify_base::{Address, Digest, Pointer, TypeName, canonical, digest::context};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -83,6 +84,18 @@ impl Found {
                 }
                 _ => Self::Value(value.clone()),
             },
+        }
+    }
+}
+
+/// In words, as after "is".
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => write!(f, "{value}"),
+            Self::Digest(digest) => write!(f, "a value with the digest {digest}"),
+            Self::Present => f.write_str("there"),
+            Self::Absent => f.write_str("not there"),
         }
     }
 }

@@ -85,6 +85,8 @@ struct CaseGate {
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum CaseIdentity {
+    /// It is the target, but no longer as the plan assumes.
+    Changed,
     Other,
     Silent,
 }
@@ -184,6 +186,11 @@ fn play(case: &Case) -> (String, String, Option<RunOutcome>) {
     if let Some(identity) = case.identity {
         let answer = match identity {
             CaseIdentity::Other => Ok(Identity::Root(Digest::of_bytes(b"another root"))),
+            CaseIdentity::Changed => Err(Failure {
+                code: rectify_apply::codes::ASSUMPTION.to_string(),
+                message: "facts.os.id was \"debian\", and is \"fedora\"".into(),
+                mutated: Mutated::No,
+            }),
             CaseIdentity::Silent => {
                 Err(Failure { code: "FAILED".into(), message: "no marker".into(), mutated: Mutated::No })
             }

@@ -107,7 +107,8 @@ fn set_faults(rng: &mut Rng, plan: &Plan, sim: &mut Sim<'_>) {
             let message = "no marker".into();
             let silent = Failure { code: "FAILED".into(), message, mutated: Mutated::No };
             let other = Identity::Root(Digest::of_bytes(b"another root"));
-            let answer = if rng.chance(50) { Ok(other) } else { Err(silent) };
+            let changed = Failure { code: rectify_apply::codes::ASSUMPTION.to_string(), ..silent.clone() };
+            let answer = [Ok(other), Err(silent), Err(changed)][rng.below(3)].clone();
             sim.world.identities.insert(target, answer);
         }
     }
@@ -153,6 +154,7 @@ fn invariants_hold_for_all_seeds() {
         "GateWaits",
         "apply-identity",
         "apply-identity-unknown",
+        "apply-assumption",
         "apply-look",
         "apply-stale",
         "apply-step-failed",

@@ -9,8 +9,8 @@ use rectify_review::drawing::{Drawing, dot, svg};
 use std::path::Path;
 
 /// The graph that the sources compile to.
-pub fn of_project(engine: &Engine, directory: &Path, format: GraphFormat) -> Result<u8, Failure> {
-    let compiled = validate::validate(engine, directory, None)?;
+pub async fn of_project(engine: &Engine, directory: &Path, format: GraphFormat) -> Result<u8, Failure> {
+    let compiled = validate::complete(engine, directory, None).await?;
     if format == GraphFormat::Json {
         out(&compiled.graph_bytes)?;
         return Ok(exit::DONE);

@@ -36,7 +36,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
                 project::init(&engine, &directory, name, solo, &template)
             }
             Command::Validate { format } => project::validate(&engine, &at, format).await,
-            Command::Graph { plan: None, format } => graph::of_project(&engine, &at, format),
+            Command::Graph { plan: None, format } => graph::of_project(&engine, &at, format).await,
             Command::Graph { plan: Some(plan), format } => graph::of_plan(&plan, format),
             Command::Plan { remediations, out, format, details, detailed_exitcode } => {
                 let wanted = project::Wanted { out, format, details, detailed_exitcode };

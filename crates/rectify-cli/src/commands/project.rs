@@ -11,8 +11,13 @@ use crate::{
 use rectify_attest::PrincipalName;
 use rectify_base::{Address, ProjectName, RemediationName, TargetName};
 use rectify_engine::{
-    Engine, EngineError, artifact::Artifact, gate::Verdict, init::TEMPLATES, plan as planning,
-    show as showing, validate as compiling,
+    Engine, EngineError,
+    artifact::Artifact,
+    compiler::{Output, SourceFile},
+    gate::Verdict,
+    init::TEMPLATES,
+    plan as planning, show as showing,
+    validate::{self as compiling, Validated},
 };
 use rectify_model::{Decision, Plan};
 use rectify_review as render;
@@ -90,7 +95,10 @@ fn quoted(path: &Path) -> String {
 /// `validate`.
 pub async fn validate(engine: &Engine, directory: &Path, format: ProblemFormat) -> Result<u8, Failure> {
     let compiled = match compiling::validate(engine, directory, None) {
-        Ok(compiled) => compiling::ask_providers(engine, &compiled).await.map(|()| compiled),
+        Ok(Validated::AsksFacts { project, output }) => return needs_facts(&project.files, &output, format),
+        Ok(Validated::Whole(compiled)) => {
+            compiling::ask_providers(engine, &compiled).await.map(|()| *compiled)
+        }
         Err(error) => Err(error),
     };
     match (compiled, format) {
@@ -114,6 +122,24 @@ pub async fn validate(engine: &Engine, directory: &Path, format: ProblemFormat) 
         }
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// What can be said of sources that ask for facts, without looking at a target.
+fn needs_facts(files: &[SourceFile], output: &Output, format: ProblemFormat) -> Result<u8, Failure> {
+    if format != ProblemFormat::Text {
+        diagnostics::write(&output.diagnostics, files, format)?;
+        return Ok(exit::DONE);
+    }
+    diagnostics::print(&output.diagnostics, files);
+    let groups: BTreeSet<String> =
+        output.asked.values().flatten().map(|group| format!("facts.{group}")).collect();
+    let groups: Vec<String> = groups.into_iter().collect();
+    say!(
+        "valid, as far as that is known without {} of {}; `rectify plan` reads them",
+        groups.join(", "),
+        count(output.asked.len() as u64, "target")
+    );
+    Ok(exit::DONE)
 }
 
 /// Pretty JSON with a final newline.

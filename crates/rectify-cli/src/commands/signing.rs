@@ -87,7 +87,7 @@ pub async fn verify(
         verifying::reproduce(&artifact, &document)?;
         say!("reproduced: graph and observations give exactly this plan");
         if let Some(source) = source {
-            verifying::reproduce_sources(engine, &document, source)?;
+            verifying::reproduce_sources(engine, &artifact, &document, source)?;
             say!("reproduced: the sources give exactly this graph");
         }
         return Ok(exit::DONE);

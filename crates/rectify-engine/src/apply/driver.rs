@@ -1,16 +1,17 @@
 //! The driver: performs the effects that the step function asks for, and feeds the answers back.
 
 use super::{Stop, sessions::Sessions};
-use crate::{Engine, EngineError, identity, observe::ProviderSession};
+use crate::{Engine, EngineError, facts, identity, observe::ProviderSession};
 use rectify_apply::{
     ActAnswer, Applied, Effect, Event, Finished, GateAnswer, Looked, Notice, Operation, OperationStatus,
     RunState, step,
 };
-use rectify_base::{NodeKey, TypeName, fingerprint::fingerprint};
+use rectify_base::{NodeKey, TargetName, TypeName, fingerprint::fingerprint};
 use rectify_host::HostError;
 use rectify_model::{
     Plan,
     journal::{Failure, Mutated, RunId, StepState},
+    observation::Identity,
 };
 use rectify_protocol::{
     ItemError, error as wire,
@@ -71,10 +72,9 @@ pub async fn drive(
         for effect in step(&mut state, event, (engine.now_ms)()) {
             match effect {
                 Effect::Verify { target, .. } => {
-                    let answer = sessions
-                        .connection(&target)
-                        .and_then(|connection| identity::observe(&target, connection, sessions.project()))
-                        .map_err(|error| failure(error.code().as_str(), error.to_string(), Mutated::No));
+                    let answer = verify(engine, plan, &sessions, &target)
+                        .await
+                        .map_err(|error| failure(error.code().as_str(), in_one_line(&error), Mutated::No));
                     pending.push(Event::Verified { target, answer });
                 }
                 Effect::Look { node, ask, capture } => {
@@ -122,6 +122,32 @@ pub async fn drive(
         for event in late.into_iter().rev() {
             drop(sender.send(event));
         }
+    }
+}
+
+/// What the target proves, if what is assumed of it is still so.
+async fn verify(
+    engine: &Engine,
+    plan: &Plan,
+    sessions: &Sessions<'_>,
+    target: &TargetName,
+) -> Result<Identity, EngineError> {
+    let connection = sessions.connection(target)?;
+    let found = identity::observe(target, connection, sessions.project())?;
+    // Of another target it means nothing.
+    if let Some(known) = plan.targets.get(target).filter(|known| known.identity == found) {
+        facts::verify(engine, target, &known.assumptions, connection, sessions.project()).await?;
+    }
+    Ok(found)
+}
+
+/// An error in one line.
+fn in_one_line(error: &EngineError) -> String {
+    match error {
+        EngineError::FactsChanged { changed } => {
+            changed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
     }
 }
 

@@ -12,8 +12,9 @@ use std::{collections::BTreeSet, sync::LazyLock};
 const PROJECT: &str = include_str!("../../../../conformance/cases/base/rectify.yaml");
 const HOSTS: &str = include_str!("../../../../conformance/cases/base/inventory/hosts.yaml");
 
-static MANIFESTS: LazyLock<[Manifest; 3]> = LazyLock::new(|| {
+static MANIFESTS: LazyLock<[Manifest; 4]> = LazyLock::new(|| {
     [
+        rectify_provider_facts::provider().manifest(),
         rectify_provider_file::provider().manifest(),
         rectify_provider_command::provider().manifest(),
         rectify_provider_probe::provider().manifest(),

@@ -1,0 +1,7 @@
+//! The provider `facts` as an executable.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rectify_sdk::serve(rectify_provider_facts::provider())
+}
