@@ -61,7 +61,7 @@ macro_rules! replays {
 }
 
 replays!(
-    accounts admission canonical compile documents edits envelope expression fingerprints frames journal keys
+    accounts admission agent canonical compile documents edits envelope expression fingerprints frames journal keys
     mounts names planning policy run settings trust
 );
 

@@ -165,6 +165,12 @@ pub const EXAMPLES: &[Example] = &[
         "A laptop was stolen",
         &["rectify trust revoke --key SHA256:HXIUezpt3T+d7RaupN4FA2ZWigmzBgIcxXSfQA825Kk --reason stolen"],
     ),
+    example(
+        "policy test",
+        "The project's bundles, and lines that no test reaches",
+        &["rectify policy test --coverage"],
+    ),
+    example("policy explain", "Why policy decides as it does", &["rectify policy explain sshd.plan.json"]),
     example("policy digest", "For policy_bundles in the trust file", &["rectify policy digest"]),
     example("inventory list", "The targets, and how they are reached", &["rectify inventory list"]),
     example(

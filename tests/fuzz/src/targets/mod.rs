@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admission;
+mod agent;
 mod canonical;
 mod compile;
 mod documents;
@@ -22,6 +23,7 @@ use crate::Target;
 pub const TARGETS: &[Target] = &[
     accounts::TARGET,
     admission::TARGET,
+    agent::TARGET,
     canonical::TARGET,
     compile::TARGET,
     documents::TARGET,
