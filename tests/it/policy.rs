@@ -64,7 +64,7 @@ fn a_decision_is_explained() {
     let ran = scratch.ok(&["-C", "project", "policy", "explain", "a.plan.json"]);
     assert!(ran.stdout.starts_with("allowed\n"), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("  deny deletions (standard/deletions.rego:4:1)\n    nothing got past line 6: number > data.limits.deletions\n    data.limits.deletions = 25\n"),
+        ran.stdout.contains("  deny deletions, high (standard/deletions.rego:4:1)\n    nothing got past line 6: number > data.limits.deletions\n    data.limits.deletions = 25\n"),
         "{}",
         ran.stdout
     );

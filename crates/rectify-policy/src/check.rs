@@ -6,7 +6,7 @@
 //! rule; a head is only evaluated when the body holds.
 
 use crate::{
-    Bundle, PolicyError, codes, data, engine,
+    Bundle, PolicyError, codes, data, engine, foreign,
     lint::{self, names, walk::Reference},
 };
 use regorus::{
@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Rules whose every definition must be fired by a test.
-pub(crate) const TESTED: [&str; 3] = ["deny", "warn", "require_approval"];
+const TESTED: [&str; 3] = ["deny", "warn", "require_approval"];
 /// Prefix of the names of tests.
 const TEST_PREFIX: &str = "test_";
 
@@ -31,9 +31,15 @@ pub struct Checked {
     /// Number of definitions of `deny`, `warn` and `require_approval`, each fired by a test.
     pub rules: usize,
     declared: BTreeSet<String>,
+    foreign: BTreeMap<String, foreign::Role>,
 }
 
 impl Checked {
+    /// Names of the rules in the style of conftest that decide.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = (&str, foreign::Role)> {
+        self.foreign.iter().map(|(name, role)| (name.as_str(), *role))
+    }
+
     /// Whether the package that decides has a rule of this name.
     pub(crate) fn declares(&self, name: &str) -> bool {
         self.declared.contains(name)
@@ -47,7 +53,9 @@ pub(crate) struct Head {
     pub(crate) place: String,
     /// Where the whole definition stands.
     pub(crate) rule_place: String,
-    /// `deny`, `warn` or `require_approval`.
+    /// Path of the rule, `data.<package>.<name>`.
+    pub(crate) path: String,
+    /// `deny`, `warn` or `require_approval`; in the style of conftest also other names.
     pub(crate) name: String,
     /// What it says under `rule`, or its name.
     pub(crate) rule: String,
@@ -94,7 +102,9 @@ pub fn check(bundle: &Bundle) -> Result<Checked, PolicyError> {
         let message = format!("no passing test fires this definition of `{}`", head.name);
         return Err(PolicyError::new(codes::POLICY_RULE_UNTESTED, head.place.as_str(), message));
     }
-    Ok(Checked { tests: passed, rules: heads.len(), declared: names.declared() })
+    let foreign = heads.iter().filter(|head| head.path.starts_with("data.main."));
+    let foreign = foreign.filter_map(|head| Some((head.name.clone(), foreign::role(&head.name)?))).collect();
+    Ok(Checked { tests: passed, rules: heads.len(), declared: names.declared(), foreign })
 }
 
 /// Everything that can be said of a bundle without running it.
@@ -125,13 +135,21 @@ pub(crate) fn parse(bundle: &Bundle) -> Result<Parsed, PolicyError> {
 
 fn heads(modules: &[Ref<Module>]) -> Result<Vec<Head>, PolicyError> {
     let mut heads = Vec::new();
-    for module in modules.iter().filter(|module| names::package(module.as_ref()) == engine::PACKAGE) {
+    for module in modules {
+        let package = names::package(module.as_ref());
+        let is_ours = package == engine::PACKAGE;
+        if !is_ours && package != foreign::PACKAGE {
+            continue;
+        }
         for rule in &module.policy {
             let Rule::Spec { span, head, bodies } = rule.as_ref() else { continue };
             let Some(name) = Reference::of(names::head(rule.as_ref())).map(|reference| reference.base) else {
                 continue;
             };
-            if !TESTED.contains(&name) {
+            let decides = if is_ours { TESTED.contains(&name) } else { foreign::role(name).is_some() };
+            // A function is a helper, whatever it is called.
+            let is_function = matches!(head, RuleHead::Func { .. });
+            if !decides || (is_function && !is_ours) {
                 continue;
             }
             let not_understood = || {
@@ -146,14 +164,15 @@ fn heads(modules: &[Ref<Module>]) -> Result<Vec<Head>, PolicyError> {
             };
             let mut push = |shown: &Span, start: u32, end: u32, keyword: &[&str], body: Option<&RuleBody>| {
                 let head = head_of(name, shown, start, end, keyword).ok_or_else(not_understood)?;
-                heads.push(Head { rule_place: lint::place(span), statements: statements(body), ..head });
+                let (rule_place, path) = (lint::place(span), format!("data.{package}.{name}"));
+                heads.push(Head { rule_place, path, statements: statements(body), ..head });
                 Ok(())
             };
             // An `else` has a value of its own; the first body is that of the head.
             let first = bodies.first();
             match head {
                 RuleHead::Set { span: all, refr, key: Some(_) } => {
-                    push(span, refr.span().end, all.end, &["contains"], first)?;
+                    push(span, refr.span().end, all.end, &["contains", "["], first)?;
                 }
                 RuleHead::Set { key: None, .. } => return Err(not_understood()),
                 RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
@@ -180,11 +199,19 @@ fn head_of(name: &str, shown: &Span, start: u32, end: u32, keywords: &[&str]) ->
     let quote = text.get(end..)?.starts_with(['"', '`']);
     let end = end.checked_add(usize::from(quote))?;
     let head = text.get(start..end)?.trim_start();
-    let value = keywords.iter().find_map(|keyword| head.strip_prefix(keyword))?.trim_start();
+    let keyword = keywords.iter().find(|keyword| head.starts_with(**keyword))?;
+    let value = head.strip_prefix(keyword)?;
+    // The older form of a set: `deny[message]`.
+    let (value, end) = match *keyword {
+        "[" => (value.trim_end().strip_suffix(']')?, start.checked_add(text.get(start..end)?.rfind(']')?)?),
+        _ => (value, end),
+    };
+    let value = value.trim_start();
     Some(Head {
         file: shown.source.file().clone(),
         place: lint::place(shown),
         rule_place: String::new(),
+        path: String::new(),
         name: name.to_owned(),
         rule: rule_id(value).unwrap_or(name).to_owned(),
         statements: Vec::new(),

@@ -8,7 +8,7 @@
 //! Tests run with what the files say before anything is moved: they are about the rules, and a test
 //! that needs another value replaces it by `with`.
 
-use crate::{Bundle, PolicyError, codes, engine::PACKAGE};
+use crate::{Bundle, PolicyError, codes, engine::PACKAGE, foreign};
 use serde_json::{Map, Value};
 
 /// Name under which a data file moves what others say.
@@ -30,8 +30,8 @@ pub(crate) fn merged(bundle: &Bundle) -> Result<Data, PolicyError> {
         let refuse = |message: String| PolicyError::new(codes::POLICY_DATA, path, message);
         let mut file: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| refuse(format!("not a JSON object: {error}")))?;
-        if file.contains_key(PACKAGE) {
-            return Err(refuse(format!("`{PACKAGE}` is the package of the rules")));
+        if let Some(name) = [PACKAGE, foreign::PACKAGE].into_iter().find(|name| file.contains_key(*name)) {
+            return Err(refuse(format!("`{name}` is a package of rules that decide")));
         }
         if let Some(moved) = file.remove(OVERRIDE) {
             overrides.push((path, moved));

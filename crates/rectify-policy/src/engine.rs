@@ -48,12 +48,22 @@ pub(crate) fn empty(slack_bytes: usize) -> Result<Engine, PolicyError> {
     Ok(engine)
 }
 
-/// Adds one file.
+/// Adds one file. Those of [`foreign::PACKAGE`](crate::foreign) may be of the older syntax.
 pub(crate) fn add(engine: &mut Engine, path: &str, text: &str) -> Result<(), PolicyError> {
-    engine
-        .add_policy(path.to_owned(), text.to_owned())
-        .map(drop)
-        .map_err(|error| PolicyError::from_engine(codes::POLICY_SYNTAX, path, &error.to_string()))
+    let new = engine.add_policy(path.to_owned(), text.to_owned()).map(drop);
+    let error = match new {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    if crate::foreign::is_foreign(text) {
+        engine.set_rego_v0(true);
+        let old = engine.add_policy(path.to_owned(), text.to_owned()).map(drop);
+        engine.set_rego_v0(false);
+        if old.is_ok() {
+            return Ok(());
+        }
+    }
+    Err(PolicyError::from_engine(codes::POLICY_SYNTAX, path, &error.to_string()))
 }
 
 /// Adds data that all `data.json` give together.

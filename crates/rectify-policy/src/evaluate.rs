@@ -2,7 +2,7 @@
 //! every error means denied.
 
 use crate::{
-    Bundle, PolicyError, check, codes, data, engine, freeze, freeze::UtcOnly, freeze::Zones, limits,
+    Bundle, PolicyError, check, codes, data, engine, foreign, freeze, freeze::UtcOnly, freeze::Zones, limits,
 };
 use rectify_model::{
     Decision,
@@ -68,8 +68,15 @@ pub(crate) fn evaluate_value(
             None => Ok(Vec::new()),
         }
     };
-    let deny = findings("deny", &set("deny")?)?;
-    let warn = findings("warn", &set("warn")?)?;
+    let mut deny = findings("deny", &set("deny")?)?;
+    let mut warn = findings("warn", &set("warn")?)?;
+    for (name, role) in checked.foreign() {
+        let found = foreign_findings(&mut engine, name)?;
+        match role {
+            foreign::Role::Deny => deny.extend(found),
+            foreign::Role::Warn => warn.extend(found),
+        }
+    }
     let require_approval =
         set("require_approval")?.iter().map(demand).collect::<Result<BTreeSet<_>, PolicyError>>()?;
     Ok(Decision { bundle: bundle.digest(), allowed: allow && deny.is_empty(), deny, warn, require_approval })
@@ -171,6 +178,34 @@ fn findings(rule: &str, items: &[Value]) -> Result<BTreeSet<Finding>, PolicyErro
             },
             _ => Err(wrong_member(rule, "strings or objects {rule, message}")),
         })
+        .collect()
+}
+
+/// What a rule in the style of conftest says: strings, or objects with a `msg`.
+fn foreign_findings(engine: &mut Engine, name: &str) -> Result<BTreeSet<Finding>, PolicyError> {
+    let path = format!("data.{}.{name}", foreign::PACKAGE);
+    let value = engine
+        .eval_rule(path.clone())
+        .map_err(|error| PolicyError::from_engine(codes::POLICY_EVALUATION, &path, &error.to_string()))?;
+    let wrong = |expected: &str| {
+        let message = format!("`{name}` must be {expected}");
+        PolicyError::new(codes::POLICY_WRONG_TYPE, path.as_str(), message)
+    };
+    let items = match &value {
+        Value::Set(items) => items,
+        _ => return Err(wrong("a set")),
+    };
+    let rule = format!("{}.{name}", foreign::PACKAGE);
+    let finding = |item: &Value| {
+        let message = match item {
+            Value::String(message) => Some(message.to_string()),
+            other => text(other, "msg"),
+        };
+        message.map(|message| Finding { rule: rule.clone(), message })
+    };
+    items
+        .iter()
+        .map(|item| finding(item).ok_or_else(|| wrong("a set of strings or objects with a `msg`")))
         .collect()
 }
 

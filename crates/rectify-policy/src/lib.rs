@@ -17,6 +17,7 @@ mod data;
 mod engine;
 pub mod error;
 pub mod evaluate;
+mod foreign;
 pub mod freeze;
 pub mod input;
 pub mod limits;

@@ -87,6 +87,9 @@ pub struct Explanation {
 pub struct Explained {
     /// Which.
     pub definition: Definition,
+    /// What `data.rules` says of how much it matters, such as `high`; absent if it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
     /// What it said; empty if it did not fire.
     pub said: BTreeSet<String>,
     /// The statement that nothing got past; absent if it fired, or nothing is known.
@@ -175,14 +178,11 @@ pub(crate) fn explain_value(
     engine::add_data(&mut engine, data.clone())?;
     engine.set_input(evaluate::with_freeze(bundle, input, zones)?);
     engine.set_enable_coverage(true);
-    for kind in check::TESTED {
-        if parsed.heads.iter().any(|head| head.name == kind) {
-            let path = format!("data.{}.{kind}", engine::PACKAGE);
-            let failed = |error: &dyn std::fmt::Display| {
-                PolicyError::from_engine(codes::POLICY_EVALUATION, &path, &error.to_string())
-            };
-            engine.eval_rule(path.clone()).map_err(|error| failed(&error))?;
-        }
+    let paths: BTreeSet<&str> = parsed.heads.iter().map(|head| head.path.as_str()).collect();
+    for path in paths {
+        engine
+            .eval_rule(path.to_owned())
+            .map_err(|error| PolicyError::from_engine(codes::POLICY_EVALUATION, path, &error.to_string()))?;
     }
     let mut said: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
     for (index, value) in noted.take() {
@@ -195,7 +195,9 @@ pub(crate) fn explain_value(
         let said = said.remove(&index).unwrap_or_default();
         let stopped = if said.is_empty() { stopped(bundle, head, reached.get(&head.file)) } else { None };
         let named = named_data(&parsed.rules, head, &data);
-        rules.push(Explained { definition: definition(head), said, stopped, data: named });
+        let severity = data.get("rules").and_then(|rules| rules.get(&head.rule)?.get("severity")?.as_str());
+        let severity = severity.map(str::to_owned);
+        rules.push(Explained { definition: definition(head), severity, said, stopped, data: named });
     }
     rules.sort_by_key(|rule| position(&rule.definition.place));
     Ok(Explanation { decision, rules })
@@ -219,7 +221,9 @@ fn error_text(error: &impl std::fmt::Display) -> String {
 
 /// What a member of a set says to people.
 fn words(value: &Value) -> String {
-    let message = value.as_object().ok().and_then(|fields| fields.get(&Value::from("message")).cloned());
+    let field =
+        |name: &str| value.as_object().ok().and_then(|fields| fields.get(&Value::from(name)).cloned());
+    let message = field("message").or_else(|| field("msg"));
     match message.as_ref().unwrap_or(value) {
         Value::String(text) => text.to_string(),
         other => other.to_string(),

@@ -109,7 +109,8 @@ fn explained(explanation: &Explanation) -> String {
 
 fn head(text: &mut String, rule: &Explained) {
     let definition = &rule.definition;
-    text.push_str(&format!("  {} {} ({})\n", definition.kind, definition.rule, definition.place));
+    let severity = rule.severity.as_ref().map(|severity| format!(", {severity}")).unwrap_or_default();
+    text.push_str(&format!("  {} {}{severity} ({})\n", definition.kind, definition.rule, definition.place));
 }
 
 fn data(text: &mut String, rule: &Explained) {
@@ -131,8 +132,11 @@ mod tests {
     fn bundle() -> Bundle {
         let rules = "package rectify\n\ndefault allow := false\n\nallow if count(deny) == 0\n\ndeny contains {\"rule\": \"few\", \"message\": message} if {\n\tnumber := count(input.changes)\n\tnumber > data.limits.changes\n\tmessage := sprintf(\"%d changes\", [number])\n}\n\nwarn contains {\"rule\": \"left\", \"message\": \"steps are left\"} if {\n\tinput.deferred > 0\n}\n";
         let tests = "package rectify_test\n\nimport data.rectify\n\ntest_few if count(rectify.deny) == 1 with input as {\"changes\": [{}, {}, {}]}\n\ntest_left if count(rectify.warn) == 1 with input as {\"deferred\": 0}\n";
-        let files =
-            [("p.rego", rules), ("p_test.rego", tests), ("data.json", "{\"limits\": {\"changes\": 2}}")];
+        let files = [
+            ("p.rego", rules),
+            ("p_test.rego", tests),
+            ("data.json", "{\"limits\": {\"changes\": 2}, \"rules\": {\"few\": {\"severity\": \"high\"}}}"),
+        ];
         Bundle { files: files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect() }
     }
 

@@ -124,6 +124,26 @@ fn the_rules_of_the_standard_bundle_say_what_the_guide_shows() {
     }
 }
 
+/// Every rule has an entry in the table of the guide with its severity, and an id that its findings
+/// carry.
+#[test]
+fn every_rule_has_a_severity() {
+    let guide = fs::read_to_string(docs().join("policy.md")).unwrap();
+    let data: Value = serde_json::from_str(&standard().files["data.json"]).unwrap();
+    let rules = data["rules"].as_object().unwrap();
+    for (rule, entry) in rules {
+        let severity = entry["severity"].as_str().unwrap();
+        assert!(["low", "medium", "high", "critical"].contains(&severity), "{rule}");
+        assert!(guide.contains(&format!("| [`{rule}`](#{rule}) | {severity} | ")), "{rule}");
+    }
+    let explanation =
+        rectify_policy::explain(&standard(), &harmless(), &rectify_policy::freeze::UtcOnly).unwrap();
+    let said: BTreeSet<String> = explanation.rules.iter().map(|rule| rule.definition.rule.clone()).collect();
+    assert_eq!(said, rules.keys().cloned().collect());
+    assert!(said.len() >= 12);
+    assert!(explanation.rules.iter().all(|rule| rule.severity.is_some()));
+}
+
 #[test]
 fn the_change_in_the_guide_is_one_of_the_schema() {
     let guide = fs::read_to_string(docs().join("policy.md")).unwrap();

@@ -5,6 +5,7 @@ mod bundles;
 mod determinism;
 mod documentation;
 mod fixture;
+mod foreign;
 mod input;
 mod laws;
 mod standard;

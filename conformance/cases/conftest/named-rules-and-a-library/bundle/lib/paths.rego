@@ -1,0 +1,3 @@
+package lib.paths
+
+below(path, directory) if startswith(path, concat("", [directory, "/"]))

@@ -1,0 +1,6 @@
+package main
+
+deny[msg] {
+	input.deferred > 0
+	msg := "x"
+}

@@ -1,0 +1,3 @@
+package main
+
+test_x { deny["1"] with input as {"changes": []} }

@@ -1,0 +1,3 @@
+package rectify
+
+allow := true

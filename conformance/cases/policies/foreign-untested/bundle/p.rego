@@ -1,0 +1,6 @@
+package main
+
+warn_x[msg] {
+	input.deferred > 0
+	msg := "x"
+}

@@ -1,0 +1,3 @@
+package main
+
+test_x { deny == "x" with input as {"deferred": 1} }
