@@ -7,7 +7,7 @@ use super::{
 };
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
-use std::{fmt, ops::Range};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 /// The blanks of JSON.
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -76,11 +76,15 @@ fn key_is(raw: &RawValue, key: &str) -> bool {
 fn means(raw: &RawValue, value: &Value) -> bool {
     match (children(raw), value) {
         (Some(Children::Map(members)), Value::Object(wanted)) => {
-            members.len() == wanted.len()
-                && wanted.iter().all(|(key, value)| {
-                    let mut found = members.iter().filter(|(name, _)| key_is(name, key));
-                    matches!((found.next(), found.next()), (Some((_, raw)), None) if means(raw, value))
-                })
+            let mut found: BTreeMap<String, &RawValue> = BTreeMap::new();
+            for (key, value) in members {
+                let Ok(key) = serde_json::from_str::<String>(key.get()) else { return false };
+                if found.insert(key, value).is_some() {
+                    return false;
+                }
+            }
+            found.len() == wanted.len()
+                && wanted.iter().all(|(key, value)| found.get(key).is_some_and(|raw| means(raw, value)))
         }
         (Some(Children::List(items)), Value::Array(wanted)) => {
             items.len() == wanted.len() && items.iter().zip(wanted).all(|(raw, value)| means(raw, value))

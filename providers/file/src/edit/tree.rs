@@ -5,8 +5,6 @@ use super::{EditError, json, toml, yaml};
 use serde_json::Value;
 use std::{fmt, ops::Range};
 
-/// Longest text that is parsed: the parsed form takes many times its size.
-const TEXT_MAX_BYTES: usize = 16 * 1024 * 1024;
 const BOM: &str = "\u{feff}";
 
 /// One step down a tree.
@@ -77,6 +75,14 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Longest text that is parsed: the parsed form takes many times its size, of TOML most.
+    fn max_bytes(self) -> usize {
+        match self {
+            Self::Json | Self::Yaml => 16 * 1024 * 1024,
+            Self::Toml => 2 * 1024 * 1024,
+        }
+    }
+
     pub(crate) fn has_null(self) -> bool {
         match self {
             Self::Json | Self::Yaml => true,
@@ -99,9 +105,10 @@ impl TreeEdit {
 
     /// The content after the edit.
     pub(crate) fn apply(&self, bytes: &[u8]) -> Result<Vec<u8>, EditError> {
-        if bytes.len() > TEXT_MAX_BYTES {
+        let most = self.format.max_bytes();
+        if bytes.len() > most {
             return Err(EditError::Unreadable(format!(
-                "the file is longer than {TEXT_MAX_BYTES} bytes and is not parsed"
+                "the file is longer than {most} bytes and is not parsed"
             )));
         }
         let text = std::str::from_utf8(bytes).map_err(|e| {

@@ -149,6 +149,32 @@ fn broken_rules_name_the_property() {
 }
 
 #[test]
+fn a_text_that_is_too_long_is_not_parsed() {
+    for (name, most, blank) in [("file.json", 16, b' '), ("file.yaml", 16, b'\n'), ("file.toml", 2, b'\n')] {
+        let long = vec![blank; most * 1024 * 1024 + 1];
+        let message = refused(name, &long, &set(json!(["a"]), 1));
+        assert!(message.starts_with("Unsupported /path: the file is longer than"), "{message}");
+    }
+}
+
+/// A state is never a mapping of which the plan knows only half.
+#[test]
+fn a_mapping_is_the_same_only_as_a_whole() {
+    for (before, same) in [
+        ("{\"a\": {\"y\": [], \"x\": 1}}", true),
+        ("{\"a\": {\"x\": 1}}", false),
+        ("{\"a\": {\"x\": 1, \"y\": [], \"z\": 0}}", false),
+        ("{\"a\": {\"x\": 1, \"y\": [], \"x\": 1}}", false),
+        ("{\"a\": {\"x\": 1.0, \"y\": []}}", false),
+    ] {
+        let desired = set(json!(["a"]), json!({"x": 1, "y": []}));
+        for name in ["file.json", "file.yaml"] {
+            assert_eq!(after(name, before, &desired) == before, same, "{name} {before}");
+        }
+    }
+}
+
+#[test]
 fn a_private_file_is_named_by_a_keyed_digest_and_a_chain_is_predicted() {
     let mut world = World::keyed();
     world.write("/s", "{\"token\": \"x\"}\n", 0o600);

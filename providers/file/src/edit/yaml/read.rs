@@ -2,7 +2,7 @@
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 use serde_json::Value;
-use std::{ops::Range, sync::LazyLock};
+use std::{collections::BTreeMap, ops::Range, sync::LazyLock};
 
 /// Deepest nesting.
 const DEPTH_MAX: usize = 128;
@@ -262,6 +262,16 @@ impl Node {
         content && self.anchor == other.anchor && self.tag == other.tag
     }
 
+    /// The text that every reader takes it for.
+    fn as_text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Scalar { text, quotes } if self.anchor == 0 && self.tag.is_none() => {
+                (*quotes != Quotes::None || plain(text) == Plain::Text).then_some(text)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether every reader takes it for this value.
     pub(super) fn means(&self, value: &Value) -> bool {
         if self.anchor != 0 || self.tag.is_some() {
@@ -280,11 +290,18 @@ impl Node {
                 items.len() == wanted.len() && items.iter().zip(wanted).all(|(item, value)| item.means(value))
             }
             (Content::Map { entries, .. }, Value::Object(wanted)) => {
-                entries.len() == wanted.len() && wanted.iter().all(|(key, value)| {
-                    let key = Value::from(key.as_str());
-                    let mut found = entries.iter().filter(|entry| entry.key.means(&key));
-                    matches!((found.next(), found.next()), (Some(entry), None) if entry.value.means(value))
-                })
+                let mut found: BTreeMap<&str, &Self> = BTreeMap::new();
+                for entry in entries {
+                    match entry.key.as_text() {
+                        // Twice means nothing, and neither does a key that is no text.
+                        Some(key) if found.insert(key, &entry.value).is_none() => {}
+                        _ => return false,
+                    }
+                }
+                found.len() == wanted.len()
+                    && wanted
+                        .iter()
+                        .all(|(key, value)| found.get(key.as_str()).is_some_and(|node| node.means(value)))
             }
             _ => false,
         }
