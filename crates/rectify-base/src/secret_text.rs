@@ -136,7 +136,7 @@ pub fn each<'v>(value: &'v Value, at: &Pointer, found: &mut dyn FnMut(&Pointer, 
 }
 
 /// The secrets that are named anywhere in properties.
-pub fn names_in<'v>(properties: &'v Map<String, Value>, found: &mut dyn FnMut(SecretName)) {
+pub fn names_in(properties: &Map<String, Value>, found: &mut dyn FnMut(SecretName)) {
     for value in properties.values() {
         each(value, &Pointer::root(), &mut |_, value| {
             for name in SecretText::read(value).iter().flat_map(SecretText::names) {

@@ -189,7 +189,7 @@ fn command(argv: &[String], without: &BTreeSet<String>) -> Result<Zeroizing<Vec<
             read.map(|_| bytes)
         })
     });
-    let status = wait(&mut child).map_err(|what| failed(what))?;
+    let status = wait(&mut child).map_err(&failed)?;
     if !status.success() {
         return Err(failed(format!("ended with {status}; run it by hand to see why")));
     }

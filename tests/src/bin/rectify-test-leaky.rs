@@ -1,6 +1,6 @@
 //! A provider for tests that shows the secrets it is given in every place where it should not, and
 //! then ends as it is told. It is written with the SDK, as a careless author would.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "careless on purpose")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "careless on purpose")]
 #![allow(clippy::print_stderr, reason = "careless on purpose")]
 
 use rectify_sdk::{
