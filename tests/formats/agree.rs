@@ -73,6 +73,23 @@ fn report() {
 }
 
 #[test]
+fn comparison() {
+    let document = json("conformance/cases/plans/valid/plan.json");
+    let before: Plan = serde_json::from_value(document.clone()).unwrap();
+    let mut after = before.clone();
+    after.targets.values_mut().for_each(|target| target.environment = "dev".into());
+    let digests = |plan: &Plan| rectify_base::FileDigests::of_bytes(&canonical::file_bytes(plan).unwrap());
+    let comparison = rectify_review::compare::compare((&before, digests(&before)), (&after, digests(&after)));
+    let document = serde_json::to_value(comparison).unwrap();
+    hold_together::<rectify_review::compare::Comparison>(
+        "comparison",
+        &document,
+        30,
+        &[FORMAT, "/path := \"x\""],
+    );
+}
+
+#[test]
 fn source_map() {
     let document = json!({
         "format": "rectify.source-map/v1",

@@ -4,6 +4,7 @@
 mod agent;
 mod beside;
 mod chain;
+mod ci;
 mod documentation;
 mod examples;
 mod facts;
@@ -16,6 +17,7 @@ mod policy;
 mod private;
 mod refusals;
 mod reproducible;
+mod review;
 mod rotation;
 mod secrets;
 mod surroundings;

@@ -78,6 +78,9 @@ pub enum Command {
         /// How the plan is printed
         #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
         format: PlanFormat,
+        /// Also write the page for a browser to this file
+        #[arg(long, value_name = "FILE")]
+        page: Option<PathBuf>,
         /// Show every change in full
         #[arg(long)]
         details: bool,
@@ -85,10 +88,26 @@ pub enum Command {
         #[arg(long)]
         detailed_exitcode: bool,
     },
-    /// Show how targets differ from what the sources say, in full
+    /// Show how targets differ from what the sources say, or what changed between two plans
     Diff {
-        /// Only these remediations
-        remediations: Vec<String>,
+        /// Two recorded plans, the earlier one first; or remediations, to look at these only
+        #[arg(value_name = "PLAN|REMEDIATION")]
+        subjects: Vec<String>,
+        /// Compare the one plan that is named with the one beside it that was approved last
+        #[arg(long)]
+        since_approved: bool,
+        /// With --since-approved: approved by this person
+        #[arg(long, value_name = "PRINCIPAL", requires = "since_approved")]
+        by: Option<String>,
+        /// How the difference is printed
+        #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
+        format: DiffFormat,
+        /// Of plans: show every difference in full
+        #[arg(long)]
+        details: bool,
+        /// Exit with 2 if there is a difference
+        #[arg(long)]
+        detailed_exitcode: bool,
     },
     /// Print a recorded plan
     Show {
@@ -383,6 +402,17 @@ pub enum GraphFormat {
     Dot,
     /// Drawn
     Svg,
+}
+
+/// How a difference is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For a pull request
+    Markdown,
 }
 
 /// How a plan is printed.

@@ -172,6 +172,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("plan-identity-shared", include_str!("../../../docs/errors/plan-identity-shared.md")),
     ("plan-no-targets", include_str!("../../../docs/errors/plan-no-targets.md")),
     ("plan-not-sealed", include_str!("../../../docs/errors/plan-not-sealed.md")),
+    ("plan-nothing-approved", include_str!("../../../docs/errors/plan-nothing-approved.md")),
     ("plan-observation-extra", include_str!("../../../docs/errors/plan-observation-extra.md")),
     ("plan-observation-format", include_str!("../../../docs/errors/plan-observation-format.md")),
     ("plan-observation-missing", include_str!("../../../docs/errors/plan-observation-missing.md")),

@@ -15,6 +15,8 @@ rectify_base::codes! {
     FILE_TOO_LARGE = "file-too-large";
     /// A document is not canonical JSON of its format.
     DOCUMENT_INVALID = "document-invalid";
+    /// Beside a plan there is none that was approved.
+    PLAN_NOTHING_APPROVED = "plan-nothing-approved";
     /// The name of a plan file has another ending.
     PLAN_FILE_NAME = "plan-file-name";
     /// A plan with attestations would be overwritten.

@@ -80,6 +80,8 @@ pub enum EngineError {
     Undecided { target: TargetName, address: rectify_base::Address },
     #[error("the plan changes nothing")]
     EmptyPlan,
+    #[error("no plan in {} was approved by whom is asked for", path.display())]
+    NothingApproved { path: PathBuf },
     #[error("{} is sealed already", path.display())]
     Sealed { path: PathBuf },
     #[error("{} is not sealed", path.display())]
@@ -164,6 +166,7 @@ impl EngineError {
             Self::Denied { .. } => codes::POLICY_DENIED,
             Self::Undecided { .. } => codes::PLAN_UNDECIDED,
             Self::EmptyPlan => codes::PLAN_EMPTY,
+            Self::NothingApproved { .. } => codes::PLAN_NOTHING_APPROVED,
             Self::Sealed { .. } => codes::PLAN_SEALED,
             Self::NotSealed { .. } => codes::PLAN_NOT_SEALED,
             Self::Approved { .. } => codes::PLAN_APPROVED,
@@ -228,6 +231,9 @@ impl EngineError {
             Self::Document { .. } => "make the plan again with `rectify plan --out`; plans are never edited",
             Self::Undecided { .. } => "plan again once it can be, or plan only other remediations",
             Self::EmptyPlan => "there is nothing to apply",
+            Self::NothingApproved { .. } => {
+                "name the earlier plan: `rectify diff OLD.plan.json NEW.plan.json`"
+            }
             Self::Sealed { .. } => {
                 "its seal can still be used: apply it, or replace the seal and its approvals with `seal --again`"
             }

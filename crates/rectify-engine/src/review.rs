@@ -1,10 +1,17 @@
 //! What is said beside a plan, for its readers: who signed what, whatever the time is.
 
-use crate::{Engine, EngineError, artifact::Artifact, gate};
+use crate::{
+    Engine, EngineError,
+    artifact::{Artifact, ENDING},
+    error::FileVerb,
+    gate,
+};
 use rectify_attest::{
-    Approval, DecisionRecord, Envelope, Kind, Predicate, Seal, SignedBy, TrustFile, statement,
+    Approval, DecisionRecord, Envelope, Kind, Predicate, PrincipalName, Seal, SignedBy, TrustFile, Verdict,
+    statement,
 };
 use rectify_base::FileDigests;
+use std::{fs, path::Path};
 
 /// A file beside a plan.
 #[derive(Clone, Debug)]
@@ -83,4 +90,70 @@ fn typed<T: Predicate>(
             .map_err(|refusal| format!("{} [{}]", refusal.message, refusal.code)),
     };
     (Some(wrap(said)), signers)
+}
+
+/// The plan that was approved last, among those in the directory of another one (itself as well) that are
+/// of its project: the one whose seal is the newest of those beside which an approval lies that verifies.
+/// With `by`, only what that person approved counts. Whether it may still be applied is not looked at.
+///
+/// # Errors
+/// When there is none, there is no trust file, or a file cannot be read.
+pub fn last_approved(
+    engine: &Engine,
+    beside: &Artifact,
+    by: Option<&PrincipalName>,
+) -> Result<Artifact, EngineError> {
+    // Who approved is not known without it.
+    gate::required_trust(engine)?;
+    let project = beside.plan()?.project;
+    let directory = beside.path.parent().filter(|path| !path.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    let error = |e| EngineError::file(FileVerb::Read, directory, e);
+    let mut found: Option<(u64, Artifact)> = None;
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if path.to_string_lossy().ends_with(ENDING) && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    for path in paths {
+        let artifact = Artifact::read(&path)?;
+        let Some(sealed) = approved(engine, &artifact, by)? else { continue };
+        // What is not a plan of this release is not what was approved here.
+        let same = artifact.plan().is_ok_and(|plan| plan.project == project);
+        if same && found.as_ref().is_none_or(|(newest, _)| sealed > *newest) {
+            found = Some((sealed, artifact));
+        }
+    }
+    found
+        .map(|(_, artifact)| artifact)
+        .ok_or_else(|| EngineError::NothingApproved { path: directory.to_owned() })
+}
+
+/// When a plan was sealed, if an approval of that seal lies beside it.
+fn approved(
+    engine: &Engine,
+    artifact: &Artifact,
+    by: Option<&PrincipalName>,
+) -> Result<Option<u64>, EngineError> {
+    let verified = statements(engine, artifact)?.into_iter().filter(|statement| statement.signers.is_ok());
+    let (mut seal, mut approvals) = (None, Vec::new());
+    for statement in verified {
+        match statement.said {
+            Some(Said::Seal(said)) => seal = Some(said),
+            Some(Said::Approval(said)) => approvals.push(said),
+            _ => {}
+        }
+    }
+    Ok(seal
+        .filter(|seal| {
+            approvals.iter().any(|approval| {
+                approval.use_id == seal.use_id
+                    && approval.verdict == Verdict::Yes
+                    && by.is_none_or(|by| *by == approval.approver)
+            })
+        })
+        .map(|seal| seal.not_before))
 }

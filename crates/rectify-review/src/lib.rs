@@ -6,6 +6,7 @@
 //! bidirectional characters made visible, so that what is read is what will be done.
 
 mod bounded;
+pub mod compare;
 mod diff;
 pub mod drawing;
 mod escape;
@@ -13,7 +14,10 @@ mod fold;
 mod html;
 mod markdown;
 mod markup;
+mod page;
 mod properties;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod step;
 mod text;
 
@@ -21,6 +25,10 @@ pub use escape::visible;
 pub use html::{Judgement, Review, Standing, Voucher, html};
 pub use markdown::markdown;
 pub use text::text;
+
+/// Longest comment that code hosts take, in characters. The default of [`Options`] leaves room for a line
+/// or two of one's own.
+pub const COMMENT_MAX_CHARS: usize = 65_536;
 
 /// How to render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +38,13 @@ pub struct Options {
     pub details: bool,
     /// Columns of a line. Summaries are cut to it, with a mark; names never are.
     pub width: usize,
-    /// Largest Markdown, in bytes; what does not fit is named and left out.
-    pub size_max_bytes: usize,
+    /// Largest Markdown, in characters as platforms count them at worst: UTF-16 units, and two for the
+    /// end of a line. What does not fit is named and left out.
+    pub size_max_chars: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { details: false, width: 100, size_max_bytes: 60_000 }
+        Self { details: false, width: 100, size_max_chars: COMMENT_MAX_CHARS - 536 }
     }
 }

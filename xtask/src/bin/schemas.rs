@@ -17,6 +17,7 @@ fn main() {
         rectify_attest::schema::schemas(),
         rectify_keys::schema::schemas(),
         rectify_plan::schema::schemas(),
+        rectify_review::schema::schemas(),
         rectify_compile::editor::schemas(&manifests),
     ];
     let object: Map<String, Value> =

@@ -1,6 +1,6 @@
 //! `apply --auto`: the same path in one go, for whoever may decide alone.
 
-use super::{project, run, signing};
+use super::{page, run, signing};
 use crate::{
     arguments::{Key, PlanFormat},
     diagnostics, exit,
@@ -23,7 +23,7 @@ pub async fn apply(engine: &Engine, at: &Path, key: Option<Key>, yes: bool) -> R
     let key = key.ok_or_else(|| Failure::usage("`apply --auto` seals the plan: name a key with --key"))?;
     let outcome = planning::plan(engine, at, None).await?;
     diagnostics::print(outcome.compiled.warnings(), &outcome.compiled.project.files);
-    project::print_plan(&outcome.plan, &outcome.bytes, PlanFormat::Text, true)?;
+    page::of_outcome(&outcome, PlanFormat::Text, true)?;
     say!("plan {}", outcome.digests.blake3);
     let undecided = outcome.undecided();
     if !undecided.is_empty() {

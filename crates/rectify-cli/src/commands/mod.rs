@@ -1,6 +1,7 @@
 //! One function a command. They call the engine and write its answers.
 
 mod auto;
+mod diff;
 mod graph;
 mod page;
 mod policy;
@@ -38,12 +39,16 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Validate { format } => project::validate(&engine, &at, format).await,
             Command::Graph { plan: None, format } => graph::of_project(&engine, &at, format).await,
             Command::Graph { plan: Some(plan), format } => graph::of_plan(&plan, format),
-            Command::Plan { remediations, out, format, details, detailed_exitcode } => {
-                let wanted = project::Wanted { out, format, details, detailed_exitcode };
+            Command::Plan { remediations, out, format, page, details, detailed_exitcode } => {
+                let wanted = project::Wanted { out, format, page, details, detailed_exitcode };
                 project::plan(&engine, &at, select(&remediations)?.as_ref(), wanted).await
             }
-            Command::Diff { remediations } => {
-                project::diff(&engine, &at, select(&remediations)?.as_ref()).await
+            Command::Diff { subjects, since_approved, by, format, details, detailed_exitcode } => {
+                let wanted = diff::Wanted { format, details, detailed_exitcode };
+                match diff::subjects(&engine, &subjects, since_approved, by.as_deref())? {
+                    Some(plans) => diff::of_plans(&plans, &wanted),
+                    None => project::diff(&engine, &at, select(&subjects)?.as_ref(), &wanted).await,
+                }
             }
             Command::Show { plan, format, details } => project::show(&engine, &plan, format, details),
             Command::Why { plan, address, target } => project::why(&plan, &address, target.as_deref()),

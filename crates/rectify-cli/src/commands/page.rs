@@ -1,7 +1,7 @@
-//! The review page: what `plan` and `show` know of a plan, put together for its readers.
+//! A plan in each of its forms: what `plan` and `show` know of it, put together for its readers.
 
 use super::project::out;
-use crate::failure::Failure;
+use crate::{arguments::PlanFormat, failure::Failure};
 use rectify_attest::{Kind, moment};
 use rectify_engine::{
     Engine,
@@ -11,27 +11,44 @@ use rectify_engine::{
     review::{Said, Statement, statements},
 };
 use rectify_model::{Decision, Plan};
-use rectify_review::{Judgement, Review, Standing, Voucher, html};
+use rectify_review::{Judgement, Options, Review, Standing, Voucher, html, markdown, text};
+use std::path::Path;
 
-/// The page of a fresh plan: policy was just asked, and nobody vouches for it yet.
-pub fn of_outcome(outcome: &PlanOutcome) -> Result<(), Failure> {
+/// A fresh plan: policy was just asked, and nobody vouches for it yet.
+pub fn of_outcome(outcome: &PlanOutcome, format: PlanFormat, details: bool) -> Result<(), Failure> {
+    print(&review(outcome), &outcome.bytes, format, details)
+}
+
+/// Writes the page of a fresh plan to a file.
+pub fn write(outcome: &PlanOutcome, path: &Path) -> Result<(), Failure> {
+    std::fs::write(path, html(&review(outcome)))
+        .map_err(|error| Failure::plain(format!("cannot write {}: {error}", path.display())))
+}
+
+fn review(outcome: &PlanOutcome) -> Review<'_> {
     let judgement = match &outcome.verdict {
         Verdict::Nothing => Judgement::Nothing,
         Verdict::Decided(decision) => Judgement::Decided { decision, source: "when the plan was made" },
         Verdict::Undecided { code, message } => Judgement::Undecided { code: code.as_str(), message },
     };
-    let page = html(&Review {
-        plan: &outcome.plan,
-        digests: outcome.digests,
-        report: Some(&outcome.report),
-        judgement,
-        vouchers: &[],
-    });
-    out(page.as_bytes())
+    let (plan, report) = (&outcome.plan, Some(&outcome.report));
+    Review { plan, digests: outcome.digests, report, judgement, vouchers: &[] }
 }
 
-/// The page of a recorded plan, with what lies beside it.
-pub fn of_artifact(engine: &Engine, artifact: &Artifact, plan: &Plan) -> Result<(), Failure> {
+/// A recorded plan, with what lies beside it.
+pub fn of_artifact(
+    engine: &Engine,
+    artifact: &Artifact,
+    plan: &Plan,
+    format: PlanFormat,
+    details: bool,
+) -> Result<(), Failure> {
+    if matches!(format, PlanFormat::Text | PlanFormat::Json) {
+        // These show the plan alone.
+        let (digests, judgement) = (artifact.digests, Judgement::NotAsked);
+        let review = Review { plan, digests, report: None, judgement, vouchers: &[] };
+        return print(&review, &artifact.bytes, format, details);
+    }
     let statements = statements(engine, artifact)?;
     let vouchers: Vec<Voucher> = statements.iter().map(voucher).collect();
     // The page is whole without the report, which is no part of the plan.
@@ -42,14 +59,19 @@ pub fn of_artifact(engine: &Engine, artifact: &Artifact, plan: &Plan) -> Result<
         None if plan.counts.changes() == 0 => Judgement::Nothing,
         None => Judgement::NotAsked,
     };
-    let page = html(&Review {
-        plan,
-        digests: artifact.digests,
-        report: report.as_ref(),
-        judgement,
-        vouchers: &vouchers,
-    });
-    out(page.as_bytes())
+    let (report, digests) = (report.as_ref(), artifact.digests);
+    let review = Review { plan, digests, report, judgement, vouchers: &vouchers };
+    print(&review, &artifact.bytes, format, details)
+}
+
+fn print(review: &Review<'_>, bytes: &[u8], format: PlanFormat, details: bool) -> Result<(), Failure> {
+    let options = Options { details, ..Options::default() };
+    match format {
+        PlanFormat::Text => out(text(review.plan, &options).as_bytes()),
+        PlanFormat::Markdown => out(markdown(review.plan, review.judgement, &options).as_bytes()),
+        PlanFormat::Html => out(html(review).as_bytes()),
+        PlanFormat::Json => out(bytes),
+    }
 }
 
 fn recorded(statement: &Statement) -> Option<(&Decision, String)> {

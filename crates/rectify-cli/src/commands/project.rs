@@ -2,7 +2,7 @@
 
 use super::page;
 use crate::{
-    arguments::{PlanFormat, ProblemFormat},
+    arguments::{DiffFormat, PlanFormat, ProblemFormat},
     diagnostics, exit,
     failure::Failure,
     say::{say, tell},
@@ -19,8 +19,7 @@ use rectify_engine::{
     plan as planning, show as showing,
     validate::{self as compiling, Validated},
 };
-use rectify_model::{Decision, Plan};
-use rectify_review as render;
+use rectify_model::Decision;
 use std::{
     collections::BTreeSet,
     io::Write,
@@ -155,6 +154,8 @@ pub struct Wanted {
     pub out: Option<PathBuf>,
     /// How to print it.
     pub format: PlanFormat,
+    /// Where the page for a browser is written as well.
+    pub page: Option<PathBuf>,
     /// Show every change in full.
     pub details: bool,
     /// Exit with 2 if changes are pending.
@@ -174,10 +175,10 @@ pub async fn plan(
     // The process ends soon, and taking large documents apart piece by piece would be for nothing.
     let outcome = std::mem::ManuallyDrop::new(planning::plan(engine, directory, select).await?);
     diagnostics::print(outcome.compiled.warnings(), &outcome.compiled.project.files);
-    if wanted.format == PlanFormat::Html {
-        page::of_outcome(&outcome)?;
-    } else {
-        print_plan(&outcome.plan, &outcome.bytes, wanted.format, wanted.details)?;
+    page::of_outcome(&outcome, wanted.format, wanted.details)?;
+    if let Some(path) = &wanted.page {
+        page::write(&outcome, path)?;
+        tell!("wrote {}", path.display());
     }
     if wanted.format == PlanFormat::Text {
         say!("plan {}", outcome.digests.blake3);
@@ -199,13 +200,20 @@ pub async fn plan(
     Ok(if wanted.detailed_exitcode && pending { exit::CHANGES } else { exit::DONE })
 }
 
-/// `diff`.
+/// `diff` without plans.
 pub async fn diff(
     engine: &Engine,
     directory: &Path,
     select: Option<&BTreeSet<RemediationName>>,
+    wanted: &super::diff::Wanted,
 ) -> Result<u8, Failure> {
-    let wanted = Wanted { out: None, format: PlanFormat::Text, details: true, detailed_exitcode: false };
+    let format = match wanted.format {
+        DiffFormat::Text => PlanFormat::Text,
+        DiffFormat::Json => PlanFormat::Json,
+        DiffFormat::Markdown => PlanFormat::Markdown,
+    };
+    let detailed_exitcode = wanted.detailed_exitcode;
+    let wanted = Wanted { out: None, format, page: None, details: true, detailed_exitcode };
     plan(engine, directory, select, wanted).await
 }
 
@@ -213,11 +221,7 @@ pub async fn diff(
 pub fn show(engine: &Engine, path: &Path, format: PlanFormat, details: bool) -> Result<u8, Failure> {
     let artifact = Artifact::read(path)?;
     let plan = artifact.plan()?;
-    if format == PlanFormat::Html {
-        page::of_artifact(engine, &artifact, &plan)?;
-    } else {
-        print_plan(&plan, &artifact.bytes, format, details)?;
-    }
+    page::of_artifact(engine, &artifact, &plan, format, details)?;
     if format == PlanFormat::Text {
         say!("plan {}", artifact.digests.blake3);
     }
@@ -241,16 +245,6 @@ pub fn why(path: &Path, address: &str, target: Option<&str>) -> Result<u8, Failu
         say!("{line}");
     }
     Ok(exit::DONE)
-}
-
-/// Prints a plan in one of the forms that need nothing but the plan.
-pub fn print_plan(plan: &Plan, bytes: &[u8], format: PlanFormat, details: bool) -> Result<(), Failure> {
-    let options = render::Options { details, ..render::Options::default() };
-    match format {
-        PlanFormat::Text => out(render::text(plan, &options).as_bytes()),
-        PlanFormat::Markdown => out(render::markdown(plan, &options).as_bytes()),
-        PlanFormat::Json | PlanFormat::Html => out(bytes),
-    }
 }
 
 fn say_verdict(verdict: &Verdict) {

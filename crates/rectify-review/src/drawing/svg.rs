@@ -40,7 +40,12 @@ fn picture(out: &mut Markup, drawing: &Drawing, alone: bool) {
     if alone {
         out.raw("<style>").raw(STYLE).raw("</style>");
     }
-    out.raw("<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path class=\"tip\" d=\"M0 0L8 4L0 8z\"/></marker></defs>");
+    out.raw("<defs>");
+    for (id, class) in [("tip", "tip"), ("tip-fires", "tip fires-tip")] {
+        out.raw("<marker id=\"").raw(id).raw("\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerUnits=\"userSpaceOnUse\" markerWidth=\"9\" markerHeight=\"9\" orient=\"auto\"><path class=\"").raw(class);
+        out.raw("\" d=\"M0 0L8 4L0 8z\"/></marker>");
+    }
+    out.raw("</defs>");
     arrows(out, drawing, &layout);
     boxes(out, drawing, &layout);
     out.raw("</svg>");
@@ -53,7 +58,11 @@ fn arrows(out: &mut Markup, drawing: &Drawing, layout: &Layout) {
             EdgeKind::After => "edge",
             EdgeKind::Implied => "edge implied",
         });
-        out.raw("\" marker-end=\"url(#tip)\" d=\"");
+        out.raw(if arrow.kind == EdgeKind::OnChange {
+            "\" marker-end=\"url(#tip-fires)\" d=\""
+        } else {
+            "\" marker-end=\"url(#tip)\" d=\""
+        });
         let mut last: Option<(i64, i64)> = None;
         for (x, y) in route.iter().copied() {
             match last {

@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const ENTRIES_MAX: usize = 300;
 /// Entries of a list that are shown unfolded.
 const UNFOLDED_MAX: usize = 12;
+/// Links of a list that are shown unfolded.
+const LINKS_UNFOLDED_MAX: usize = 24;
 
 /// Headline, sums, digests.
 pub(super) fn title(out: &mut Markup, review: &Review<'_>, left_out: usize) {
@@ -115,11 +117,12 @@ fn links(out: &mut Markup, title: &'static str, addresses: &BTreeSet<&str>, chan
     if addresses.is_empty() {
         return;
     }
-    out.raw("<h3>")
-        .raw(title)
-        .raw(" <small>")
-        .count(addresses.len())
-        .raw("</small></h3>\n<p class=\"links\">");
+    out.raw("<h3>").raw(title).raw(" <small>").count(addresses.len()).raw("</small></h3>\n");
+    let fold = addresses.len() > LINKS_UNFOLDED_MAX;
+    if fold {
+        out.raw("<details><summary>").count(addresses.len()).raw(" steps</summary>");
+    }
+    out.raw("<p class=\"links\">");
     for address in addresses.iter().take(ENTRIES_MAX) {
         out.raw("<code>");
         changes.linked(out, address);
@@ -128,7 +131,7 @@ fn links(out: &mut Markup, title: &'static str, addresses: &BTreeSet<&str>, chan
     if addresses.len() > ENTRIES_MAX {
         out.raw("and ").count(addresses.len() - ENTRIES_MAX).raw(" more");
     }
-    out.raw("</p>\n");
+    out.raw(if fold { "</p></details>\n" } else { "</p>\n" });
 }
 
 /// What the plan does not do.
@@ -266,6 +269,7 @@ pub(super) fn assumptions(plan: &Plan) -> Option<Section> {
             .raw("</li>");
     }
     body.raw("</ul></li></ul>\n");
+    titled(&mut body, text::ASSUMED, &text::assumptions(plan));
     let reads: BTreeSet<String> = plan
         .steps
         .iter()

@@ -15,16 +15,16 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a page is made of.
-struct Subject {
-    plan: Plan,
+pub struct Subject {
+    pub plan: Plan,
     report: Report,
-    decision: Decision,
+    pub decision: Decision,
     vouchers: Vec<Voucher>,
 }
 
 impl Subject {
     /// The rich plan, denied, sealed by a known and approved by an unknown key.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let planned = valid().plan().unwrap();
         let finding = |rule: &str, message: &str| Finding { rule: rule.into(), message: message.into() };
         let decision = Decision {
@@ -63,7 +63,7 @@ impl Subject {
     }
 
     /// The same, with this text wherever a person, a machine or a provider may write one.
-    fn with(text: &str) -> Self {
+    pub fn with(text: &str) -> Self {
         let mut subject = Self::new();
         let mut plan = serde_json::to_value(&subject.plan).unwrap();
         for entry in plan["deferred"].as_array_mut().unwrap() {
@@ -293,7 +293,7 @@ fn what_must_be_known_is_there() {
 }
 
 /// Pieces that try to leave the place where a text stands.
-const HOSTILE: [&str; 20] = [
+pub const HOSTILE: [&str; 20] = [
     "</script><script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
     "' onmouseover='alert(1)",
@@ -317,7 +317,7 @@ const HOSTILE: [&str; 20] = [
 ];
 
 /// A text with the same lines, and nothing but plain letters on them.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { '\n' } else { 'x' }).collect()
 }
 

@@ -1,6 +1,8 @@
 //! What reviewers see of plans.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod compare;
+mod drawing;
 /// The planner's rich project: plans are made as they are made for people.
 #[path = "../../../rectify-plan/tests/it/fixture.rs"]
 mod fixture;
@@ -10,5 +12,6 @@ mod fixture;
 mod generate;
 mod html;
 mod laws;
+mod page;
 mod render;
 mod shown;

@@ -3,10 +3,10 @@
 use crate::fixture::{changed, file, graph, node, observe, runs, unchanged, valid_plan};
 use insta::assert_snapshot;
 use rectify_model::Plan;
-use rectify_review::{Options, markdown, text};
+use rectify_review::{Judgement, Options, markdown, text};
 use serde_json::{Value, json};
 
-const DETAILS: Options = Options { details: true, width: 100, size_max_bytes: 60_000 };
+const DETAILS: Options = Options { details: true, width: 100, size_max_chars: 60_000 };
 
 /// Six web servers: one is as desired, one differs, one has another text.
 fn fleet() -> Plan {
@@ -97,27 +97,27 @@ fn text_is_cut_to_a_width() {
 
 #[test]
 fn markdown_of_a_rich_plan() {
-    assert_snapshot!(markdown(&valid_plan(), &DETAILS));
+    assert_snapshot!(markdown(&valid_plan(), Judgement::NotAsked, &DETAILS));
 }
 
 #[test]
 fn markdown_is_folded_over_equal_targets() {
-    assert_snapshot!(markdown(&fleet(), &Options::default()));
+    assert_snapshot!(markdown(&fleet(), Judgement::NotAsked, &Options::default()));
 }
 
 #[test]
 fn markdown_neutralizes_what_is_hostile() {
-    assert_snapshot!(markdown(&hostile(), &DETAILS));
+    assert_snapshot!(markdown(&hostile(), Judgement::NotAsked, &DETAILS));
 }
 
 #[test]
 fn markdown_says_what_it_leaves_out() {
     let plan = valid_plan();
-    let page = markdown(&plan, &Options { size_max_bytes: 3_000, ..DETAILS });
-    assert!(page.len() <= 3_000);
+    let page = markdown(&plan, Judgement::NotAsked, &Options { size_max_chars: 3_000, ..DETAILS });
+    assert!(crate::page::length(&page) <= 3_000);
     let note = page.lines().last().unwrap();
     assert!(
-        note.starts_with("**This page is not the whole plan.** Left out to keep it under 3000 bytes: "),
+        note.starts_with("**This page is not all of it.** Left out to keep it under 3000 characters: "),
         "{note}"
     );
     assert!(note.contains("the details of "), "{note}");

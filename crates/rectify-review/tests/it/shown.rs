@@ -4,10 +4,10 @@ use crate::fixture::{changed, file, graph, node, observe, runs, valid_plan};
 use proptest::prelude::*;
 use rectify_base::Digest;
 use rectify_model::Plan;
-use rectify_review::{Options, markdown, text};
+use rectify_review::{Judgement, Options, markdown, text};
 use serde_json::{Map, Value, json};
 
-const DETAILS: Options = Options { details: true, width: 100, size_max_bytes: 10_000_000 };
+const DETAILS: Options = Options { details: true, width: 100, size_max_chars: 10_000_000 };
 
 /// A plan of one command with these properties on each target.
 fn commands(properties: &[(&str, Value)]) -> Plan {
@@ -25,7 +25,7 @@ fn command(desired: Value) -> Plan {
 
 /// Both forms of a plan that show everything.
 fn forms(plan: &Plan) -> [String; 2] {
-    [text(plan, &DETAILS), markdown(plan, &DETAILS)]
+    [text(plan, &DETAILS), markdown(plan, Judgement::NotAsked, &DETAILS)]
 }
 
 #[test]
@@ -92,7 +92,8 @@ fn names_cannot_be_taken_for_another_column() {
         assert!(form.contains("'/etc/a  [exact]  on all 9 targets'"), "{form}");
     }
     let long = command(json!({"argv": ["sh", "-c", "x".repeat(5_000)]}));
-    for form in [text(&long, &Options::default()), markdown(&long, &Options::default())] {
+    for form in [text(&long, &Options::default()), markdown(&long, Judgement::NotAsked, &Options::default())]
+    {
         assert!(form.contains(" more)") && form.lines().all(|line| line.chars().count() < 4_200), "{form}");
     }
 }
@@ -148,7 +149,7 @@ fn targets_that_differ_in_anything_do_not_look_alike() {
     });
     let plan = documents.plan().unwrap().plan;
     insta::assert_snapshot!(text(&plan, &Options::default()));
-    assert!(markdown(&plan, &Options::default()).contains("unlike the first: validate"));
+    assert!(markdown(&plan, Judgement::NotAsked, &Options::default()).contains("unlike the first: validate"));
 
     let plan = commands(&[
         ("web-1", json!({"argv": ["make", "all"], "user": "build"})),
@@ -374,7 +375,7 @@ proptest! {
         if one != other && left.steps != right.steps {
             prop_assert_ne!(text(&left, &DETAILS), text(&right, &DETAILS));
             let body = |plan: &Plan| {
-                markdown(plan, &DETAILS).lines().filter(|line| !line.starts_with("Plan `")).collect::<Vec<_>>().join("\n")
+                markdown(plan, Judgement::NotAsked, &DETAILS).lines().filter(|line| !line.starts_with("Plan `") && !line.starts_with("`sha256:")).collect::<Vec<_>>().join("\n")
             };
             prop_assert_ne!(body(&left), body(&right));
         }

@@ -68,9 +68,10 @@ fn check_plan(plan: &Plan) {
             !text.contains(|c: char| c.is_control() && c != '\n'),
             "a control character is shown as it is"
         );
-        let markdown = rectify_review::markdown(plan, &options);
+        let markdown = rectify_review::markdown(plan, rectify_review::Judgement::NotAsked, &options);
         assert!(!markdown.contains(|c: char| c.is_control() && c != '\n'));
-        assert!(markdown.len() <= options.size_max_bytes, "{} bytes", markdown.len());
+        let length = markdown.encode_utf16().count() + markdown.lines().count();
+        assert!(length <= options.size_max_chars, "{length} characters");
     }
 }
 
