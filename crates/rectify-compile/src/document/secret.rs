@@ -120,7 +120,9 @@ pub(crate) fn refuses(source: &Value) -> Option<&'static str> {
 /// What [`read`] takes, for editors.
 #[cfg(feature = "schema")]
 pub(crate) fn schema() -> Value {
-    use crate::editor::{described, mapping, text};
+    use crate::editor::{described, mapping, spelt, text};
+
+    let any_text = || json!({"type": ["string", "number", "boolean"]});
 
     let one = |field: &str, value: Value, description: &str| {
         json!({
@@ -130,16 +132,16 @@ pub(crate) fn schema() -> Value {
             "additionalProperties": false,
         })
     };
-    let spelt = json!({"type": "string", "minLength": 1});
+    // Each may hold an expression; what it gives is the compiler's to judge.
+    let path = spelt("^(?!([\\s\\S]*/)?\\.{1,2}(/|$))[\\s\\S]*[^/]$");
+    let variable = spelt("^([A-Za-z_][A-Za-z0-9_]*|[\\s\\S]*\\$\\{\\{[\\s\\S]*)$");
+    let program = spelt("^(/|[\\s\\S]*\\$\\{\\{)");
+    let words = json!({"type": "array", "prefixItems": [program], "items": any_text(), "minItems": 1, "maxItems": COMMAND_WORDS_MAX});
     let from = json!({"oneOf": [
-        one("file", spelt.clone(), "Path of a file that others may not read, absolute or relative to the project."),
-        one("env", spelt, "Variable of the engine's environment."),
+        one("file", path, "Path of a file that others may not read, absolute or relative to the project."),
+        one("env", variable, "Variable of the engine's environment."),
         one("fd", json!({"type": "integer", "minimum": 3, "maximum": 1023}), "Descriptor that the engine was started with."),
-        one(
-            "command",
-            json!({"type": "array", "items": text(), "minItems": 1}),
-            "Command that prints the value. The trust file must list it.",
-        ),
+        one("command", words, "Command that prints the value. The trust file must list it."),
     ]});
     let secret = SECRET.schema(&["from"], |field| match field {
         "from" => described(from.clone(), "Where the value comes from."),
