@@ -241,7 +241,7 @@ pub enum Command {
 /// A private key.
 #[derive(Debug, clap::Args)]
 pub struct Key {
-    /// Private key: OpenSSH or PKCS#8, Ed25519; or a public key (`….pub`) or fingerprint (`SHA256:…`) whose
+    /// Private key: OpenSSH or PKCS#8, Ed25519; or a public key (`FILE.pub`) or fingerprint (`SHA256:NAME`) whose
     /// private half the ssh-agent holds
     #[arg(long, value_name = "KEY", env = "RECTIFY_KEY", hide_env_values = true)]
     pub key: PathBuf,
