@@ -6,6 +6,7 @@ mod beside;
 mod chain;
 mod ci;
 mod documentation;
+mod editor;
 mod examples;
 mod facts;
 mod init;

@@ -221,6 +221,12 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Write JSON Schemas of this project's documents, for editors: its types, its modules and their parameters
+    Editor {
+        /// Directory of the settings of VS Code, relative to the project
+        #[arg(value_name = "DIR", default_value = ".vscode")]
+        directory: PathBuf,
+    },
     /// Make and look at keys
     #[command(subcommand)]
     Keys(Keys),

@@ -7,7 +7,9 @@
 //! the compiler's to say.
 
 use crate::{
-    document::{inventory, module, project, remediation},
+    SourceFile,
+    document::{Kind, inventory, module, project, remediation},
+    report::{Cx, Report},
     scalar::Types,
     schema::Shape,
 };
@@ -15,6 +17,7 @@ use rectify_base::schema::{Form, Named, assemble};
 use rectify_protocol::{Manifest, TypeDescriptor};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// What the compiler reads as an expression.
 const TEMPLATE: &str = "\\$\\{\\{";
@@ -38,6 +41,72 @@ pub fn schemas(manifests: &[Manifest]) -> Vec<Named> {
         crate::source_map::schema(),
         crate::render::schema(),
     ]
+}
+
+/// Where the schemas of a remediation and of a module say what a call of a module holds.
+const CALL: &str = "/properties/steps/additionalProperties/properties/use";
+
+/// The schemas for one project: as [`schemas`], and calls name its modules and give their parameters.
+/// A module that cannot be read is known by no name; `validate` says why.
+#[must_use]
+pub fn of_project(files: &[SourceFile], manifests: &[Manifest]) -> Vec<Named> {
+    let modules = modules(files);
+    let mut all = schemas(manifests);
+    for (_, schema) in &mut all {
+        if let Some(call) = schema.pointer_mut(CALL) {
+            with_modules(call, &modules);
+        }
+    }
+    all
+}
+
+/// The modules of a project by name, with a schema of what a call gives them.
+fn modules(files: &[SourceFile]) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let mut report = Report::default();
+    for file in files {
+        if !matches!(Kind::of_path(&file.path), Some(Ok(Kind::Module))) {
+            continue;
+        }
+        let cx = &mut Cx::new(&file.path, &mut report);
+        let Some(root) = crate::text::decode(&file.bytes, cx).and_then(|text| crate::yaml::parse(text, cx)) else {
+            continue;
+        };
+        let Some(module) = module::read(&root, &file.path, cx) else { continue };
+        let known = module.parameters.known.iter();
+        let known = known.filter_map(|(name, definition)| Some((name, definition.as_ref()?)));
+        let required: Vec<&String> =
+            known.clone().filter(|(_, d)| d.default.is_none()).map(|(name, _)| name).collect();
+        let members: Map<String, Value> = known.map(|(name, d)| (name.clone(), d.schema())).collect();
+        let schema = json!({
+            "type": "object",
+            "properties": members,
+            "required": required,
+            "additionalProperties": module.parameters.unknown,
+        });
+        found.insert(module.name.to_string(), loosened(&schema, Of { name: "module", root: &schema }));
+    }
+    found
+}
+
+/// Says in the schema of a call which modules there are, and what each of them takes.
+fn with_modules(call: &mut Value, modules: &BTreeMap<String, Value>) {
+    let names: Vec<&String> = modules.keys().collect();
+    if let Some(name) = call.pointer_mut("/properties/module") {
+        *name = described(json!({"enum": names}), "Name of the module.");
+    }
+    let taken = modules.iter().map(|(name, parameters)| {
+        let needed = parameters.get("required").and_then(Value::as_array).is_some_and(|r| !r.is_empty());
+        let required = if needed { json!(["with"]) } else { json!([]) };
+        json!({
+            "if": {"properties": {"module": {"const": name}}, "required": ["module"]},
+            "then": {"properties": {"with": parameters}, "required": required},
+        })
+    });
+    let taken: Vec<Value> = taken.collect();
+    if let (Some(call), false) = (call.as_object_mut(), taken.is_empty()) {
+        call.insert("allOf".into(), taken.into());
+    }
 }
 
 fn named(name: &'static str, title: &str, root: Value) -> Named {

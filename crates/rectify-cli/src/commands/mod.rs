@@ -1,6 +1,7 @@
 //! One function a command. They call the engine and write its answers.
 
 mod auto;
+mod editor;
 mod diff;
 mod graph;
 mod page;
@@ -73,6 +74,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Explain { code } => reference::explain(code.as_deref()),
             Command::Completions { shell } => reference::completions(shell),
             Command::Man { directory } => reference::man(&directory),
+            Command::Editor { directory } => editor::editor(&engine, &at, &directory),
             Command::Keys(keys) => signing::keys(keys),
             Command::Trust(trust) => trust::trust(&engine, trust),
             Command::Policy(command) => policy::policy(&engine, &at, command).await,

@@ -78,6 +78,26 @@ impl Definition {
         self.bounds.breaks(value)
     }
 
+    /// What a call may give, for editors; without expressions.
+    #[cfg(feature = "schema")]
+    pub fn schema(&self) -> Value {
+        let mut schema = self.shape();
+        if let Some(members) = schema.as_object_mut() {
+            if self.kind == Type::Secret {
+                // Only an expression gives one.
+                members.insert("enum".into(), serde_json::json!([]));
+            }
+            let Bounds { minimum, maximum, allowed, pattern } = &self.bounds;
+            members.extend(minimum.map(|n| ("minimum".to_owned(), n.into())));
+            members.extend(maximum.map(|n| ("maximum".to_owned(), n.into())));
+            members.extend(allowed.as_ref().map(|all| ("enum".to_owned(), all.clone().into())));
+            members.extend(pattern.as_ref().map(|p| ("pattern".to_owned(), p.as_str().into())));
+            members.extend(self.description.as_ref().map(|d| ("description".to_owned(), d.as_str().into())));
+            members.extend(self.default.as_ref().map(|d| ("default".to_owned(), d.clone())));
+        }
+        schema
+    }
+
     /// Whether its value is a secret.
     pub fn is_secret(&self) -> bool {
         self.kind == Type::Secret
