@@ -68,9 +68,12 @@ fn the_examples_are_valid_under_their_own_schemas() {
         let scratch = Scratch::new();
         let out = scratch.path("schemas").display().to_string();
         scratch.ok(&["-C", &example.display().to_string(), "editor", &out]);
-        for (kind, place) in
-            [("project", ""), ("inventory", "inventory"), ("remediation", "remediations"), ("module", "modules")]
-        {
+        for (kind, place) in [
+            ("project", ""),
+            ("inventory", "inventory"),
+            ("remediation", "remediations"),
+            ("module", "modules"),
+        ] {
             let schema: Value =
                 serde_json::from_str(&scratch.read(&format!("schemas/schemas/{kind}.schema.json"))).unwrap();
             let validator = jsonschema::draft202012::new(&schema).unwrap();

@@ -163,6 +163,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("plan-after-deferred", include_str!("../../../docs/errors/plan-after-deferred.md")),
     ("plan-answer-invalid", include_str!("../../../docs/errors/plan-answer-invalid.md")),
     ("plan-approved", include_str!("../../../docs/errors/plan-approved.md")),
+    ("plan-assumption", include_str!("../../../docs/errors/plan-assumption.md")),
     ("plan-attested", include_str!("../../../docs/errors/plan-attested.md")),
     ("plan-empty", include_str!("../../../docs/errors/plan-empty.md")),
     ("plan-entries-mismatch", include_str!("../../../docs/errors/plan-entries-mismatch.md")),

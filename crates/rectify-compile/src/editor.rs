@@ -69,7 +69,8 @@ fn modules(files: &[SourceFile]) -> BTreeMap<String, Value> {
             continue;
         }
         let cx = &mut Cx::new(&file.path, &mut report);
-        let Some(root) = crate::text::decode(&file.bytes, cx).and_then(|text| crate::yaml::parse(text, cx)) else {
+        let Some(root) = crate::text::decode(&file.bytes, cx).and_then(|text| crate::yaml::parse(text, cx))
+        else {
             continue;
         };
         let Some(module) = module::read(&root, &file.path, cx) else { continue };

@@ -11,6 +11,8 @@ rectify_base::codes! {
     PLAN_OBSERVATION_FORMAT = "plan-observation-format";
     /// An observation does not hold the digests of just those secrets that the target's steps use.
     PLAN_SECRETS = "plan-secrets";
+    /// The graph was made with other facts of a target than were observed.
+    PLAN_ASSUMPTION = "plan-assumption";
     /// A target was not observed.
     PLAN_OBSERVATION_MISSING = "plan-observation-missing";
     /// An observation of a target that the graph does not name, or a second one of the same target.

@@ -73,6 +73,7 @@ pub fn plan(input: &Input<'_>) -> Result<Planned, PlanError> {
         let contracted = frontier::contract(&nodes, &outcomes);
         draft.add_target(&nodes, outcomes, contracted)?;
         if let Some(info) = graph.targets.get(&name) {
+            verify_assumptions(info, document.observation)?;
             targets.insert(
                 name,
                 PlanTarget {
@@ -180,6 +181,22 @@ fn by_target<'a>(input: &Input<'a>) -> Result<BTreeMap<TargetName, ObservedDocum
         }
     }
     Ok(map)
+}
+
+/// Refuses a graph that was made with other facts than the observation holds.
+fn verify_assumptions(info: &TargetInfo, observation: &Observation) -> Result<(), PlanError> {
+    let other = info.assumptions.iter().find(|assumption| {
+        // A group that was not asked about says nothing, not even that something is absent.
+        !observation.facts.contains_key(&assumption.group())
+            || assumption.found(&observation.facts) != assumption.is
+    });
+    other.map_or(Ok(()), |assumption| {
+        Err(PlanError::new(
+            codes::PLAN_ASSUMPTION,
+            format!("observation:{}:/facts{}", observation.target, assumption.fact),
+            format!("the graph was made with another `{}` than was observed", assumption.named()),
+        ))
+    })
 }
 
 /// The secrets of a target with the digests that were observed.

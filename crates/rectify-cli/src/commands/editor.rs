@@ -26,7 +26,8 @@ pub fn editor(engine: &Engine, project: &Path, directory: &Path) -> Result<u8, F
     let schemas = editor::of_project(&sources, &engine.providers.manifests());
     let settings = project.join(directory);
     let below = settings.join(SCHEMAS);
-    fs::create_dir_all(&below).map_err(|e| Failure::plain(format!("cannot make {}: {e}", below.display())))?;
+    fs::create_dir_all(&below)
+        .map_err(|e| Failure::plain(format!("cannot make {}: {e}", below.display())))?;
     let mut mapping = serde_json::Map::new();
     for (name, files_of) in FILES {
         let Some((_, schema)) = schemas.iter().find(|(known, _)| *known == name) else { continue };

@@ -1,8 +1,8 @@
 //! One function a command. They call the engine and write its answers.
 
 mod auto;
-mod editor;
 mod diff;
+mod editor;
 mod graph;
 mod page;
 mod policy;

@@ -141,6 +141,7 @@ pub const EXAMPLES: &[Example] = &[
         &["rectify completions bash > ~/.local/share/bash-completion/completions/rectify"],
     ),
     example("man", "Where man(1) finds them", &["rectify man ~/.local/share/man/man1"]),
+    example("editor", "For VS Code, once in a project and again when a module changes", &["rectify editor"]),
     example("keys new", "A key pair for signing", &["rectify keys new ~/.config/rectify/id_ed25519"]),
     example(
         "trust init",

@@ -40,8 +40,8 @@ fn text(bytes: &[u8]) -> Vec<u8> {
 
 /// Two keys, of which one is of a kind that is passed over.
 fn keys() -> Vec<u8> {
-    let known = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1GJjRIHFFz6vOyJRpb2vrLCgAu1GQVJ6EHfmGbfNlY";
-    let blob = rectify_attest::PublicKey::from_openssh(known).map(|key| key.blob()).unwrap_or_default();
+    let public = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
+    let blob = [text(b"ssh-ed25519"), text(&public)].concat();
     let other = [text(b"ssh-rsa"), text(&[1, 0, 1])].concat();
     [&[12, 0, 0, 0, 2][..], &text(&other), &text(b"rsa"), &text(&blob), &text(b"a@b")].concat()
 }
