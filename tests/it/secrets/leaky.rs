@@ -1,6 +1,6 @@
 //! A provider that shows secrets wherever it can: they are hidden, and it is caught.
 
-use super::canaries::Canaries;
+use super::canaries::{COUNT, Canaries};
 use rectify_attest::PrincipalName;
 use rectify_base::Digest;
 use rectify_engine::{
@@ -63,18 +63,24 @@ struct Case {
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rectify-test-leaky");
 
 impl Case {
-    fn new(ending: &str) -> Self {
+    /// A step for each of so many secrets.
+    fn new(ending: &str, count: usize) -> Self {
         let (scratch, canaries) = (Scratch::new(), Canaries::new());
+        let (mut secrets, mut steps) = (String::new(), String::new());
+        for number in 0..count {
+            let source = format!("project/secrets/s{number}");
+            scratch.write(&source, canaries.value(number));
+            fs::set_permissions(scratch.path(&source), fs::Permissions::from_mode(0o600)).unwrap();
+            secrets.push_str(&format!("  s{number}: {{from: {{file: secrets/s{number}}}}}\n"));
+            steps.push_str(&format!(
+                "  s{number}:\n    leaky.write: {{path: /etc/s{number}, text: '${{{{ secrets.s{number} }}}}', ending: {ending}}}\n"
+            ));
+        }
         scratch.write(
             "project/rectify.yaml",
-            "apiVersion: rectify/v1\nkind: Project\nmetadata: {name: demo}\npolicies: [standard]\nsecrets: {db: {from: {file: db}}}\n",
+            &format!("apiVersion: rectify/v1\nkind: Project\nmetadata: {{name: demo}}\nlimits: {{parallel_steps: 64}}\npolicies: [standard]\nsecrets:\n{secrets}"),
         );
-        scratch.write("project/db", canaries.value(1));
-        fs::set_permissions(scratch.path("project/db"), fs::Permissions::from_mode(0o600)).unwrap();
-        scratch.write(
-            "project/remediations/a.yaml",
-            &remediation("a", &format!("  one:\n    leaky.write: {{path: /etc/one, text: '${{{{ secrets.db }}}}', ending: {ending}}}\n")),
-        );
+        scratch.write("project/remediations/a.yaml", &remediation("a", &steps));
         scratch.trust(1);
         let manifest = Command::new(PROGRAM).arg("manifest").output().unwrap().stdout;
         let bytes = fs::read(PROGRAM).unwrap();
@@ -156,7 +162,8 @@ impl Case {
             assert!(found.is_empty(), "{found:?} in {text}");
         }
         let found = self.canaries.below(&self.scratch.path(""), &|path| {
-            path == self.scratch.path("project/db") || path == self.scratch.path("root/etc/one")
+            path.starts_with(self.scratch.path("project/secrets"))
+                || path.starts_with(self.scratch.path("root/etc"))
         });
         assert!(found.is_empty(), "{found:#?}");
     }
@@ -172,26 +179,33 @@ async fn each_ending_of_an_operation_shows_none() {
         ("hang", "observed"),
         ("state", "applied"),
     ] {
-        let case = Case::new(ending);
+        let case = Case::new(ending, COUNT);
         let _listening = case.events.listen();
         let said = case.applied().await;
         case.nowhere_else(&said);
-        assert_eq!(case.scratch.read("root/etc/one"), case.canaries.value(1), "{ending}");
         let events = case.events.0.lock().unwrap().clone();
         assert!(events.contains(&format!("\"result\":\"{result}\"")), "{ending}: {events}");
-        for shown in ["log (secret db)", "progress (secret db)", "the secret is (secret db)"] {
+        let mut written = 0;
+        for number in 0..COUNT {
+            if let Ok(text) = fs::read_to_string(case.scratch.path(&format!("root/etc/s{number}"))) {
+                assert!(case.canaries.value(number).starts_with(&text), "{ending}: another secret");
+                written += usize::from(text == case.canaries.value(number));
+            }
+        }
+        assert!(written >= if result == "applied" { COUNT } else { 1 }, "{ending}: {written} are written");
+        for shown in ["log (secret s", "progress (secret s", "the secret is (secret s"] {
             assert!(events.contains(shown), "{ending}: {events}");
         }
         assert!(events.contains("a provider wrote the value of a secret; it was hidden"), "{events}");
         if ending == "failure" {
-            assert!(events.contains("not with (secret db)"), "{events}");
+            assert!(events.contains("not with (secret s"), "{events}");
         }
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_shows_one_is_not_used() {
-    let case = Case::new("plan-state");
+    let case = Case::new("plan-state", 1);
     let outcome = case.planned().await.unwrap();
     let undecided = format!("{:?}", outcome.undecided());
     assert!(undecided.contains("provider-secret-leak"), "{undecided}");
@@ -202,11 +216,11 @@ async fn an_answer_that_shows_one_is_not_used() {
 #[tokio::test]
 async fn planning_that_fails_shows_none() {
     for ending in ["plan-error", "plan-panic"] {
-        let case = Case::new(ending);
+        let case = Case::new(ending, 1);
         let _listening = case.events.listen();
         let outcome = case.planned().await.unwrap();
         let undecided = format!("{:?}", outcome.undecided());
-        assert_eq!(undecided.contains("(secret db)"), ending == "plan-error", "{undecided}");
+        assert_eq!(undecided.contains("(secret s0)"), ending == "plan-error", "{undecided}");
         plan::write(&outcome, &case.scratch.path("a.plan.json")).unwrap();
         case.nowhere_else(&undecided);
     }
