@@ -13,6 +13,7 @@ mod init;
 mod interrupt;
 mod laws;
 mod manual;
+mod overrides;
 mod permission;
 mod policy;
 mod private;

@@ -41,7 +41,7 @@ rectify_base::codes! {
     TRUST_KEY_PERIOD = "trust-key-period";
     /// A role names a principal that is not defined.
     TRUST_MEMBER_UNKNOWN = "trust-member-unknown";
-    /// A machine is listed as approver.
+    /// A machine is listed as approver, or as one who overrides.
     TRUST_MEMBER_MACHINE = "trust-member-machine";
     /// Nobody may seal.
     TRUST_NO_SEALER = "trust-no-sealer";
@@ -101,6 +101,26 @@ rectify_base::codes! {
     APPROVAL_ROLE = "approval-role";
     /// One person approved twice.
     APPROVAL_REPEATED = "approval-repeated";
+    /// The override names no rules, or gives no reason.
+    OVERRIDE_CONTENT = "override-content";
+    /// The override is for another use than the seal's.
+    OVERRIDE_USE = "override-use";
+    /// The override is not signed by exactly the person that it names.
+    OVERRIDE_SIGNER = "override-signer";
+    /// The override has expired.
+    OVERRIDE_EXPIRED = "override-expired";
+    /// The override lives longer than the trust file allows.
+    OVERRIDE_LIFE = "override-life";
+    /// The author overrode policy for the own plan.
+    OVERRIDE_BY_AUTHOR = "override-by-author";
+    /// Who sealed the plan overrode policy for it too.
+    OVERRIDE_BY_SEALER = "override-by-sealer";
+    /// Somebody overrode policy who may not.
+    OVERRIDE_ROLE = "override-role";
+    /// A rule that nobody may override.
+    OVERRIDE_FIXED = "override-fixed";
+    /// The decision lets something pass that nobody has overridden.
+    OVERRIDE_MISSING = "override-missing";
     /// A public key is not `ssh-ed25519 <base64> [comment]`.
     KEY_PUBLIC_TEXT = "key-public-text";
     /// A key of another algorithm than Ed25519.

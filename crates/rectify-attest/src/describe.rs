@@ -2,7 +2,7 @@
 //! `rectify verify` shows. It is made from the same assessment as [`crate::admit`]'s verdict.
 
 use crate::{
-    admit::{AdmissionInput, Assessment, CountedApproval, Opened, Statement, assess},
+    admit::{AdmissionInput, Assessment, CountedApproval, CountedOverride, Opened, Statement, assess},
     principal::{PrincipalKind, PrincipalName},
     refusal::Refusal,
     statement::Kind,
@@ -32,7 +32,10 @@ pub struct Description {
     pub approvals_waived: u32,
     /// The approvals that count.
     pub approvals: Vec<CountedApproval>,
-    /// Genuine approvals that do not count, and why.
+    /// The overrides that the decision rests on: what policy denies and people let pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<CountedOverride>,
+    /// Genuine approvals and overrides that do not count, and why.
     pub uncounted: Vec<Refusal>,
     /// Every file beside the plan that verified, by name.
     pub envelopes: Vec<EnvelopeSummary>,
@@ -141,7 +144,8 @@ pub fn describe(input: &AdmissionInput<'_>) -> Description {
         approvals_required: assessment.quorum.as_ref().map(|q| q.required),
         approvals_waived: assessment.quorum.as_ref().map_or(0, |q| q.waived),
         approvals: assessment.quorum.as_ref().map(|q| q.counted.clone()).unwrap_or_default(),
-        uncounted: assessment.quorum.as_ref().map(|q| q.uncounted.clone()).unwrap_or_default(),
+        overrides: assessment.overrides,
+        uncounted: assessment.uncounted,
         envelopes: assessment.opened.iter().map(envelope_summary).collect(),
         may_be_applied,
         until: may_be_applied.then_some(assessment.expires_at),

@@ -1,7 +1,7 @@
 //! Who vouches for a plan, and whether that is enough.
 //!
 //! A plan is accompanied by envelopes (DSSE v1), each of which holds one in-toto statement about
-//! it: a [`Decision`](DecisionRecord), a [`Seal`], an [`Approval`] or a [`Receipt`]. A [`TrustFile`] says whose
+//! it: a [`Decision`](DecisionRecord), a [`Seal`], an [`Approval`], an [`Override`] or a [`Receipt`]. A [`TrustFile`] says whose
 //! keys count for what. [`admit`] is the one gate: it is total and pure, and answers either with
 //! [`Admitted`], which nothing else can make, or with every reason to refuse.
 //!
@@ -27,11 +27,14 @@ pub mod verify;
 mod base64_text;
 mod moment;
 
-pub use admit::{AdmissionInput, Admitted, CountedApproval, EnvelopeFile, admit};
+pub use admit::{
+    AdmissionInput, Admitted, CountedApproval, CountedOverride, EnvelopeFile, admit, overridden,
+    override_refusals,
+};
 pub use describe::{Description, describe};
 pub use envelope::Envelope;
 pub use moment::moment;
-pub use predicate::{Approval, DecisionRecord, Receipt, Seal, TargetResult, Verdict};
+pub use predicate::{Approval, DecisionRecord, Override, Receipt, Seal, TargetResult, UsedOverride, Verdict};
 pub use principal::{PrincipalKind, PrincipalName};
 pub use public_key::{KeyError, PublicKey};
 pub use refusal::Refusal;

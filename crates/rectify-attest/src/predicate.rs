@@ -1,4 +1,4 @@
-//! The bodies of the four kinds of statements. Times are unix seconds, UTC.
+//! The bodies of the five kinds of statements. Times are unix seconds, UTC.
 
 use crate::{
     principal::PrincipalName,
@@ -10,7 +10,7 @@ use rectify_model::{
     journal::{RunId, RunOutcome, UseId},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Permission to run one plan once, in a window of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,49 @@ impl Predicate for Approval {
     const KIND: Kind = Kind::Approval;
 }
 
+/// A person's word that denials of some rules of policy do not hold for one permission. Which rules that is
+/// possible for, the policy bundle says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// The seal's permission.
+    #[serde(rename = "use")]
+    pub use_id: UseId,
+    /// Who says so; the signature must be theirs.
+    pub by: PrincipalName,
+    /// Ids of the rules, sorted; at least one.
+    pub rules: BTreeSet<String>,
+    /// Why, for readers; never blank.
+    pub reason: String,
+    /// First second in which it counts no more.
+    pub expires_at: u64,
+}
+
+impl Predicate for Override {
+    const KIND: Kind = Kind::Override;
+}
+
+impl Override {
+    /// Most rules of one override.
+    pub const RULES_MAX: usize = 64;
+    /// Longest reason and longest id of a rule, in bytes.
+    pub const TEXT_MAX_BYTES: usize = 4096;
+
+    /// What is wrong with its rules or its reason, if anything is.
+    #[must_use]
+    pub fn problem(&self) -> Option<&'static str> {
+        let fits = |text: &String| !text.trim().is_empty() && text.len() <= Self::TEXT_MAX_BYTES;
+        if self.rules.is_empty() || self.rules.len() > Self::RULES_MAX || !self.rules.iter().all(fits) {
+            Some("must name 1 to 64 rules, each by its id")
+        } else if fits(&self.reason) {
+            None
+        } else {
+            Some("must give a reason, of at most 4096 bytes")
+        }
+    }
+}
+
 /// What policy said when the plan was sealed: advice to readers, the executor asks again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -127,6 +170,24 @@ pub struct Receipt {
     pub providers: BTreeMap<String, String>,
     /// How it ended.
     pub result: RunOutcome,
+    /// What policy denied and people let pass, by envelope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<UsedOverride>,
+}
+
+/// An override that a run rested on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UsedOverride {
+    /// Digest of the envelope file's bytes.
+    pub envelope: Digest,
+    /// Who signed it.
+    pub by: PrincipalName,
+    /// The rules that it names.
+    pub rules: BTreeSet<String>,
+    /// Why.
+    pub reason: String,
 }
 
 impl Predicate for Receipt {

@@ -2,7 +2,7 @@
 
 use crate::{
     envelope::Wire,
-    predicate::{Approval, DecisionRecord, Receipt, Seal},
+    predicate::{Approval, DecisionRecord, Override, Receipt, Seal},
     statement::{Predicate, Statement},
 };
 use rectify_base::schema::{Form, Named, assemble, document};
@@ -24,6 +24,7 @@ pub fn schemas() -> Vec<Named> {
                         statement::<Seal>(generator),
                         statement::<Approval>(generator),
                         statement::<Receipt>(generator),
+                        statement::<Override>(generator),
                     ]
                 })
             }),
@@ -32,6 +33,7 @@ pub fn schemas() -> Vec<Named> {
         ("seal", document::<Seal>("Rectify seal", Form::Canonical)),
         ("approval", document::<Approval>("Rectify approval", Form::Canonical)),
         ("receipt", document::<Receipt>("Rectify receipt", Form::Canonical)),
+        ("override", document::<Override>("Rectify override", Form::Canonical)),
     ]
 }
 

@@ -22,11 +22,13 @@ pub enum Kind {
     Approval,
     /// Proof of what a run did.
     Receipt,
+    /// A person's word that a rule of policy does not hold for this plan.
+    Override,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Decision, Self::Seal, Self::Approval, Self::Receipt];
+    pub const ALL: [Self; 5] = [Self::Decision, Self::Seal, Self::Approval, Self::Receipt, Self::Override];
 
     /// The predicate type.
     #[must_use]
@@ -36,6 +38,7 @@ impl Kind {
             Self::Seal => "urn:rectify:seal:v1",
             Self::Approval => "urn:rectify:approval:v1",
             Self::Receipt => "urn:rectify:receipt:v1",
+            Self::Override => "urn:rectify:override:v1",
         }
     }
 
@@ -47,6 +50,7 @@ impl Kind {
             Self::Seal => "seal",
             Self::Approval => "approval",
             Self::Receipt => "receipt",
+            Self::Override => "override",
         }
     }
 

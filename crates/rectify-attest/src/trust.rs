@@ -29,6 +29,8 @@ pub struct TrustData {
     pub sealers: BTreeSet<PrincipalName>,
     /// Who may approve. Persons only.
     pub approvers: BTreeSet<PrincipalName>,
+    /// Who may override rules of policy that let themselves be overridden. Persons only; nobody by default.
+    pub overriders: BTreeSet<PrincipalName>,
     /// How many must approve.
     pub thresholds: Thresholds,
     /// Digests of the policy bundles that may decide.
@@ -244,7 +246,9 @@ fn holders(
 }
 
 fn check_roles(data: &TrustData, problems: &mut Vec<TrustProblem>) {
-    for (role, members) in [("sealer", &data.sealers), ("approver", &data.approvers)] {
+    for (role, members) in
+        [("sealer", &data.sealers), ("approver", &data.approvers), ("override", &data.overriders)]
+    {
         for (index, name) in members.iter().enumerate() {
             let place = format!("/roles/{role}/{index}");
             match data.principals.get(name) {
@@ -252,8 +256,9 @@ fn check_roles(data: &TrustData, problems: &mut Vec<TrustProblem>) {
                     let message = format!("`{name}` is not defined under `principals`");
                     problem(problems, codes::TRUST_MEMBER_UNKNOWN, place, message);
                 }
-                Some(principal) if role == "approver" && principal.kind == PrincipalKind::Machine => {
-                    let message = format!("`{name}` is a machine, and only persons approve");
+                Some(principal) if role != "sealer" && principal.kind == PrincipalKind::Machine => {
+                    let does = if role == "approver" { "approve" } else { "override" };
+                    let message = format!("`{name}` is a machine, and only persons {does}");
                     problem(problems, codes::TRUST_MEMBER_MACHINE, place, message);
                 }
                 Some(_) => {}

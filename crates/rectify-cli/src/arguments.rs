@@ -148,6 +148,9 @@ pub enum Command {
         /// Replace a seal that can still be used; the old one and its approvals are kept aside
         #[arg(long)]
         again: bool,
+        /// A rule that denies the plan and that somebody will override; once for each
+        #[arg(long, value_name = "RULE")]
+        expecting_override: Vec<String>,
     },
     /// Consent to a sealed plan
     Approve {
@@ -337,6 +340,22 @@ pub enum Policy {
         /// How the answer is written
         #[arg(long, value_enum, default_value_t = DataFormat::Text)]
         format: DataFormat,
+    },
+    /// Let a sealed plan pass although these rules deny it; for those who may, by the trust file
+    Override {
+        /// The plan
+        plan: PathBuf,
+        /// The id of a rule that denies the plan; once for each
+        #[arg(long = "rule", value_name = "RULE", required = true)]
+        rules: Vec<String>,
+        /// Why, for readers; it stands in the receipt too
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        key: Key,
+        /// For how long, such as `2h` [default: as long as the seal, and as the trust file allows]
+        #[arg(long, value_name = "DURATION", value_parser = duration_s)]
+        expires_in: Option<u64>,
     },
     /// Say which rules fire on a plan, and why the others do not
     Explain {

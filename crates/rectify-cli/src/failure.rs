@@ -101,7 +101,11 @@ fn head(code: Code, message: &str) {
 
 fn exit_code(error: &EngineError) -> u8 {
     match error {
-        EngineError::Denied { .. } | EngineError::Refused { .. } | EngineError::PolicyHost(_) => exit::DENIED,
+        EngineError::Denied { .. }
+        | EngineError::Refused { .. }
+        | EngineError::OverrideIdle { .. }
+        | EngineError::OverrideFixed { .. }
+        | EngineError::PolicyHost(_) => exit::DENIED,
         EngineError::SecretChanged { .. } => exit::STALE,
         EngineError::Store(StoreError::UseTaken { .. }) => exit::DENIED,
         EngineError::FactsChanged { .. } => rectify_model::journal::RunOutcome::Stale.exit_code(),

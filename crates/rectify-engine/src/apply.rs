@@ -86,8 +86,10 @@ pub async fn admit(engine: &Engine, project: &Path, artifact: &Artifact) -> Resu
         return Err(EngineError::Unsound { notes });
     }
     let gate = gate::of_project(engine, project)?;
-    let decision = gate::decide(engine, &gate, &plan).await?;
     let envelopes = artifact.envelopes()?;
+    let now = (engine.now_ms)() / 1000;
+    let overridden = rectify_attest::overridden(&artifact.bytes, &envelopes, &trust, now);
+    let decision = gate::decide_with(engine, &gate, &plan, overridden).await?;
     rectify_attest::admit(&AdmissionInput {
         plan: &artifact.bytes,
         envelopes: &envelopes,
@@ -142,7 +144,14 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
         driver::drive(engine, Arc::clone(&store), &run, &plan, state, sessions, request.stop)
             .instrument(debug_span!("drive", %run))
             .await?;
-    let receipt = receipt::receipt(&record, &plan, &finished, tally, started_at_ms, (engine.now_ms)());
+    let receipt = receipt::receipt(
+        &record,
+        &plan,
+        &admitted.overrides,
+        &finished,
+        tally,
+        (started_at_ms, (engine.now_ms)()),
+    );
     // The outcome is what matters: nothing that fails from here on may hide it.
     let mut problems = Vec::new();
     let mut receipt_path = None;
@@ -265,13 +274,15 @@ fn run_record(
     let use_id = admitted.use_id().clone();
     let mut approvals: Vec<Digest> = admitted.approvals.iter().map(|approval| approval.envelope).collect();
     approvals.sort();
+    let mut overrides: Vec<Digest> = admitted.overrides.iter().map(|used| used.envelope).collect();
+    overrides.sort();
     Ok(RunRecord {
         format: journal::FORMAT.into(),
         run: run.clone(),
         use_id,
         plan: artifact.digests,
         targets: plan.targets.keys().cloned().collect(),
-        admission: Admission { seal: admitted.seal_envelope, approvals, bundle: admitted.bundle },
+        admission: Admission { seal: admitted.seal_envelope, approvals, bundle: admitted.bundle, overrides },
         providers,
         fence: 1,
         started_at_ms: (engine.now_ms)(),

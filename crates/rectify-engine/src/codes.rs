@@ -33,6 +33,8 @@ rectify_base::codes! {
     TARGET_UNKNOWN = "target-unknown";
     /// Policy denied the plan.
     POLICY_DENIED = "policy-denied";
+    /// An override of a rule that does not deny the plan.
+    OVERRIDE_IDLE = "override-idle";
     /// A plan without changes needs no seal.
     PLAN_EMPTY = "plan-empty";
     /// A provider refuses a property.

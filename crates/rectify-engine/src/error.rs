@@ -78,6 +78,10 @@ pub enum EngineError {
     /// A plan with a gap.
     #[error("{target}:{address} cannot be decided, so the plan is not whole")]
     Undecided { target: TargetName, address: rectify_base::Address },
+    #[error("the rule `{rule}` does not deny this plan, so there is nothing to override")]
+    OverrideIdle { rule: String },
+    #[error("the policy bundle lets nobody override the rule `{rule}`")]
+    OverrideFixed { rule: String },
     #[error("the plan changes nothing")]
     EmptyPlan,
     #[error("no plan in {} was approved by whom is asked for", path.display())]
@@ -180,6 +184,8 @@ impl EngineError {
                 SecretProblem::Readable { .. } | SecretProblem::Unusable { .. } => codes::SECRET_UNUSABLE,
                 _ => codes::SECRET_UNAVAILABLE,
             },
+            Self::OverrideIdle { .. } => codes::OVERRIDE_IDLE,
+            Self::OverrideFixed { .. } => rectify_attest::codes::OVERRIDE_FIXED,
             Self::SecretChanged { .. } => codes::SECRET_CHANGED,
             Self::SecretShown { .. } => codes::SECRET_SHOWN,
             Self::TypeUnavailable { .. } => codes::TYPE_UNAVAILABLE,
@@ -233,6 +239,10 @@ impl EngineError {
             Self::EmptyPlan => "there is nothing to apply",
             Self::NothingApproved { .. } => {
                 "name the earlier plan: `rectify diff OLD.plan.json NEW.plan.json`"
+            }
+            Self::OverrideIdle { .. } => "`rectify policy explain PLAN` shows the rules that deny it",
+            Self::OverrideFixed { .. } => {
+                "change the remediation; what the rule forbids is not for one person to allow"
             }
             Self::Sealed { .. } => {
                 "its seal can still be used: apply it, or replace the seal and its approvals with `seal --again`"

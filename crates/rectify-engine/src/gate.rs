@@ -11,7 +11,11 @@ use rectify_model::{Decision, Plan};
 use rectify_policy::{
     Bundle, Clock, Explanation, History, Surroundings, TestReport, Zones, surroundings::HISTORY_S,
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// Name of the bundle that comes with Rectify.
 pub const STANDARD: &str = "standard";
@@ -122,12 +126,26 @@ fn of_output(output: &Output, directory: &Path) -> Option<Result<Gate, EngineErr
     Some(bundle(&settings.policies, directory).map(gate))
 }
 
-/// Lets a project's policy decide on a plan, now, in the confined child.
+/// Lets a project's policy decide on a plan, now, in the confined child, where nothing is overridden.
 ///
 /// # Errors
 /// When it could not be decided. That counts as denied.
 pub async fn decide(engine: &Engine, gate: &Gate, plan: &Plan) -> Result<Decision, EngineError> {
-    let input = input(engine, gate, plan).await?;
+    decide_with(engine, gate, plan, BTreeSet::new()).await
+}
+
+/// The same where these rules are overridden. Who lets a run rest on the answer asks
+/// [`rectify_attest::overridden`] for them, and nobody else.
+///
+/// # Errors
+/// As for [`decide`].
+pub async fn decide_with(
+    engine: &Engine,
+    gate: &Gate,
+    plan: &Plan,
+    overrides: BTreeSet<String>,
+) -> Result<Decision, EngineError> {
+    let input = input(engine, gate, plan, overrides).await?;
     let helpers = &engine.helpers;
     let decided =
         rectify_host::policy::evaluate(&helpers.policy, &helpers.policy_arguments, &gate.bundle, &input);
@@ -135,12 +153,18 @@ pub async fn decide(engine: &Engine, gate: &Gate, plan: &Plan) -> Result<Decisio
 }
 
 /// What policy sees of a plan, now and here.
-async fn input(engine: &Engine, gate: &Gate, plan: &Plan) -> Result<serde_json::Value, EngineError> {
+async fn input(
+    engine: &Engine,
+    gate: &Gate,
+    plan: &Plan,
+    overrides: BTreeSet<String>,
+) -> Result<serde_json::Value, EngineError> {
     let seconds = (engine.now_ms)() / 1000;
     let surroundings = Surroundings {
         now: clock(&gate.bundle, i64::try_from(seconds).unwrap_or(i64::MAX)),
         fleet: gate.fleet.clone(),
         history: recent(engine, seconds).await?,
+        overrides,
     };
     Ok(rectify_policy::input(plan, &surroundings))
 }
@@ -168,7 +192,7 @@ pub async fn test(
 /// As for [`decide`].
 pub async fn explain(engine: &Engine, project: &Path, plan: &Plan) -> Result<Explanation, EngineError> {
     let gate = of_project(engine, project)?;
-    let input = input(engine, &gate, plan).await?;
+    let input = input(engine, &gate, plan, BTreeSet::new()).await?;
     let helpers = &engine.helpers;
     let explained =
         rectify_host::policy::explain(&helpers.policy, &helpers.policy_arguments, &gate.bundle, &input);

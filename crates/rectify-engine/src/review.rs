@@ -7,8 +7,8 @@ use crate::{
     gate,
 };
 use rectify_attest::{
-    Approval, DecisionRecord, Envelope, Kind, Predicate, PrincipalName, Seal, SignedBy, TrustFile, Verdict,
-    statement,
+    Approval, DecisionRecord, Envelope, Kind, Override, Predicate, PrincipalName, Seal, SignedBy, TrustFile,
+    Verdict, statement,
 };
 use rectify_base::FileDigests;
 use std::{fs, path::Path};
@@ -35,6 +35,8 @@ pub enum Said {
     Seal(Seal),
     /// Consent.
     Approval(Approval),
+    /// Rules of policy that somebody set aside.
+    Override(Override),
 }
 
 /// The statements beside a plan, by file name. Signatures are verified with this machine's trust file,
@@ -63,6 +65,7 @@ fn read(file: String, bytes: &[u8], plan: FileDigests, trust: Option<&TrustFile>
         Kind::Decision => typed(&file, bytes, &envelope, plan, trust, Said::Decision),
         Kind::Seal => typed(&file, bytes, &envelope, plan, trust, Said::Seal),
         Kind::Approval => typed(&file, bytes, &envelope, plan, trust, Said::Approval),
+        Kind::Override => typed(&file, bytes, &envelope, plan, trust, Said::Override),
         Kind::Receipt => (None, Err("a receipt vouches for nothing; it belongs among the receipts".into())),
     };
     Statement { kind: Some(kind), said, signers, file }

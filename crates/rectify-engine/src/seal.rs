@@ -2,11 +2,11 @@
 
 use crate::{Engine, EngineError, artifact::Artifact, gate, identity, project::Project};
 use rectify_attest::{
-    Approval, DecisionRecord, PrincipalName, Refusal, Seal, Signer, TrustFile, Verdict, attest,
+    Approval, DecisionRecord, Override, PrincipalName, Refusal, Seal, Signer, TrustFile, Verdict, attest,
 };
 use rectify_base::Digest;
-use rectify_model::{Decision, journal::UseId};
-use std::path::Path;
+use rectify_model::{Decision, Plan, journal::UseId};
+use std::{collections::BTreeSet, path::Path};
 
 /// File name of the decision.
 pub const DECISION_FILE: &str = "decision.dsse.json";
@@ -29,6 +29,8 @@ pub struct SealRequest<'a> {
     pub lifetime_s: Option<u64>,
     /// Whether a seal that can still be used is replaced; one that is over always is.
     pub again: bool,
+    /// Rules that deny the plan now and that somebody is expected to override. It is not applied before.
+    pub expecting: BTreeSet<String>,
 }
 
 /// What was sealed.
@@ -68,8 +70,13 @@ pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, 
     let project = Project::read(request.project)?;
     let gate = gate::of_project(engine, request.project)?;
     let decision = gate::decide(engine, &gate, &plan).await?;
-    if !decision.allowed {
-        return Err(EngineError::Denied { decision: Box::new(decision) });
+    // What is recorded is the denial, as it stands; what is expected only lets it be sealed.
+    let expected = match request.expecting.is_empty() {
+        true => decision.clone(),
+        false => decide_without(engine, &gate, &plan, &decision, &request.expecting).await?,
+    };
+    if !expected.allowed {
+        return Err(EngineError::Denied { decision: Box::new(expected) });
     }
     let record = DecisionRecord { evaluated_at: now, decision: decision.clone() };
     let decision_bytes = attest(artifact.digests, &record, &[request.signer])?;
@@ -154,6 +161,84 @@ pub fn approve(engine: &Engine, request: &ApproveRequest<'_>) -> Result<Approval
     }
     artifact.attest(&name, &bytes)?;
     Ok(approval)
+}
+
+/// What policy says where these rules are overridden, each of which denies the plan now and lets itself
+/// be overridden.
+async fn decide_without(
+    engine: &Engine,
+    gate: &gate::Gate,
+    plan: &Plan,
+    denied: &Decision,
+    rules: &BTreeSet<String>,
+) -> Result<Decision, EngineError> {
+    let stands = |decision: &Decision, rule: &String| decision.deny.iter().any(|found| &found.rule == rule);
+    if let Some(idle) = rules.iter().find(|rule| !stands(denied, rule)) {
+        return Err(EngineError::OverrideIdle { rule: idle.clone() });
+    }
+    let decision = gate::decide_with(engine, gate, plan, rules.clone()).await?;
+    match rules.iter().find(|rule| stands(&decision, rule)) {
+        Some(fixed) => Err(EngineError::OverrideFixed { rule: fixed.clone() }),
+        None => Ok(decision),
+    }
+}
+
+/// Which rules are to be overridden.
+pub struct OverrideRequest<'a> {
+    /// Directory of the project, whose policy says what denies the plan now.
+    pub project: &'a Path,
+    /// The plan.
+    pub plan: &'a Path,
+    /// Whose key signs.
+    pub signer: &'a dyn Signer,
+    /// Who overrides.
+    pub by: PrincipalName,
+    /// Ids of rules that deny the plan now.
+    pub rules: BTreeSet<String>,
+    /// Why.
+    pub reason: String,
+    /// Seconds until it expires; the seal's expiry, or what the trust file allows, if absent.
+    pub lifetime_s: Option<u64>,
+}
+
+/// Adds an override beside a sealed plan, signed by somebody who may.
+///
+/// # Errors
+/// When the plan has no seal that counts, this person may not override for it, a rule does not deny the
+/// plan now, or may not be overridden.
+pub async fn set_aside(engine: &Engine, request: &OverrideRequest<'_>) -> Result<Override, EngineError> {
+    let artifact = Artifact::read(request.plan)?;
+    let plan = artifact.plan()?;
+    crate::verify::reproduce(&artifact, &plan)?;
+    let trust = gate::required_trust(engine)?;
+    let now = (engine.now_ms)() / 1000;
+    let seal = seal_of(&artifact, &trust, now)?;
+    let longest = now.saturating_add(trust.data().ceilings.approval_s);
+    let expires_at =
+        request.lifetime_s.map_or_else(|| seal.expires_at.min(longest), |s| now.saturating_add(s));
+    let said = Override {
+        use_id: seal.use_id,
+        by: request.by.clone(),
+        rules: request.rules.clone(),
+        reason: request.reason.clone(),
+        expires_at,
+    };
+    let bytes = attest(artifact.digests, &said, &[request.signer])?;
+    let key = Digest::of_bytes(request.signer.public_key().as_bytes()).hex();
+    let what = Digest::of_bytes(&bytes).hex();
+    let (key, what) = (key.get(..16).unwrap_or(&key), what.get(..16).unwrap_or(&what));
+    let name = format!("override-{key}-{what}.dsse.json");
+    let mut envelopes = artifact.envelopes()?;
+    envelopes.push(rectify_attest::EnvelopeFile { name: name.clone(), bytes: bytes.clone() });
+    let refusals = rectify_attest::override_refusals(&artifact.bytes, &envelopes, &trust, now, &name);
+    if !refusals.is_empty() {
+        return Err(EngineError::Refused { refusals });
+    }
+    let gate = gate::of_project(engine, request.project)?;
+    let standing = gate::decide(engine, &gate, &plan).await?;
+    decide_without(engine, &gate, &plan, &standing, &request.rules).await?;
+    artifact.attest(&name, &bytes)?;
+    Ok(said)
 }
 
 /// The seal, if somebody who may seal has signed it and it has not expired. An approval beside

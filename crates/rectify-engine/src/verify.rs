@@ -73,7 +73,7 @@ pub fn reproduce_sources(
 pub async fn verify(engine: &Engine, project: &Path, plan: &Path) -> Result<Verified, EngineError> {
     let artifact = Artifact::read(plan)?;
     let trust = gate::required_trust(engine)?;
-    let decision = decide_now(engine, project, &artifact).await;
+    let decision = decide_now(engine, project, &artifact, &trust).await;
     let description = describe(engine, &artifact, &trust, decision.as_ref().ok())?;
     Ok(Verified { description, decision })
 }
@@ -131,9 +131,16 @@ pub fn receipts(
     Ok(seen)
 }
 
-async fn decide_now(engine: &Engine, project: &Path, artifact: &Artifact) -> Result<Decision, EngineError> {
+async fn decide_now(
+    engine: &Engine,
+    project: &Path,
+    artifact: &Artifact,
+    trust: &TrustFile,
+) -> Result<Decision, EngineError> {
     let gate = gate::of_project(engine, project)?;
-    gate::decide(engine, &gate, &artifact.plan()?).await
+    let now = (engine.now_ms)() / 1000;
+    let overridden = rectify_attest::overridden(&artifact.bytes, &artifact.envelopes()?, trust, now);
+    gate::decide_with(engine, &gate, &artifact.plan()?, overridden).await
 }
 
 fn describe(
@@ -149,6 +156,7 @@ fn describe(
         deny: std::collections::BTreeSet::new(),
         warn: std::collections::BTreeSet::new(),
         require_approval: std::collections::BTreeSet::new(),
+        overridden: std::collections::BTreeSet::new(),
     };
     Ok(rectify_attest::describe(&rectify_attest::AdmissionInput {
         plan: &artifact.bytes,

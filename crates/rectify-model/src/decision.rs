@@ -19,6 +19,9 @@ pub struct Decision {
     pub warn: BTreeSet<Finding>,
     /// Approvals that are asked for.
     pub require_approval: BTreeSet<ApprovalDemand>,
+    /// What would refuse, but is overridden by people who may: never also in `deny`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub overridden: BTreeSet<Finding>,
 }
 
 impl Decision {

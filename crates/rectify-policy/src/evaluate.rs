@@ -3,6 +3,7 @@
 
 use crate::{
     Bundle, PolicyError, check, codes, data, engine, foreign, freeze, freeze::UtcOnly, freeze::Zones, limits,
+    overrides,
 };
 use rectify_model::{
     Decision,
@@ -47,11 +48,13 @@ pub(crate) fn evaluate_value(
     let checked = check(bundle)?;
     check_zones(bundle, &input)?;
     let input = with_freeze(bundle, input, zones)?;
+    let data = data::merged(bundle)?.decisive;
+    let overridden = overrides::named(&input)?;
     let mut engine = engine::empty(0)?;
     for (path, text) in bundle.rules() {
         engine::add(&mut engine, path, text)?;
     }
-    engine::add_data(&mut engine, data::merged(bundle)?.decisive)?;
+    engine::add_data(&mut engine, data.clone())?;
     engine.set_input(input);
 
     let values = values(&mut engine, &checked)?;
@@ -79,7 +82,9 @@ pub(crate) fn evaluate_value(
     }
     let require_approval =
         set("require_approval")?.iter().map(demand).collect::<Result<BTreeSet<_>, PolicyError>>()?;
-    Ok(Decision { bundle: bundle.digest(), allowed: allow && deny.is_empty(), deny, warn, require_approval })
+    let (overridden, deny) = overrides::split(deny, &overridden, &data);
+    let allowed = allow && deny.is_empty();
+    Ok(Decision { bundle: bundle.digest(), allowed, deny, warn, require_approval, overridden })
 }
 
 /// A zone that the bundle asks for and the clock lacks would be undefined, and so would quietly turn

@@ -50,6 +50,8 @@ struct PolicyInput<'a> {
     fleet: BTreeMap<&'a str, u64>,
     /// What the machine that decides applied lately.
     history: History,
+    /// Rules that are overridden for this plan, sorted; whoever signed that was verified before.
+    overrides: &'a BTreeSet<String>,
     /// What the calendars of the bundle say about the moment; absent if it has none. The process that
     /// evaluates adds it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -261,6 +263,7 @@ pub fn input(plan: &Plan, surroundings: &Surroundings) -> Value {
         waves: plan.waves.iter().map(|wave| wave.iter().map(|name| name.as_str()).collect()).collect(),
         fleet: environments.into_iter().filter_map(|name| Some((name, *fleet.get(name)?))).collect(),
         history: surroundings.history.of(plan.targets.keys()),
+        overrides: &surroundings.overrides,
         freeze: None,
     };
     // Maps with string keys and no floats: serialization cannot fail. Were it to, `null` has no

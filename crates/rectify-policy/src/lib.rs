@@ -22,6 +22,7 @@ pub mod freeze;
 pub mod input;
 pub mod limits;
 mod lint;
+mod overrides;
 pub mod report;
 mod schema;
 pub mod surroundings;

@@ -4,7 +4,7 @@
 use crate::Clock;
 use rectify_base::TargetName;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is around a plan when it is decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +15,15 @@ pub struct Surroundings {
     pub fleet: BTreeMap<String, u64>,
     /// What was applied lately.
     pub history: History,
+    /// Rules that people who may override have overridden for this plan. Only ids whose signatures were
+    /// verified belong here.
+    pub overrides: BTreeSet<String>,
 }
 
 impl From<Clock> for Surroundings {
     /// A moment, an unknown inventory and an empty history.
     fn from(now: Clock) -> Self {
-        Self { now, fleet: BTreeMap::new(), history: History::default() }
+        Self { now, fleet: BTreeMap::new(), history: History::default(), overrides: BTreeSet::new() }
     }
 }
 

@@ -24,6 +24,7 @@ mod text;
 pub use escape::visible;
 pub use html::{Judgement, Review, Standing, Voucher, html};
 pub use markdown::markdown;
+pub use page::inline;
 pub use text::text;
 
 /// Longest comment that code hosts take, in characters. The default of [`Options`] leaves room for a line

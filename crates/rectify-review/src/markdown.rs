@@ -116,6 +116,10 @@ fn findings(decision: &Decision) -> Vec<(&'static str, Vec<String>)> {
             decision.deny.iter().map(|finding| line(&finding.rule, &finding.message)).collect(),
         ),
         (
+            "OVERRIDDEN: denied, and let pass by people",
+            decision.overridden.iter().map(|finding| line(&finding.rule, &finding.message)).collect(),
+        ),
+        (
             "Approval asked for because",
             decision.require_approval.iter().map(|demand| line(&demand.rule, &demand.message)).collect(),
         ),

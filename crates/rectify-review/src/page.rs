@@ -102,7 +102,8 @@ pub(crate) fn code(text: &str) -> String {
 }
 
 /// Text that means nothing to Markdown or HTML.
-pub(crate) fn inline(text: &str) -> String {
+#[must_use]
+pub fn inline(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

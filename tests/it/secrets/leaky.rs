@@ -138,6 +138,7 @@ impl Case {
             requester: name("author"),
             lifetime_s: None,
             again: false,
+            expecting: std::collections::BTreeSet::new(),
         };
         seal::seal(&self.engine, &request).await.unwrap();
         let request = seal::ApproveRequest {

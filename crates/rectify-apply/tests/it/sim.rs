@@ -79,6 +79,7 @@ impl<'a> Sim<'a> {
                 seal: Digest::of_bytes(b"seal"),
                 approvals: Vec::new(),
                 bundle: Digest::of_bytes(b"bundle"),
+                overrides: Vec::new(),
             },
             providers: BTreeMap::new(),
             fence: 3,

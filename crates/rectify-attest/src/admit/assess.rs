@@ -3,6 +3,7 @@
 use super::{
     AdmissionInput, Admitted,
     open::{Opened, Statement, open_all},
+    overrides::{self, CountedOverride, Overrides},
     quorum::{Quorum, count, keys_end},
     seal::{check_decision, check_seal, only_seal},
 };
@@ -22,6 +23,10 @@ pub(crate) struct Assessment {
     pub(crate) opened: Vec<Opened>,
     pub(crate) seal: Option<Signed<Seal>>,
     pub(crate) quorum: Option<Quorum>,
+    /// Those that the decision rests on.
+    pub(crate) overrides: Vec<CountedOverride>,
+    /// Approvals and overrides that are genuine and do not count.
+    pub(crate) uncounted: Vec<Refusal>,
     /// Sorted; empty if and only if the plan is admitted.
     pub(crate) refusals: Vec<Refusal>,
     pub(crate) expires_at: u64,
@@ -33,13 +38,17 @@ pub(crate) fn assess(input: &AdmissionInput<'_>) -> Assessment {
     let digests = FileDigests::of_bytes(input.plan);
     let plan = read_plan(input.plan, &mut refusals);
     let before = refusals.len();
-    let opened = open_all(input, digests, &mut refusals);
+    let opened = open_all(input.envelopes, input.trust, input.now, digests, &mut refusals);
     let damaged = refusals.len() > before;
 
     let seal = only_seal(&opened, damaged, &mut refusals);
     if let Some((file, signed)) = seal {
         check_seal(input, plan.as_ref(), file, signed, &mut refusals);
     }
+    let overrides = seal.map_or_else(Overrides::default, |(_, signed)| {
+        overrides::count(input.trust, input.now, &opened, signed, &mut refusals)
+    });
+    overrides.check(input.decision, &mut refusals);
     check_decision(input, &opened, damaged, seal.map(|(f, s)| (f, &s.predicate)), &mut refusals);
 
     let quorum = match (&plan, seal) {
@@ -57,11 +66,16 @@ pub(crate) fn assess(input: &AdmissionInput<'_>) -> Assessment {
     };
     let expires_at = seal.map_or(0, |(_, signed)| {
         let keys = keys_end(input.trust, &signed.signers);
-        signed.predicate.expires_at.min(keys).min(quorum.as_ref().map_or(0, Quorum::expires_at))
+        let approvals = quorum.as_ref().map_or(0, Quorum::expires_at);
+        signed.predicate.expires_at.min(keys).min(approvals).min(overrides.expires_at(input.decision))
     });
+    let mut uncounted = quorum.as_ref().map(|quorum| quorum.uncounted.clone()).unwrap_or_default();
+    uncounted.extend(overrides.uncounted.iter().cloned());
+    let overrides = overrides.used(input.decision);
     let seal = seal.map(|(_, signed)| signed.clone());
     refusals.sort_by(|a, b| (&a.place, a.code).cmp(&(&b.place, b.code)));
-    Assessment { plan, digests, opened, seal, quorum, refusals, expires_at, bundle: input.decision.bundle }
+    let bundle = input.decision.bundle;
+    Assessment { plan, digests, opened, seal, quorum, overrides, uncounted, refusals, expires_at, bundle }
 }
 
 impl Assessment {
@@ -78,7 +92,8 @@ impl Assessment {
                 bundle: self.bundle,
                 required: quorum.required,
                 approvals: quorum.counted,
-                uncounted: quorum.uncounted,
+                uncounted: self.uncounted,
+                overrides: self.overrides,
                 expires_at: self.expires_at,
             }),
             // Whatever is absent has been refused above. Should that ever be wrong, still refuse.

@@ -3,11 +3,13 @@
 
 mod assess;
 mod open;
+mod overrides;
 mod quorum;
 mod seal;
 
 pub(crate) use assess::{Assessment, assess};
 pub(crate) use open::{Opened, Statement};
+pub use overrides::{CountedOverride, overridden, override_refusals};
 pub use quorum::CountedApproval;
 
 use crate::{predicate::Seal, refusal::Refusal, trust::TrustFile};
@@ -35,7 +37,7 @@ pub struct AdmissionInput<'a> {
     pub envelopes: &'a [EnvelopeFile],
     /// Whose keys count.
     pub trust: &'a TrustFile,
-    /// What policy says now, evaluated by the executor itself.
+    /// What policy says now, evaluated by the executor itself, which told it what is [`overridden`].
     pub decision: &'a Decision,
     /// The executor's clock, in unix seconds.
     pub now: u64,
@@ -59,8 +61,10 @@ pub struct Admitted {
     pub required: u32,
     /// Those that counted, by approver.
     pub approvals: Vec<CountedApproval>,
-    /// Genuine approvals that did not count, and why.
+    /// Genuine approvals and overrides that did not count, and why.
     pub uncounted: Vec<Refusal>,
+    /// The overrides that the decision rests on, by file.
+    pub overrides: Vec<CountedOverride>,
     /// First second in which no new intent may start: the earliest of what the admission rests on.
     pub expires_at: u64,
 }

@@ -1,10 +1,10 @@
 //! Opening every file of the directory. Nothing that does not verify is passed over.
 
-use super::{AdmissionInput, ENVELOPES_MAX};
+use super::{ENVELOPES_MAX, EnvelopeFile};
 use crate::{
     codes,
     envelope::Envelope,
-    predicate::{Approval, DecisionRecord, Receipt, Seal},
+    predicate::{Approval, DecisionRecord, Override, Receipt, Seal},
     refusal::{PLACE_ENVELOPES, Refusal},
     statement::{self, Kind},
     trust::TrustFile,
@@ -20,6 +20,7 @@ pub(crate) enum Statement {
     Seal(Signed<Seal>),
     Approval(Signed<Approval>),
     Receipt(Signed<Receipt>),
+    Override(Signed<Override>),
 }
 
 /// A file that verified.
@@ -36,6 +37,7 @@ impl Statement {
             Self::Seal(_) => Kind::Seal,
             Self::Approval(_) => Kind::Approval,
             Self::Receipt(_) => Kind::Receipt,
+            Self::Override(_) => Kind::Override,
         }
     }
 
@@ -45,6 +47,7 @@ impl Statement {
             Self::Seal(signed) => &signed.signers,
             Self::Approval(signed) => &signed.signers,
             Self::Receipt(signed) => &signed.signers,
+            Self::Override(signed) => &signed.signers,
         }
     }
 
@@ -54,22 +57,25 @@ impl Statement {
             Self::Seal(signed) => signed.payload,
             Self::Approval(signed) => signed.payload,
             Self::Receipt(signed) => signed.payload,
+            Self::Override(signed) => signed.payload,
         }
     }
 }
 
 /// What the directory holds, in the order of file names.
 pub(crate) fn open_all(
-    input: &AdmissionInput<'_>,
+    envelopes: &[EnvelopeFile],
+    trust: &TrustFile,
+    now: u64,
     plan: FileDigests,
     refusals: &mut Vec<Refusal>,
 ) -> Vec<Opened> {
-    if input.envelopes.len() > ENVELOPES_MAX {
-        let message = format!("{} files, more than {ENVELOPES_MAX}", input.envelopes.len());
+    if envelopes.len() > ENVELOPES_MAX {
+        let message = format!("{} files, more than {ENVELOPES_MAX}", envelopes.len());
         refusals.push(Refusal::new(codes::ENVELOPE_TOO_MANY, PLACE_ENVELOPES, message));
         return Vec::new();
     }
-    let mut files: Vec<_> = input.envelopes.iter().collect();
+    let mut files: Vec<_> = envelopes.iter().collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let mut opened = Vec::new();
     let mut names: BTreeMap<&str, ()> = BTreeMap::new();
@@ -80,7 +86,7 @@ pub(crate) fn open_all(
             refusals.push(Refusal::new(codes::ENVELOPE_DUPLICATE, file.name.as_str(), message));
             continue;
         }
-        match open(&file.name, &file.bytes, plan, input.trust, input.now) {
+        match open(&file.name, &file.bytes, plan, trust, now) {
             Ok(statement) => match payloads.insert(statement.payload(), &file.name) {
                 Some(first) => {
                     let message = format!("says the same as `{first}`; one statement, one file");
@@ -113,6 +119,7 @@ fn open(
         Kind::Seal => Statement::Seal(typed(file, bytes, &envelope, signers, plan)?),
         Kind::Approval => Statement::Approval(typed(file, bytes, &envelope, signers, plan)?),
         Kind::Receipt => Statement::Receipt(typed(file, bytes, &envelope, signers, plan)?),
+        Kind::Override => Statement::Override(typed(file, bytes, &envelope, signers, plan)?),
     })
 }
 

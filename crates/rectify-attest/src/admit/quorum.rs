@@ -125,7 +125,7 @@ pub(crate) fn keys_end(trust: &TrustFile, signers: &[SignedBy]) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-fn signed_by(signers: &[SignedBy], name: &PrincipalName) -> bool {
+pub(crate) fn signed_by(signers: &[SignedBy], name: &PrincipalName) -> bool {
     signers.iter().any(|s| &s.principal == name)
 }
 

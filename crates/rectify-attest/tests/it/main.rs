@@ -9,6 +9,7 @@ mod eddsa;
 mod expiry;
 mod matrix;
 mod mutation;
+mod overrides;
 mod quorum;
 mod rotation;
 mod sign;

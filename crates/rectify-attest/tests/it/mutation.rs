@@ -1,6 +1,6 @@
 //! What a case does to the sealed plan, as data.
 
-use crate::world::{World, plan_bytes, signer};
+use crate::world::{World, finding, plan_bytes, signer};
 use rectify_attest::{Envelope, Revocation, Signer};
 use rectify_base::{Digest, FileDigests, canonical};
 use rectify_model::decision::{ApprovalDemand, Finding};
@@ -58,6 +58,10 @@ pub enum Mutation {
     OtherBundle {},
     /// Records that other policy in the decision.
     RecordOtherBundle {},
+    /// Takes the right to override from somebody.
+    NoOverride { principal: String },
+    /// Lets policy deny by these rules and let those pass.
+    Overridden { deny: Vec<String>, pass: Vec<String> },
     /// Sets the clock.
     Now { at: u64 },
 }
@@ -126,6 +130,7 @@ impl Mutation {
             }
             Self::Forget { principal } => {
                 let name = principal.parse().unwrap();
+                world.trust.overriders.remove(&name);
                 world.trust.principals.remove(&name).expect("the principal to forget");
                 world.trust.approvers.remove(&name);
                 world.trust.sealers.remove(&name);
@@ -162,6 +167,14 @@ impl Mutation {
             Self::RecordOtherBundle {} => resign(world, "decision.json", None, |statement| {
                 statement["predicate"]["decision"]["bundle"] = other_bundle().to_string().into();
             }),
+            Self::NoOverride { principal } => {
+                assert!(world.trust.overriders.remove(&principal.parse().unwrap()));
+            }
+            Self::Overridden { deny, pass } => {
+                world.decision.allowed = deny.is_empty();
+                world.decision.deny = deny.iter().map(|rule| finding(rule)).collect();
+                world.decision.overridden = pass.iter().map(|rule| finding(rule)).collect();
+            }
             Self::Now { at } => world.now = *at,
         }
     }

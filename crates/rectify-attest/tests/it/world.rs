@@ -2,13 +2,14 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use rectify_attest::{
-    AdmissionInput, Admitted, Approval, DecisionRecord, Description, EnvelopeFile, KeyRecord, Principal,
-    PrincipalKind, PrincipalName, PublicKey, Receipt, Refusal, Seal, SignError, Signer, TargetResult,
-    Thresholds, TrustData, TrustFile, Verdict, admit, attest, describe,
+    AdmissionInput, Admitted, Approval, DecisionRecord, Description, EnvelopeFile, KeyRecord, Override,
+    Principal, PrincipalKind, PrincipalName, PublicKey, Receipt, Refusal, Seal, SignError, Signer,
+    TargetResult, Thresholds, TrustData, TrustFile, Verdict, admit, attest, describe, overridden,
 };
 use rectify_base::{Digest, FileDigests, canonical};
 use rectify_model::{
     Decision, Plan,
+    decision::Finding,
     journal::{RunId, RunOutcome, UseId},
 };
 use serde_json::json;
@@ -29,6 +30,8 @@ pub const PEOPLE: [(&str, PrincipalKind, u8); 6] = [
 /// Alice and the pipeline seal; Alice, Bob, Carol and Dave approve; Erin has no role.
 pub const SEALERS: [&str; 2] = ["alice", "ci"];
 pub const APPROVERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+/// Alice and Dave may override.
+pub const OVERRIDERS: [&str; 2] = ["alice", "dave"];
 
 pub struct TestSigner(SigningKey);
 
@@ -80,6 +83,7 @@ pub fn allowing(demand: u32) -> Decision {
         deny: BTreeSet::new(),
         warn: BTreeSet::new(),
         require_approval: demands.into_iter().collect(),
+        overridden: BTreeSet::new(),
     }
 }
 
@@ -93,6 +97,7 @@ pub fn trust_data() -> TrustData {
         principals: PEOPLE.iter().map(principal).collect(),
         sealers: names(&SEALERS),
         approvers: names(&APPROVERS),
+        overriders: names(&OVERRIDERS),
         thresholds: Thresholds {
             default: 1,
             environments: BTreeMap::from([("prod".to_owned(), 2)]),
@@ -184,7 +189,22 @@ pub fn receipt() -> Receipt {
         ended_at: NOW + 5,
         providers: BTreeMap::from([("file".to_owned(), "builtin:file@0.1.0".to_owned())]),
         result: RunOutcome::Succeeded,
+        overrides: Vec::new(),
     }
+}
+
+pub fn set_aside(by: &str) -> Override {
+    Override {
+        use_id: use_id(),
+        by: name(by),
+        rules: BTreeSet::from(["freeze".to_owned()]),
+        reason: "the fix cannot wait".to_owned(),
+        expires_at: NOW + 2 * HOUR,
+    }
+}
+
+pub fn finding(rule: &str) -> Finding {
+    Finding { rule: rule.to_owned(), message: format!("{rule} says no") }
 }
 
 /// All that admission sees.
@@ -216,6 +236,20 @@ impl World {
             ("seal.json".to_owned(), seal),
         ]);
         Self { plan, files, trust: trust_data(), decision: allowing(0), now: NOW }
+    }
+
+    /// The same, where policy lets a freeze pass because Dave has overridden it.
+    pub fn overridden() -> Self {
+        let mut world = Self::sealed();
+        world.decision.overridden = BTreeSet::from([finding("freeze")]);
+        let bytes = attest(world.digests(), &set_aside("dave"), &[&signer("dave")]).unwrap();
+        world.files.insert("override-dave.json".to_owned(), bytes);
+        world
+    }
+
+    /// The rules that policy would be told of.
+    pub fn rules(&self) -> BTreeSet<String> {
+        overridden(&self.plan, &self.envelopes(), &self.trust_file(), self.now)
     }
 
     pub fn digests(&self) -> FileDigests {

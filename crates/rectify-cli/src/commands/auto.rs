@@ -44,7 +44,13 @@ pub async fn apply(engine: &Engine, at: &Path, key: Option<Key>, yes: bool) -> R
     let short: String = outcome.digests.blake3.hex().chars().take(16).collect();
     let plan = place.join(format!("{short}.plan.json"));
     planning::write(&outcome, &plan)?;
-    let wanted = signing::Sealing { author: None, requester: None, lifetime_s: None, again: false };
+    let wanted = signing::Sealing {
+        author: None,
+        requester: None,
+        lifetime_s: None,
+        again: false,
+        expecting: Vec::new(),
+    };
     match signing::seal(engine, at, &plan, &key, wanted).await {
         // Sealed by an earlier attempt that was not applied: its approvals are still good.
         Err(Failure::Engine(error)) if matches!(*error, EngineError::Sealed { .. }) => {}

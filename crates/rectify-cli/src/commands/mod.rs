@@ -53,8 +53,10 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             }
             Command::Show { plan, format, details } => project::show(&engine, &plan, format, details),
             Command::Why { plan, address, target } => project::why(&plan, &address, target.as_deref()),
-            Command::Seal { plan, key, author, requester, expires_in, again } => {
-                let wanted = signing::Sealing { author, requester, lifetime_s: expires_in, again };
+            Command::Seal { plan, key, author, requester, expires_in, again, expecting_override } => {
+                let expecting = expecting_override;
+                let lifetime_s = expires_in;
+                let wanted = signing::Sealing { author, requester, lifetime_s, again, expecting };
                 signing::seal(&engine, &at, &plan, &key, wanted).await
             }
             Command::Approve { plan, key, reason, expires_in } => {

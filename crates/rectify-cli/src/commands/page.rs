@@ -74,6 +74,32 @@ fn print(review: &Review<'_>, bytes: &[u8], format: PlanFormat, details: bool) -
     }
 }
 
+/// The overrides beside a plan, as a part of its text or Markdown; nothing if there is none.
+pub fn overrides(engine: &Engine, artifact: &Artifact, format: PlanFormat) -> Result<String, Failure> {
+    let mut text = String::new();
+    for statement in statements(engine, artifact)? {
+        let Some(Said::Override(said)) = &statement.said else { continue };
+        let rules = said.rules.iter().cloned().collect::<Vec<_>>().join(", ");
+        let standing = match &statement.signers {
+            Ok(_) => String::new(),
+            Err(why) => format!("; signature NOT verified: {why}"),
+        };
+        let line = format!(
+            "OVERRIDES POLICY: {rules}, by {}, until {}: {}{standing}",
+            said.by,
+            moment(said.expires_at),
+            said.reason
+        );
+        text.push_str(&match format {
+            PlanFormat::Markdown => {
+                format!("\n> **{}**\n", rectify_review::inline(&rectify_review::visible(&line)))
+            }
+            _ => format!("{}\n", rectify_review::visible(&line)),
+        });
+    }
+    Ok(text)
+}
+
 fn recorded(statement: &Statement) -> Option<(&Decision, String)> {
     let Some(Said::Decision(record)) = &statement.said else { return None };
     let when = moment(record.evaluated_at);
@@ -105,6 +131,13 @@ fn voucher(statement: &Statement) -> Voucher {
             ("scope", format!("{}, generation {}", seal.scope, seal.generation)),
             ("use", seal.use_id.to_string()),
             ("sources", seal.sources.to_string()),
+        ],
+        Some(Said::Override(said)) => vec![
+            ("OVERRIDES", said.rules.iter().cloned().collect::<Vec<_>>().join(", ")),
+            ("by", said.by.to_string()),
+            ("reason", said.reason.clone()),
+            ("expires", moment(said.expires_at)),
+            ("for use", said.use_id.to_string()),
         ],
         Some(Said::Approval(approval)) => {
             let mut says = vec![

@@ -1,6 +1,9 @@
 //! `policy`.
 
-use super::project::{json, out};
+use super::{
+    project::{json, out},
+    signing,
+};
 use crate::{
     arguments::{DataFormat, Policy},
     exit,
@@ -26,6 +29,9 @@ pub async fn policy(engine: &Engine, project: &Path, command: Policy) -> Result<
                 DataFormat::Text => out(tested(&report, coverage).as_bytes())?,
             }
             Ok(if report.is_sound() { exit::DONE } else { exit::ERROR })
+        }
+        Policy::Override { plan, rules, reason, key, expires_in } => {
+            signing::set_aside(engine, project, &plan, &key, rules, reason, expires_in).await
         }
         Policy::Explain { plan, format } => {
             let plan = Artifact::read(&plan)?.plan()?;

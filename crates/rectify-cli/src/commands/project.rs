@@ -222,6 +222,9 @@ pub fn show(engine: &Engine, path: &Path, format: PlanFormat, details: bool) -> 
     let artifact = Artifact::read(path)?;
     let plan = artifact.plan()?;
     page::of_artifact(engine, &artifact, &plan, format, details)?;
+    if matches!(format, PlanFormat::Text | PlanFormat::Markdown) {
+        out(page::overrides(engine, &artifact, format)?.as_bytes())?;
+    }
     if format == PlanFormat::Text {
         say!("plan {}", artifact.digests.blake3);
     }
@@ -268,6 +271,9 @@ pub fn say_decision(decision: &Decision) {
     tell!("policy: {word}{approvals}");
     for finding in &decision.deny {
         tell!("  deny  {}: {}", finding.rule, finding.message);
+    }
+    for finding in &decision.overridden {
+        tell!("  OVERRIDDEN  {}: {}", finding.rule, finding.message);
     }
     for demand in &decision.require_approval {
         tell!("  approval  {}: {}", demand.rule, demand.message);

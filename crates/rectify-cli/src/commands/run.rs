@@ -40,6 +40,10 @@ pub async fn apply(engine: &Engine, project: &Path, plan: &Path) -> Result<u8, F
         "run {short}: {}, {changed} changed, {already} already as planned",
         applied.finished.outcome.as_str()
     );
+    for used in &applied.receipt.overrides {
+        let rules = used.rules.iter().cloned().collect::<Vec<_>>().join(", ");
+        say!("policy was OVERRIDDEN by {} ({rules}): {}", used.by, visible(&used.reason));
+    }
     if let Some(path) = &applied.receipt_path {
         say!("receipt {}", path.display());
     }

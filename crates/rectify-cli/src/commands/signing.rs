@@ -14,7 +14,7 @@ use rectify_engine::{
     Engine, EngineError,
     artifact::Artifact,
     gate,
-    seal::{self as sealing, ApproveRequest, SealRequest},
+    seal::{self as sealing, ApproveRequest, OverrideRequest, SealRequest},
     verify::{self as verifying, ReceiptFile, ReceiptState},
 };
 use rectify_keys::{AgentSigner, LocalSigner};
@@ -31,6 +31,7 @@ pub struct Sealing {
     pub requester: Option<String>,
     pub lifetime_s: Option<u64>,
     pub again: bool,
+    pub expecting: Vec<String>,
 }
 
 /// `seal`.
@@ -46,11 +47,16 @@ pub async fn seal(
     let holder = holder(&trust, &*signer, key)?;
     let author = named(wanted.author, &holder)?;
     let requester = named(wanted.requester, &holder)?;
-    let Sealing { lifetime_s, again, .. } = wanted;
-    let request = SealRequest { project, plan, signer: &*signer, author, requester, lifetime_s, again };
+    let Sealing { lifetime_s, again, expecting, .. } = wanted;
+    let expecting = expecting.into_iter().collect();
+    let request =
+        SealRequest { project, plan, signer: &*signer, author, requester, lifetime_s, again, expecting };
     let sealed = sealing::seal(engine, &request).await?;
     say_decision(&sealed.decision);
     say!("sealed by {holder} for one use, until {}", moment(sealed.seal.expires_at));
+    if !sealed.decision.allowed {
+        say!("policy denies it: it is not applied before somebody who may signs `rectify policy override`");
+    }
     Ok(exit::DONE)
 }
 
@@ -68,6 +74,27 @@ pub fn approve(
     let request = ApproveRequest { plan, signer: &*signer, approver: approver.clone(), reason, lifetime_s };
     let approval = sealing::approve(engine, &request)?;
     say!("approved by {approver} until {}", moment(approval.expires_at));
+    Ok(exit::DONE)
+}
+
+/// `policy override`.
+pub async fn set_aside(
+    engine: &Engine,
+    project: &Path,
+    plan: &Path,
+    key: &Key,
+    rules: Vec<String>,
+    reason: String,
+    lifetime_s: Option<u64>,
+) -> Result<u8, Failure> {
+    let trust = gate::required_trust(engine)?;
+    let signer = load(key)?;
+    let by = holder(&trust, &*signer, key)?;
+    let rules = rules.into_iter().collect();
+    let request = OverrideRequest { project, plan, signer: &*signer, by, rules, reason, lifetime_s };
+    let said = sealing::set_aside(engine, &request).await?;
+    let rules = said.rules.iter().cloned().collect::<Vec<_>>().join(", ");
+    say!("policy is OVERRIDDEN by {} ({rules}) until {}", said.by, moment(said.expires_at));
     Ok(exit::DONE)
 }
 
@@ -144,6 +171,11 @@ fn describe_receipts(receipts: &[ReceiptFile]) -> String {
                     count(changed, "change"),
                     moment(receipt.ended_at)
                 ));
+                for used in &receipt.overrides {
+                    let rules = used.rules.iter().cloned().collect::<Vec<_>>().join(", ");
+                    let why = rectify_review::visible(&used.reason);
+                    text.push_str(&format!("  policy was OVERRIDDEN by {} ({rules}): {why}\n", used.by));
+                }
             }
             ReceiptState::Refused(refusal) => {
                 text.push_str(&format!(
@@ -189,6 +221,15 @@ fn describe(description: &Description) -> String {
         text.push_str(&format!(
             "SOLO: policy asks for {}; this trust file lets that go\n",
             count(u64::from(description.approvals_waived), "approval")
+        ));
+    }
+    for counted in &description.overrides {
+        text.push_str(&format!(
+            "OVERRIDES POLICY: {}, by {}, until {}: {}\n",
+            counted.rules.iter().cloned().collect::<Vec<_>>().join(", "),
+            counted.by,
+            moment(counted.expires_at),
+            rectify_review::visible(&counted.reason)
         ));
     }
     for refusal in &description.uncounted {

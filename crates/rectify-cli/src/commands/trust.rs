@@ -103,7 +103,9 @@ fn keys(trust: &TrustFile, now: u64) {
     let data = trust.data();
     for (name, principal) in &data.principals {
         let mut roles = Vec::new();
-        for (role, members) in [("seals", &data.sealers), ("approves", &data.approvers)] {
+        for (role, members) in
+            [("seals", &data.sealers), ("approves", &data.approvers), ("OVERRIDES POLICY", &data.overriders)]
+        {
             if members.contains(name) {
                 roles.push(role);
             }

@@ -3,7 +3,7 @@
 use super::driver::Tally;
 use crate::{Engine, EngineError, artifact::Artifact, error::FileVerb};
 use rectify_apply::Finished;
-use rectify_attest::{Receipt, TargetResult, attest};
+use rectify_attest::{CountedOverride, Receipt, TargetResult, UsedOverride, attest};
 use rectify_base::{NodeKey, TargetName};
 use rectify_keys::LocalSigner;
 use rectify_model::{
@@ -15,15 +15,21 @@ use std::{fs, path::PathBuf};
 /// Name of the executor's key in the state directory.
 pub const EXECUTOR_KEY: &str = "executor_ed25519";
 
-/// Sums up a run.
+/// Sums up a run, which lasted from the first to the second of these times.
 pub fn receipt(
     record: &RunRecord,
     plan: &Plan,
+    overrides: &[CountedOverride],
     finished: &Finished,
     tally: Tally,
-    started_at_ms: u64,
-    ended_at_ms: u64,
+    (started_at_ms, ended_at_ms): (u64, u64),
 ) -> Receipt {
+    let overrides = overrides.iter().map(|used| UsedOverride {
+        envelope: used.envelope,
+        by: used.by.clone(),
+        rules: used.rules.clone(),
+        reason: used.reason.clone(),
+    });
     let targets = plan.targets.keys().map(|name| {
         let planned = plan.steps.iter().filter(|step| &step.target == name).count() as u64;
         (name.clone(), on_target(name, planned, plan, finished, &tally))
@@ -37,6 +43,7 @@ pub fn receipt(
         ended_at: ended_at_ms / 1000,
         providers: record.providers.iter().map(|(name, p)| (name.clone(), p.executable.clone())).collect(),
         result: finished.outcome,
+        overrides: overrides.collect(),
     }
 }
 

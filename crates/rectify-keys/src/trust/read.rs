@@ -111,6 +111,7 @@ fn understand(wire: &Wire, problems: &mut Vec<TrustProblem>) -> TrustData {
         principals,
         sealers: reader.members(&wire.roles.sealer, "sealer"),
         approvers: reader.members(&wire.roles.approver, "approver"),
+        overriders: reader.members(&wire.roles.overriders, "override"),
         thresholds: reader.thresholds(wire),
         policy_bundles: reader.bundles(&wire.policy_bundles),
         ceilings: reader.ceilings(wire.ceilings.as_ref()),

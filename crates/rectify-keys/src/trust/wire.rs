@@ -126,6 +126,15 @@ pub(crate) struct WireRoles {
     #[cfg_attr(feature = "schema", schemars(with = "Vec<PrincipalName>"))]
     #[serde(default, deserialize_with = "valued")]
     pub(crate) approver: Vec<String>,
+    /// Who may override rules of policy that let themselves be overridden. Persons only.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<PrincipalName>"))]
+    #[serde(
+        default,
+        rename = "override",
+        deserialize_with = "valued",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(crate) overriders: Vec<String>,
 }
 
 /// How many must approve. Of all that apply the highest counts.

@@ -47,6 +47,7 @@ pub fn solo_trust(
         principals: BTreeMap::from([(name.clone(), person)]),
         sealers: BTreeSet::from([name]),
         approvers: BTreeSet::new(),
+        overriders: BTreeSet::new(),
         thresholds: Thresholds { default: 0, ..Thresholds::default() },
         policy_bundles,
         ceilings: Ceilings::default(),
@@ -134,7 +135,11 @@ fn wire(data: &TrustData) -> Option<Wire> {
             .iter()
             .map(|(name, principal)| Some((name.to_string(), wire_principal(principal)?)))
             .collect::<Option<_>>()?,
-        roles: WireRoles { sealer: names(&data.sealers), approver: names(&data.approvers) },
+        roles: WireRoles {
+            sealer: names(&data.sealers),
+            approver: names(&data.approvers),
+            overriders: names(&data.overriders),
+        },
         approvals: Some(WireApprovals {
             default: data.thresholds.default,
             environments: data.thresholds.environments.clone(),

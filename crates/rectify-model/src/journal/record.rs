@@ -46,6 +46,9 @@ pub struct Admission {
     pub approvals: Vec<Digest>,
     /// Digest of the policy bundle that the executor evaluated.
     pub bundle: Digest,
+    /// Digests of the envelopes of the overrides that the decision needed, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Digest>,
 }
 
 /// What acted.

@@ -8,5 +8,6 @@ mod fixture;
 mod foreign;
 mod input;
 mod laws;
+mod overrides;
 mod standard;
 mod wire;

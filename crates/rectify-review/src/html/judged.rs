@@ -48,6 +48,8 @@ fn decided(body: &mut Markup, decision: &Decision, source: &str, changes: &Chang
     body.text(&decision.bundle.to_string()).raw("</code></p>\n");
     let demands: BTreeMap<&str, Vec<&str>> = by_rule(decision.require_approval.iter().map(demand));
     findings(body, "Denied because", "no", &by_rule(decision.deny.iter().map(finding)), changes);
+    let overridden = by_rule(decision.overridden.iter().map(finding));
+    findings(body, "OVERRIDDEN: denied, and let pass by people", "no", &overridden, changes);
     findings(body, "Approval asked for because", "ask", &demands, changes);
     findings(body, "Remarks", "warn", &by_rule(decision.warn.iter().map(finding)), changes);
 }

@@ -38,6 +38,7 @@ impl Subject {
                 count: 2,
             }]
             .into(),
+            overridden: [finding("freeze", "app-1 is frozen until Monday")].into(),
         };
         let voucher = |file: &str, kind: &str, standing| Voucher {
             file: file.into(),

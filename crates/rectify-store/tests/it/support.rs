@@ -49,6 +49,7 @@ pub fn run(use_number: u128, targets: &[&str]) -> RunRecord {
             seal: Digest::of_bytes(b"seal"),
             approvals: vec![Digest::of_bytes(b"approval")],
             bundle: Digest::of_bytes(b"bundle"),
+            overrides: Vec::new(),
         },
         providers: Default::default(),
         fence: 1,

@@ -70,8 +70,14 @@ impl World {
         let bundle = Digest::of_bytes(b"the accepted policy bundle");
         let use_id = UseId::new("00112233445566778899aabbccddeeff").unwrap();
         let none = BTreeSet::new;
-        let decision =
-            Decision { bundle, allowed: true, deny: none(), warn: none(), require_approval: BTreeSet::new() };
+        let decision = Decision {
+            bundle,
+            allowed: true,
+            deny: none(),
+            warn: none(),
+            require_approval: BTreeSet::new(),
+            overridden: none(),
+        };
         let record = DecisionRecord { evaluated_at: NOW - HOUR, decision: decision.clone() };
         let record = attest(plan, &record, &[&Key::of("alice")]).unwrap();
         let seal = Seal {

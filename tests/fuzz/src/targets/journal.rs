@@ -29,6 +29,7 @@ fn check(data: &[u8]) {
             seal: Digest::of_bytes(b"seal"),
             approvals: Vec::new(),
             bundle: Digest::of_bytes(b"bundle"),
+            overrides: Vec::new(),
         },
         providers: BTreeMap::new(),
         fence: 1,

@@ -98,6 +98,7 @@ impl<'p> Driver<'p> {
                 seal: Digest::of_bytes(b"seal"),
                 approvals: Vec::new(),
                 bundle: Digest::of_bytes(b"bundle"),
+                overrides: Vec::new(),
             },
             providers: BTreeMap::new(),
             fence: FENCE,
