@@ -85,6 +85,7 @@ fn a_denial_that_a_third_person_overrides_passes_and_everybody_is_told() {
 fn an_override_of_one_rule_lets_no_other_pass() {
     let both = format!("{ONE}  b:\n    file.content: {{path: /boot/b, content: \"1\\n\"}}\n");
     let scratch = frozen(&both);
+    std::fs::create_dir(scratch.path("root/boot")).unwrap();
     scratch.ok(&PLAN);
     let denied = scratch.expect(3, &seal(&["--expecting-override", "freeze"]));
     assert!(denied.stderr.contains("forbidden_paths: "), "{}", denied.stderr);
