@@ -172,6 +172,11 @@ pub const EXAMPLES: &[Example] = &[
         &["rectify policy test --coverage"],
     ),
     example("policy explain", "Why policy decides as it does", &["rectify policy explain sshd.plan.json"]),
+    example(
+        "policy override",
+        "Let a plan pass during a freeze, and say why",
+        &["rectify policy override sshd.plan.json --rule freeze --reason urgent --key ~/.ssh/id_ed25519"],
+    ),
     example("policy digest", "For policy_bundles in the trust file", &["rectify policy digest"]),
     example("inventory list", "The targets, and how they are reached", &["rectify inventory list"]),
     example(
