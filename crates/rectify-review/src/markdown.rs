@@ -13,8 +13,8 @@ use super::{
     properties::Line,
     step::{details, head, marks, sign, summary},
     text::{
-        ASSUMED, NOT_TRIGGERED, UNDECIDED, WAITING, assumptions, counts, deferred, gates, headline,
-        not_triggered, reasons, undo_lines, waves,
+        ASSUMED, NOT_TRIGGERED, SECRETS, UNDECIDED, WAITING, assumptions, counts, deferred, gates, headline,
+        not_triggered, reasons, secrets, undo_lines, waves,
     },
 };
 use rectify_base::{FileDigests, canonical};
@@ -57,6 +57,7 @@ pub fn markdown(plan: &Plan, judgement: Judgement<'_>, options: &Options) -> Str
         ("Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None)),
         ("Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy)),
         (ASSUMED, assumptions(plan)),
+        (SECRETS, secrets(plan)),
         ("Checked afterwards", gates(plan)),
         ("Order of targets", waves(plan, options.details)),
         (NOT_TRIGGERED, not_triggered(plan)),

@@ -8,14 +8,16 @@ use super::{
     properties::Line,
     step::{details, head, marks, sign, summary},
 };
+use rectify_base::secret_text;
 use rectify_model::{
     Plan,
     fact::Found,
     grade::UndoGrade,
-    graph::{RemediationInfo, UndoMode},
+    graph::{RemediationInfo, SecretSource, UndoMode},
     plan::{DeferredCause, Idle},
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Room that a summary always has, in characters, however narrow the page is.
 const SUMMARY_MIN_CHARS: usize = 40;
@@ -27,6 +29,8 @@ pub(super) const WAITING: &str = "DEFERRED, because it waits: not covered by thi
 /// Above what no change triggers.
 pub(super) const NOT_TRIGGERED: &str = "Not triggered, because nothing that would trigger it changes";
 
+/// Above the secrets that steps name.
+pub(super) const SECRETS: &str = "Secrets that it uses, and where their values come from";
 /// Above what must still be so when the plan is applied.
 pub(super) const ASSUMED: &str = "Assumed, and read again before anything is done";
 /// Most steps that are named with what decided them.
@@ -48,6 +52,7 @@ pub fn text(plan: &Plan, options: &Options) -> String {
     section(&mut lines, "Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None));
     section(&mut lines, "Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy));
     section(&mut lines, ASSUMED, assumptions(plan));
+    section(&mut lines, SECRETS, secrets(plan));
     section(&mut lines, "Checked afterwards", gates(plan));
     section(&mut lines, "Order of targets", waves(plan, options.details));
     if options.details {
@@ -236,6 +241,29 @@ pub(super) fn assumptions(plan: &Plan) -> Vec<String> {
         (format!("  {fact} {found}: decides {}{more}", named.join(", ")), name)
     });
     with_places(plan, same(entries))
+}
+
+/// One line for each secret that a changing step names, with its source.
+pub(super) fn secrets(plan: &Plan) -> Vec<String> {
+    let mut used = BTreeSet::new();
+    for step in &plan.steps {
+        secret_text::names_in(&step.desired, &mut |name| {
+            used.insert((&step.target, name));
+        });
+    }
+    let entries = used.iter().filter_map(|(target, name)| {
+        let (at, planned) = plan.targets.get_key_value(*target)?;
+        let from = match &planned.secrets.get(name)?.origin.from {
+            SecretSource::File(path) => format!("the file {}", visible(path)),
+            SecretSource::Env(variable) => format!("the variable {}", visible(variable)),
+            SecretSource::Fd(fd) => format!("descriptor {fd}"),
+            SecretSource::Command(argv) => format!("the command {}", bounded::line(&argv.clone().into())),
+        };
+        Some((format!("  {name}: {from}"), at))
+    });
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort();
+    with_places(plan, same(entries.into_iter()))
 }
 
 fn with_places(plan: &Plan, entries: Vec<(String, Vec<&rectify_base::TargetName>)>) -> Vec<String> {

@@ -174,6 +174,11 @@ fn another_value_is_another_plan() {
     source(&scratch, "hunter23", 0o600);
     let shown = scratch.expect(2, &["-C", "project", "plan", "--detailed-exitcode", "--details"]);
     assert!(shown.stdout.contains("content: \"(secret db)\""), "{}", shown.stdout);
+    assert!(shown.stdout.contains("where their values come from:\n  db: the file db\n"), "{}", shown.stdout);
+    for format in ["markdown", "html"] {
+        let shown = scratch.ok(&["show", "a.plan.json", "--format", format]).stdout;
+        assert!(shown.contains("db: the file db"), "{shown}");
+    }
 }
 
 #[test]

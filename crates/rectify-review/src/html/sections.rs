@@ -270,6 +270,7 @@ pub(super) fn assumptions(plan: &Plan) -> Option<Section> {
     }
     body.raw("</ul></li></ul>\n");
     titled(&mut body, text::ASSUMED, &text::assumptions(plan));
+    titled(&mut body, text::SECRETS, &text::secrets(plan));
     let reads: BTreeSet<String> = plan
         .steps
         .iter()
