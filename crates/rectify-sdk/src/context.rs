@@ -76,7 +76,7 @@ impl Context {
     ///
     /// # Errors
     /// `SCHEMA` at the property for a secret without a value in this session.
-    pub fn reveal(&self, properties: &Map<String, Value>) -> Result<Revealed, ItemError> {
+    pub fn reveal<'p>(&self, properties: &'p Map<String, Value>) -> Result<Revealed<'p>, ItemError> {
         secrets::reveal(properties, &self.settings.secrets)
     }
 

@@ -7,6 +7,7 @@ use rectify_protocol::{
 };
 use serde_json::{Map, Value};
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
@@ -15,14 +16,14 @@ use std::{
 const STAND_IN: &str = "secret";
 
 /// Properties as they are meant. `Debug` shows none of them.
-pub struct Revealed {
-    /// The properties, with texts in place of names of secrets.
-    pub properties: Map<String, Value>,
+pub struct Revealed<'p> {
+    /// The properties, with texts in place of names of secrets; those that were given if there is none.
+    pub properties: Cow<'p, Map<String, Value>>,
     /// Whether there is a secret among them.
     pub is_secret: bool,
 }
 
-impl fmt::Debug for Revealed {
+impl fmt::Debug for Revealed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Revealed").field("is_secret", &self.is_secret).finish_non_exhaustive()
     }
@@ -33,13 +34,13 @@ impl fmt::Debug for Revealed {
 pub fn stand_in(properties: &Map<String, Value>) -> Map<String, Value> {
     let replaced = replace(properties, &mut |_, _| Ok(STAND_IN.to_owned()));
     // The replacement above cannot fail.
-    replaced.map(|revealed| revealed.properties).unwrap_or_default()
+    replaced.map(|revealed| revealed.properties.into_owned()).unwrap_or_default()
 }
 
-pub(crate) fn reveal(
-    properties: &Map<String, Value>,
+pub(crate) fn reveal<'p>(
+    properties: &'p Map<String, Value>,
     values: &BTreeMap<SecretName, Secret>,
-) -> Result<Revealed, ItemError> {
+) -> Result<Revealed<'p>, ItemError> {
     replace(properties, &mut |place, value| {
         let wrong = |message: String| ItemError::new(ErrorCode::Schema, message).at(place.as_str());
         let text = SecretText::read(value).ok_or_else(|| wrong("this is no text with secrets".into()))?;
@@ -78,13 +79,19 @@ pub(crate) fn hide(
 
 type Text<'f> = &'f mut dyn FnMut(&Pointer, &Value) -> Result<String, ItemError>;
 
-fn replace(properties: &Map<String, Value>, text: Text<'_>) -> Result<Revealed, ItemError> {
+fn replace<'p>(properties: &'p Map<String, Value>, text: Text<'_>) -> Result<Revealed<'p>, ItemError> {
     let mut is_secret = false;
+    for value in properties.values() {
+        secret_text::each(value, &Pointer::root(), &mut |_, _| is_secret = true);
+    }
+    if !is_secret {
+        return Ok(Revealed { properties: Cow::Borrowed(properties), is_secret });
+    }
     let mut revealed = Map::new();
     for (name, value) in properties {
         revealed.insert(name.clone(), within(value, &Pointer::root().child(name), &mut is_secret, text)?);
     }
-    Ok(Revealed { properties: revealed, is_secret })
+    Ok(Revealed { properties: Cow::Owned(revealed), is_secret })
 }
 
 fn within(value: &Value, at: &Pointer, is_secret: &mut bool, text: Text<'_>) -> Result<Value, ItemError> {
@@ -122,7 +129,10 @@ mod tests {
         let properties = properties.as_object().unwrap();
         let revealed = reveal(properties, &values).unwrap();
         assert!(revealed.is_secret);
-        assert_eq!(Value::Object(revealed.properties), json!({"a": "pw=hunter22", "b": [{"c": "plain"}]}));
+        assert_eq!(
+            Value::Object(revealed.properties.into_owned()),
+            json!({"a": "pw=hunter22", "b": [{"c": "plain"}]})
+        );
         assert_eq!(Value::Object(stand_in(properties)), json!({"a": "secret", "b": [{"c": "plain"}]}));
         let error = reveal(properties, &BTreeMap::new()).unwrap_err();
         assert_eq!((error.code, error.path.as_deref()), (ErrorCode::Schema, Some("/a")));
