@@ -64,6 +64,20 @@ impl Pointer {
         value.pointer(&self.0)
     }
 
+    /// Puts a value at this place in nested objects, which are made where they are missing; the root is
+    /// replaced as a whole.
+    pub fn set(&self, value: &mut Value, new: Value) {
+        let mut here = value;
+        for token in self.tokens() {
+            if !here.is_object() {
+                *here = Value::Object(serde_json::Map::new());
+            }
+            let Value::Object(map) = here else { return };
+            here = map.entry(token).or_insert(Value::Null);
+        }
+        *here = new;
+    }
+
     /// Removes the member that this pointer names from nested objects; does nothing where it is absent.
     pub fn remove(&self, value: &mut Value) {
         let mut tokens = self.tokens();

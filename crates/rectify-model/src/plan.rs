@@ -187,6 +187,29 @@ pub struct Step {
     pub disruption: Vec<Disruption>,
 }
 
+impl Step {
+    /// The state that is expected to be found, without its `volatile` members: the planned state with
+    /// every change turned back. `None` where there is none, or where nothing is known because the
+    /// prediction is opaque. Its fingerprint is [`Step::expect`]; whoever relies on it checks that.
+    #[must_use]
+    pub fn before(&self, volatile: &[Pointer]) -> Option<Value> {
+        if self.action == Action::Create || self.result.is_none() {
+            return None;
+        }
+        let mut state = self.planned.clone().unwrap_or_else(|| Value::Object(Map::new()));
+        for change in &self.changes {
+            match &change.before {
+                Some(before) => change.path.set(&mut state, before.clone()),
+                None => change.path.remove(&mut state),
+            }
+        }
+        for pointer in volatile {
+            pointer.remove(&mut state);
+        }
+        Some(state)
+    }
+}
+
 /// One property before and after.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

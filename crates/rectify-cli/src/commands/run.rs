@@ -12,7 +12,9 @@ use rectify_engine::{
     apply::{ApplyRequest, Stop, apply as engine_apply},
     history as engine_history,
 };
-use rectify_model::journal::{GateState, Record, RunId, RunOutcome, StepState, TargetState};
+use rectify_model::journal::{
+    GateState, Kept, Record, RunId, RunMark, RunOutcome, StepState, TargetState, UndoState,
+};
 use rectify_review::visible;
 use std::path::Path;
 use tokio::{
@@ -129,6 +131,8 @@ pub async fn one(engine: &Engine, id: &str) -> Result<u8, Failure> {
                 GateState::Passed => format!("{}: holds", gate.node),
                 GateState::Failed(failure) => format!("{}: fails: {}", gate.node, failure.message),
             },
+            Record::Undo(undo) => format!("{}: {}", undo.node, undo_word(&undo.state)),
+            Record::Run(mark) => mark_words(mark),
         };
         let line = visible(&line);
         text.push_str(&format!("{:>5}  {}  {line}\n", entry.seq, moment(entry.at_ms / 1000)));
@@ -145,5 +149,35 @@ fn step_word(state: &StepState) -> String {
         StepState::Unknown(failure) => format!("unknown: {}", failure.message),
         StepState::Stale { .. } => "stale: refused".into(),
         StepState::Skipped { .. } => "skipped".into(),
+    }
+}
+
+fn undo_word(state: &UndoState) -> String {
+    match state {
+        UndoState::Intent(intent) => format!("undo: intent, attempt {}", intent.attempt),
+        UndoState::Undone { how, .. } => format!("undone ({how:?})").to_lowercase(),
+        UndoState::Failed(failure) => format!("undo failed: {}", failure.message),
+        UndoState::Unknown(failure) => format!("undo unknown: {}", failure.message),
+        UndoState::Conflict { .. } => "undo refused: it was changed since".into(),
+        UndoState::Kept { because: Kept::NoInverse } => "kept: it cannot be taken back".into(),
+        UndoState::Kept { because: Kept::Dependent(address) } => {
+            format!("kept: {address}, which comes after it, was not taken back")
+        }
+    }
+}
+
+fn mark_words(mark: &RunMark) -> String {
+    match mark {
+        RunMark::Resumed { fence } => format!("resumed, fence {fence}"),
+        RunMark::Undoing { because, place } => {
+            format!("taking back, because of {place}: {}", because.message)
+        }
+        RunMark::Resolved(resolution) => format!(
+            "{}: {} says: {} ({})",
+            resolution.node,
+            resolution.by,
+            resolution.verdict.as_str(),
+            resolution.reason
+        ),
     }
 }

@@ -1,6 +1,9 @@
 //! Ids of runs and operations. All follow from the seal's `use`; none is drawn here.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::{fmt, str::FromStr};
 use rectify_base::{Address, Digest, TargetName, digest::context};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -105,6 +108,46 @@ pub fn operation_id(use_id: &UseId, target: &TargetName, address: &Address) -> S
     Digest::derive(
         context::OPERATION,
         &[use_id.as_str().as_bytes(), target.as_str().as_bytes(), address.as_str().as_bytes()],
+    )
+    .hex()
+}
+
+/// Which way an operation goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// As the plan's step says.
+    Forward,
+    /// As its inverse says.
+    Back,
+}
+
+/// The id of an operation in either direction. `retries` counts how often a person said that it did
+/// not happen and may be tried as a new operation; a ledger that knows the old one is not asked again.
+/// Forward without retries it is [`operation_id`]; otherwise a word for the direction and the decimal
+/// count enter as two more parts.
+#[must_use]
+pub fn operation_id_of(
+    use_id: &UseId,
+    target: &TargetName,
+    address: &Address,
+    direction: Direction,
+    retries: u32,
+) -> String {
+    let word = match direction {
+        Direction::Forward if retries == 0 => return operation_id(use_id, target, address),
+        Direction::Forward => "forward",
+        Direction::Back => "back",
+    };
+    let count = retries.to_string();
+    Digest::derive(
+        context::OPERATION,
+        &[
+            use_id.as_str().as_bytes(),
+            target.as_str().as_bytes(),
+            address.as_str().as_bytes(),
+            word.as_bytes(),
+            count.as_bytes(),
+        ],
     )
     .hex()
 }

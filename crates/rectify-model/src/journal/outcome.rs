@@ -21,11 +21,15 @@ pub enum RunOutcome {
     Interrupted,
     /// Whether something happened is not known, and only a person may decide.
     NeedsOperator,
+    /// Something failed, and everything that was changed was taken back.
+    Undone,
+    /// Something failed, and not everything that should have been taken back was.
+    UndoFailed,
 }
 
 impl RunOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Succeeded,
         Self::Failed,
         Self::PartiallyApplied,
@@ -33,6 +37,8 @@ impl RunOutcome {
         Self::Stale,
         Self::Interrupted,
         Self::NeedsOperator,
+        Self::Undone,
+        Self::UndoFailed,
     ];
 
     /// The documented exit code of the process.
@@ -40,9 +46,10 @@ impl RunOutcome {
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Succeeded => 0,
-            Self::Failed => 1,
+            Self::Failed | Self::Undone => 1,
             Self::Stale => 4,
             Self::PartiallyApplied => 5,
+            Self::UndoFailed => 6,
             Self::NeedsOperator => 7,
             Self::Cancelled | Self::Interrupted => 130,
         }
@@ -59,6 +66,8 @@ impl RunOutcome {
             Self::Stale => "stale",
             Self::Interrupted => "interrupted",
             Self::NeedsOperator => "needs_operator",
+            Self::Undone => "undone",
+            Self::UndoFailed => "undo_failed",
         }
     }
 
@@ -66,7 +75,12 @@ impl RunOutcome {
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
-            Self::Succeeded | Self::Failed | Self::PartiallyApplied | Self::Stale => true,
+            Self::Succeeded
+            | Self::Failed
+            | Self::PartiallyApplied
+            | Self::Stale
+            | Self::Undone
+            | Self::UndoFailed => true,
             Self::Cancelled | Self::Interrupted | Self::NeedsOperator => false,
         }
     }

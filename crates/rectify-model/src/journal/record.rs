@@ -1,6 +1,6 @@
 //! What is written down, in canonical JSON.
 
-use super::{RunId, UseId};
+use super::{RunId, RunMark, UndoRecord, UseId};
 use crate::{grade::Retry, observation::Identity};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use rectify_base::{Address, Digest, FileDigests, NodeKey, TargetName};
@@ -88,6 +88,10 @@ pub enum Record {
     Step(StepRecord),
     /// A gate was answered for good.
     Gate(GateRecord),
+    /// Taking a step back entered a state.
+    Undo(UndoRecord),
+    /// Something about the run as a whole.
+    Run(RunMark),
 }
 
 /// What a target proved.
@@ -203,13 +207,15 @@ pub enum How {
     Already,
     /// The answer was lost; looking afterwards found it as planned.
     Observed,
+    /// A person said so.
+    Judged,
 }
 
 impl How {
     /// Whether the run may have changed something.
     #[must_use]
     pub const fn changed(self) -> bool {
-        matches!(self, Self::Applied | Self::Observed)
+        matches!(self, Self::Applied | Self::Observed | Self::Judged)
     }
 }
 

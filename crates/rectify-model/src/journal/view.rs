@@ -1,9 +1,13 @@
 //! The journal of one run, folded: where each step stands, what is open, what is owed.
 
 use super::{
-    Because, Entry, GateState, How, Intent, Mutated, Record, RunRecord, StepRecord, StepState, TargetState,
+    Because, Entry, Failure, GateState, How, Intent, Mutated, Record, Resolution, RunMark, RunRecord,
+    StepRecord, StepState, TargetState, UndoRecord, UndoState, Verdict,
 };
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+};
 use rectify_base::{NodeKey, TargetName};
 
 /// A sequence of records that no run can have written.
@@ -57,6 +61,38 @@ pub enum GrammarError {
         /// Name of the state of the record.
         to: &'static str,
     },
+    /// A fence that is not higher than the one before.
+    #[error("record {seq}: resumed with fence {got}, which is not above {before}")]
+    Fence {
+        /// The record.
+        seq: u64,
+        /// The fence so far.
+        before: u64,
+        /// The fence that came.
+        got: u64,
+    },
+    /// An intent under another fence than that of the engine at work.
+    #[error("record {seq}: {node} has an intent with fence {got}, and the lease has {expected}")]
+    IntentFence {
+        /// The record.
+        seq: u64,
+        /// The step.
+        node: NodeKey,
+        /// The fence of the lease.
+        expected: u64,
+        /// The fence that came.
+        got: u64,
+    },
+    /// Something that may only come before, or only after, the run began to take back.
+    #[error("record {seq}: {what} {}", if *.undoing { "after the run began to take back" } else { "while the run takes nothing back" })]
+    Phase {
+        /// The record.
+        seq: u64,
+        /// What came.
+        what: &'static str,
+        /// Whether the run takes back.
+        undoing: bool,
+    },
 }
 
 /// Where a step stands.
@@ -68,6 +104,25 @@ pub struct StepProgress {
     pub intent: Option<Intent>,
     /// The last state.
     pub state: StepState,
+    /// How often a person said that it may be tried as a new operation.
+    pub retries: u32,
+    /// A person said so, and it has not been tried since.
+    pub granted: bool,
+}
+
+/// Where taking a step back stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndoProgress {
+    /// Number of intents so far.
+    pub attempts: u32,
+    /// The last intent, whatever came after it.
+    pub intent: Option<Intent>,
+    /// The last state.
+    pub state: UndoState,
+    /// As in [`StepProgress`].
+    pub retries: u32,
+    /// As in [`StepProgress`].
+    pub granted: bool,
 }
 
 /// A run as its records tell it.
@@ -78,6 +133,35 @@ pub struct RunView {
     targets: BTreeMap<TargetName, TargetState>,
     steps: BTreeMap<NodeKey, StepProgress>,
     gates: BTreeMap<NodeKey, GateState>,
+    undo: BTreeMap<NodeKey, UndoProgress>,
+    undoing: Option<(Failure, String)>,
+    resolutions: u64,
+    fence: u64,
+    resumed: u64,
+}
+
+const fn undo_name(state: &UndoState) -> &'static str {
+    match state {
+        UndoState::Intent(_) => "undo intent",
+        UndoState::Undone { .. } => "undone",
+        UndoState::Failed(_) => "undo failed",
+        UndoState::Unknown(_) => "undo unknown",
+        UndoState::Conflict { .. } => "undo conflict",
+        UndoState::Kept { .. } => "kept",
+    }
+}
+
+/// Whether `to` may follow `from` (`None`: not begun).
+const fn undo_may_follow(from: Option<&UndoState>, to: &UndoState) -> bool {
+    match (from, to) {
+        (None, UndoState::Undone { how, .. }) => matches!(how, How::Already),
+        (None, UndoState::Failed(failure)) => matches!(failure.mutated, Mutated::No),
+        (None, UndoState::Unknown(_)) => false,
+        (None, _) => true,
+        (Some(UndoState::Intent(_)), to) => !matches!(to, UndoState::Intent(_) | UndoState::Kept { .. }),
+        (Some(UndoState::Unknown(_)), to) => !matches!(to, UndoState::Kept { .. }),
+        (Some(_), _) => false,
+    }
 }
 
 const fn name(state: &StepState) -> &'static str {
@@ -110,7 +194,18 @@ impl RunView {
     /// A run of which nothing is recorded yet.
     #[must_use]
     pub const fn new(run: RunRecord) -> Self {
-        Self { run, seq: 0, targets: BTreeMap::new(), steps: BTreeMap::new(), gates: BTreeMap::new() }
+        Self {
+            fence: run.fence,
+            run,
+            seq: 0,
+            targets: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            undo: BTreeMap::new(),
+            undoing: None,
+            resolutions: 0,
+            resumed: 0,
+        }
     }
 
     /// Folds a whole journal.
@@ -138,11 +233,14 @@ impl RunView {
             return Err(GrammarError::Sequence { expected: self.seq + 1, got: seq });
         }
         let target = match &entry.record {
-            Record::Target(record) => &record.target,
-            Record::Step(record) => &record.node.target,
-            Record::Gate(record) => &record.node.target,
+            Record::Target(record) => Some(&record.target),
+            Record::Step(record) => Some(&record.node.target),
+            Record::Gate(record) => Some(&record.node.target),
+            Record::Undo(record) => Some(&record.node.target),
+            Record::Run(RunMark::Resolved(resolution)) => Some(&resolution.node.target),
+            Record::Run(RunMark::Resumed { .. } | RunMark::Undoing { .. }) => None,
         };
-        if !self.run.targets.contains(target) {
+        if let Some(target) = target.filter(|target| !self.run.targets.contains(target)) {
             return Err(GrammarError::Target { seq, target: target.clone() });
         }
         match &entry.record {
@@ -157,6 +255,8 @@ impl RunView {
                 }
                 self.gates.insert(record.node.clone(), record.state.clone());
             }
+            Record::Undo(record) => self.push_undo(seq, record)?,
+            Record::Run(mark) => self.push_mark(seq, mark)?,
         }
         self.seq = seq;
         Ok(())
@@ -173,25 +273,132 @@ impl RunView {
                 to: name(&record.state),
             });
         }
-        let mut attempts = before.map_or(0, |progress| progress.attempts);
+        let (mut attempts, mut granted) = before.map_or((0, false), |p| (p.attempts, p.granted));
+        let retries = before.map_or(0, |progress| progress.retries);
         let mut intent = before.and_then(|progress| progress.intent.clone());
         if let StepState::Intent(new) = &record.state {
-            if !matches!(self.targets.get(&node.target), Some(TargetState::Verified(_))) {
-                return Err(GrammarError::Unverified { seq, node: node.clone() });
+            if self.undoing.is_some() {
+                return Err(GrammarError::Phase { seq, what: "an intent", undoing: true });
             }
-            if new.attempt != attempts + 1 {
-                return Err(GrammarError::Attempt {
-                    seq,
-                    node: node.clone(),
-                    expected: attempts + 1,
-                    got: new.attempt,
-                });
-            }
+            self.check_intent(seq, node, attempts, new)?;
             attempts = new.attempt;
             intent = Some(new.clone());
+            granted = false;
         }
-        self.steps.insert(node.clone(), StepProgress { attempts, intent, state: record.state.clone() });
+        let state = record.state.clone();
+        self.steps.insert(node.clone(), StepProgress { attempts, intent, state, retries, granted });
         Ok(())
+    }
+
+    fn push_undo(&mut self, seq: u64, record: &UndoRecord) -> Result<(), GrammarError> {
+        let node = &record.node;
+        if self.undoing.is_none() {
+            return Err(GrammarError::Phase { seq, what: undo_name(&record.state), undoing: false });
+        }
+        let before = self.undo.get(node);
+        let began = before.map(|progress| &progress.state);
+        if !self.may_be_undone(node) || !undo_may_follow(began, &record.state) {
+            return Err(GrammarError::Transition {
+                seq,
+                node: node.clone(),
+                from: began.map_or_else(
+                    || self.steps.get(node).map_or("pending", |step| name(&step.state)),
+                    undo_name,
+                ),
+                to: undo_name(&record.state),
+            });
+        }
+        let (mut attempts, mut granted) = before.map_or((0, false), |p| (p.attempts, p.granted));
+        let retries = before.map_or(0, |progress| progress.retries);
+        let mut intent = before.and_then(|progress| progress.intent.clone());
+        if let UndoState::Intent(new) = &record.state {
+            self.check_intent(seq, node, attempts, new)?;
+            attempts = new.attempt;
+            intent = Some(new.clone());
+            granted = false;
+        }
+        let state = record.state.clone();
+        self.undo.insert(node.clone(), UndoProgress { attempts, intent, state, retries, granted });
+        Ok(())
+    }
+
+    fn push_mark(&mut self, seq: u64, mark: &RunMark) -> Result<(), GrammarError> {
+        match mark {
+            RunMark::Resumed { fence } => {
+                if *fence <= self.fence {
+                    return Err(GrammarError::Fence { seq, before: self.fence, got: *fence });
+                }
+                self.fence = *fence;
+                self.resumed += 1;
+                // Whoever goes on must look for itself where it is.
+                self.targets.clear();
+            }
+            RunMark::Undoing { because, place } => {
+                if self.undoing.is_some() {
+                    return Err(GrammarError::Phase { seq, what: "taking back", undoing: true });
+                }
+                self.undoing = Some((because.clone(), place.clone()));
+            }
+            RunMark::Resolved(resolution) => {
+                self.resolve(seq, resolution)?;
+                self.resolutions += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what a person said. What it means for the step's state is a record of its own, but for
+    /// a new try.
+    fn resolve(&mut self, seq: u64, resolution: &Resolution) -> Result<(), GrammarError> {
+        let node = &resolution.node;
+        let refused = |from| GrammarError::Transition { seq, node: node.clone(), from, to: "resolved" };
+        let retry = resolution.verdict == Verdict::Retry;
+        if resolution.undo {
+            let progress = self.undo.get_mut(node).ok_or_else(|| refused("pending"))?;
+            if !matches!(progress.state, UndoState::Unknown(_) | UndoState::Intent(_)) {
+                return Err(refused(undo_name(&progress.state)));
+            }
+            progress.granted = retry;
+            progress.retries += u32::from(retry);
+        } else {
+            let progress = self.steps.get_mut(node).ok_or_else(|| refused("pending"))?;
+            if !matches!(progress.state, StepState::Unknown(_) | StepState::Intent(_)) {
+                return Err(refused(name(&progress.state)));
+            }
+            progress.granted = retry;
+            progress.retries += u32::from(retry);
+        }
+        Ok(())
+    }
+
+    fn check_intent(
+        &self,
+        seq: u64,
+        node: &NodeKey,
+        attempts: u32,
+        new: &Intent,
+    ) -> Result<(), GrammarError> {
+        if !matches!(self.targets.get(&node.target), Some(TargetState::Verified(_))) {
+            return Err(GrammarError::Unverified { seq, node: node.clone() });
+        }
+        if new.attempt != attempts + 1 {
+            let (expected, got) = (attempts + 1, new.attempt);
+            return Err(GrammarError::Attempt { seq, node: node.clone(), expected, got });
+        }
+        if new.fence != self.fence {
+            let (expected, got) = (self.fence, new.fence);
+            return Err(GrammarError::IntentFence { seq, node: node.clone(), expected, got });
+        }
+        Ok(())
+    }
+
+    /// Whether the step has come to an end that leaves, or may leave, something to take back.
+    fn may_be_undone(&self, node: &NodeKey) -> bool {
+        self.steps.get(node).is_some_and(|progress| match &progress.state {
+            StepState::Succeeded { how, .. } => how.changed(),
+            StepState::Failed(failure) => failure.mutated != Mutated::No,
+            _ => false,
+        })
     }
 
     /// The run.
@@ -228,6 +435,40 @@ impl RunView {
     #[must_use]
     pub const fn gates(&self) -> &BTreeMap<NodeKey, GateState> {
         &self.gates
+    }
+
+    /// Fence of the lease under which the run was last at work.
+    #[must_use]
+    pub const fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    /// How often the run was taken up again.
+    #[must_use]
+    pub const fn resumed(&self) -> u64 {
+        self.resumed
+    }
+
+    /// What failed, and where, if the run takes back what it did.
+    #[must_use]
+    pub const fn undoing(&self) -> Option<&(Failure, String)> {
+        self.undoing.as_ref()
+    }
+
+    /// Steps of which taking back has a record.
+    #[must_use]
+    pub const fn undo(&self) -> &BTreeMap<NodeKey, UndoProgress> {
+        &self.undo
+    }
+
+    /// Inverses whose outcome is not known.
+    pub fn open_undo(&self) -> impl Iterator<Item = (&NodeKey, &Intent)> {
+        self.undo.iter().filter_map(|(node, progress)| match progress.state {
+            UndoState::Intent(_) | UndoState::Unknown(_) => {
+                progress.intent.as_ref().map(|intent| (node, intent))
+            }
+            _ => None,
+        })
     }
 
     /// Steps whose outcome is not known: an intent without a result, or one recorded as unknown.

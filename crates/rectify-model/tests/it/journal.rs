@@ -5,9 +5,10 @@ use rectify_base::{Address, Digest, FileDigests, NodeKey, TargetName, canonical}
 use rectify_model::{
     grade::Retry,
     journal::{
-        Admission, Because, Entry, FORMAT, Failure, GateRecord, GateState, GrammarError, How, Intent,
-        Mutated, ProviderRecord, Record, RunId, RunOutcome, RunRecord, RunView, StepRecord, StepState,
-        TargetRecord, TargetState, UseId, operation_id,
+        Admission, Because, Direction, Entry, FORMAT, Failure, GateRecord, GateState, GrammarError, How,
+        Intent, Kept, Mutated, ProviderRecord, Record, Resolution, RunId, RunMark, RunOutcome, RunRecord,
+        RunView, StepRecord, StepState, TargetRecord, TargetState, UndoRecord, UndoState, UseId, Verdict,
+        operation_id, operation_id_of,
     },
     observation::Identity,
 };
@@ -51,7 +52,7 @@ fn intent() -> impl Strategy<Value = Intent> {
 }
 
 fn step_state() -> impl Strategy<Value = StepState> {
-    let how = prop_oneof![Just(How::Applied), Just(How::Already), Just(How::Observed)];
+    let how = prop_oneof![Just(How::Applied), Just(How::Already), Just(How::Observed), Just(How::Judged)];
     let because = prop_oneof![address().prop_map(Because::Dependency), Just(Because::NotTriggered)];
     prop_oneof![
         intent().prop_map(StepState::Intent),
@@ -61,6 +62,33 @@ fn step_state() -> impl Strategy<Value = StepState> {
         failure().prop_map(StepState::Unknown),
         option::of(digest()).prop_map(|found| StepState::Stale { found }),
         because.prop_map(|because| StepState::Skipped { because }),
+    ]
+}
+
+fn undo_state() -> impl Strategy<Value = UndoState> {
+    let how = prop_oneof![Just(How::Applied), Just(How::Already), Just(How::Observed), Just(How::Judged)];
+    let because = prop_oneof![address().prop_map(Kept::Dependent), Just(Kept::NoInverse)];
+    prop_oneof![
+        intent().prop_map(UndoState::Intent),
+        (how, option::of(digest())).prop_map(|(how, fingerprint)| UndoState::Undone { how, fingerprint }),
+        failure().prop_map(UndoState::Failed),
+        failure().prop_map(UndoState::Unknown),
+        option::of(digest()).prop_map(|found| UndoState::Conflict { found }),
+        because.prop_map(|because| UndoState::Kept { because }),
+    ]
+}
+
+fn mark() -> impl Strategy<Value = RunMark> {
+    let verdict = prop_oneof![Just(Verdict::Succeeded), Just(Verdict::Failed), Just(Verdict::Retry)];
+    let resolution = (node(), any::<bool>(), verdict, ".{0,9}", ".{0,20}", digest()).prop_map(
+        |(node, undo, verdict, by, reason, envelope)| {
+            RunMark::Resolved(Resolution { node, undo, verdict, by, reason, envelope })
+        },
+    );
+    prop_oneof![
+        (0..=INTEGER_MAX).prop_map(|fence| RunMark::Resumed { fence }),
+        (failure(), ".{0,9}").prop_map(|(because, place)| RunMark::Undoing { because, place }),
+        resolution,
     ]
 }
 
@@ -77,6 +105,8 @@ fn record() -> impl Strategy<Value = Record> {
             attempts,
             state
         })),
+        (node(), undo_state()).prop_map(|(node, state)| Record::Undo(UndoRecord { node, state })),
+        mark().prop_map(Record::Run),
     ]
 }
 
@@ -304,6 +334,8 @@ fn exit_codes_are_the_documented_ones() {
         ("stale", 4),
         ("interrupted", 130),
         ("needs_operator", 7),
+        ("undone", 1),
+        ("undo_failed", 6),
     ];
     assert_eq!(codes, expected);
     for outcome in RunOutcome::ALL {
@@ -323,4 +355,125 @@ fn ids_are_spelt_in_one_way() {
         operation_id(&fixed_run().use_id, &key("web/a").target, &key("web/a").address),
         expected.hex()
     );
+}
+
+/// Folds records about the target `a`, which is verified first.
+fn fold_all(records: Vec<Record>) -> Result<RunView, GrammarError> {
+    let entries: Vec<Entry> = core::iter::once(verified())
+        .chain(records)
+        .zip(1..)
+        .map(|(record, seq)| Entry { seq, at_ms: 0, record })
+        .collect();
+    RunView::fold(fixed_run(), &entries)
+}
+
+fn verified() -> Record {
+    let state = TargetState::Verified(Identity::Root(Digest::of_bytes(b"id")));
+    Record::Target(TargetRecord { target: TargetName::new("a").unwrap(), state })
+}
+
+fn forward(address: &str, state: StepState) -> Record {
+    Record::Step(StepRecord { node: key(address), state })
+}
+
+fn back(address: &str, state: UndoState) -> Record {
+    Record::Undo(UndoRecord { node: key(address), state })
+}
+
+fn with_fence(fence: u64, attempt: u32) -> Intent {
+    let StepState::Intent(intent) = begin(attempt) else { unreachable!() };
+    Intent { fence, ..intent }
+}
+
+fn broken() -> Failure {
+    Failure { code: "apply-gate".into(), message: "it does not hold".into(), mutated: Mutated::No }
+}
+
+fn undoing() -> Record {
+    Record::Run(RunMark::Undoing { because: broken(), place: "a/web/b".into() })
+}
+
+fn resolved(address: &str, undo: bool, verdict: Verdict) -> Record {
+    Record::Run(RunMark::Resolved(Resolution {
+        node: key(address),
+        undo,
+        verdict,
+        by: "somebody".into(),
+        reason: "looked".into(),
+        envelope: Digest::of_bytes(b"envelope"),
+    }))
+}
+
+#[test]
+fn taking_back_comes_after_its_mark_and_only_for_what_changed() {
+    let done = |how| vec![forward("web/a", begin(1)), forward("web/a", success(how, &[]))];
+    let undone = || back("web/a", UndoState::Undone { how: How::Applied, fingerprint: None });
+    let intent = || back("web/a", UndoState::Intent(with_fence(0, 1)));
+    let all = |mut records: Vec<Record>, more: Vec<Record>| {
+        records.extend(more);
+        fold_all(records)
+    };
+    let view = all(done(How::Applied), vec![undoing(), intent(), undone()]).unwrap();
+    assert_eq!(view.undo().len(), 1);
+    assert_eq!(view.undoing().unwrap().1, "a/web/b");
+    assert_eq!(view.open_undo().count(), 0);
+    assert_eq!(all(done(How::Applied), vec![undoing(), intent()]).unwrap().open_undo().count(), 1);
+    let too_early = all(done(How::Applied), vec![intent()]).unwrap_err();
+    assert!(matches!(too_early, GrammarError::Phase { undoing: false, .. }), "{too_early}");
+    let unchanged = all(done(How::Already), vec![undoing(), intent()]).unwrap_err();
+    assert!(matches!(unchanged, GrammarError::Transition { from: "succeeded", .. }), "{unchanged}");
+    let pending = fold_all(vec![undoing(), intent()]).unwrap_err();
+    assert!(matches!(pending, GrammarError::Transition { from: "pending", .. }), "{pending}");
+    let twice = all(done(How::Applied), vec![undoing(), undoing()]).unwrap_err();
+    assert!(matches!(twice, GrammarError::Phase { undoing: true, .. }), "{twice}");
+    let forward_again = all(done(How::Applied), vec![undoing(), forward("web/b", begin(1))]).unwrap_err();
+    assert!(matches!(forward_again, GrammarError::Phase { undoing: true, .. }), "{forward_again}");
+}
+
+#[test]
+fn resuming_raises_the_fence_and_asks_for_the_targets_again() {
+    let resumed = |fence| Record::Run(RunMark::Resumed { fence });
+    let intent = |fence| forward("web/a", StepState::Intent(with_fence(fence, 1)));
+    let view = fold_all(vec![resumed(3), verified(), intent(3)]).unwrap();
+    assert_eq!((view.fence(), view.resumed()), (3, 1));
+    let same = fold_all(vec![resumed(0)]).unwrap_err();
+    assert_eq!(same, GrammarError::Fence { seq: 2, before: 0, got: 0 });
+    let old_fence = fold_all(vec![resumed(3), verified(), intent(0)]).unwrap_err();
+    assert_eq!(old_fence, GrammarError::IntentFence { seq: 4, node: key("web/a"), expected: 3, got: 0 });
+    let unverified = fold_all(vec![resumed(3), intent(3)]).unwrap_err();
+    assert_eq!(unverified, GrammarError::Unverified { seq: 3, node: key("web/a") });
+}
+
+#[test]
+fn only_what_is_unknown_is_resolved_and_a_retry_is_a_new_operation() {
+    let lost = || vec![forward("web/a", begin(1)), forward("web/a", StepState::Unknown(broken()))];
+    let all = |more: Vec<Record>| fold_all(lost().into_iter().chain(more).collect());
+    let view = all(vec![resolved("web/a", false, Verdict::Retry)]).unwrap();
+    let step = &view.steps()[&key("web/a")];
+    assert_eq!((step.retries, step.granted), (1, true));
+    let view = all(vec![resolved("web/a", false, Verdict::Retry), forward("web/a", begin(2))]).unwrap();
+    assert_eq!((view.steps()[&key("web/a")].retries, view.steps()[&key("web/a")].granted), (1, false));
+    let judged = forward("web/a", success(How::Judged, &[]));
+    let view = all(vec![resolved("web/a", false, Verdict::Succeeded), judged]).unwrap();
+    assert!(view.changed() && view.open().count() == 0);
+    let done = vec![forward("web/a", begin(1)), forward("web/a", success(How::Applied, &[]))];
+    let known = done.into_iter().chain([resolved("web/a", false, Verdict::Failed)]).collect();
+    assert!(matches!(fold_all(known), Err(GrammarError::Transition { to: "resolved", .. })));
+    let none = all(vec![resolved("web/a", true, Verdict::Retry)]).unwrap_err();
+    assert!(matches!(none, GrammarError::Transition { from: "pending", .. }), "{none}");
+}
+
+#[test]
+fn operations_differ_by_direction_and_retry() {
+    let (use_id, node) = (fixed_run().use_id, key("web/a"));
+    let id = |direction, retries| operation_id_of(&use_id, &node.target, &node.address, direction, retries);
+    assert_eq!(id(Direction::Forward, 0), operation_id(&use_id, &node.target, &node.address));
+    let all = [
+        id(Direction::Forward, 0),
+        id(Direction::Forward, 1),
+        id(Direction::Back, 0),
+        id(Direction::Back, 1),
+    ];
+    let different: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(different.len(), all.len());
 }
