@@ -1,6 +1,7 @@
 //! `apply`: a sealed plan and nothing else. The gate is passed here, by the executor itself; then
 //! the step function decides, a driver does, and the journal keeps every intent before its effect.
 
+mod crash;
 mod driver;
 mod receipt;
 mod sessions;
@@ -20,6 +21,7 @@ use rectify_apply::{Finished, Options, RunState};
 use rectify_attest::{AdmissionInput, Admitted, Receipt};
 use rectify_base::{Digest, TypeName};
 use rectify_compile::Connection;
+use rectify_host::crash::{Point, reached};
 use rectify_model::{
     Plan,
     journal::{self, Admission, ProviderRecord, RunId, RunRecord},
@@ -137,7 +139,9 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let options = Options { fence: record.fence, ..Options::default() };
     let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?
         .with_deadlines(&deadlines(engine, &plan));
+    reached(Point::BeforeRun);
     store.begin_run(&record).await?;
+    reached(Point::Begun);
     engine.events.on(&Event::RunStarted { run: run.to_string(), changes: plan.counts.changes() });
     let sessions = sessions::Sessions::new(engine, &connections, request.project, values);
     let (finished, tally) =
@@ -158,6 +162,7 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     if let Err(error) = store.finish_run(&run, (engine.now_ms)(), finished.outcome, None).await {
         problems.push(error.into());
     }
+    reached(Point::Ended);
     match receipt::sign(&signer, &artifact, &receipt) {
         Err(error) => problems.push(error),
         Ok(bytes) => {

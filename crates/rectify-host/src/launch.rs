@@ -95,7 +95,8 @@ pub(crate) fn spawn(spec: &SessionSpec, launch: &str) -> Result<Child, Fault> {
     };
     let json = serde_json::to_string(&launch_spec).map_err(|e| Fault::Launch(e.to_string()))?;
     let name = spec.program.path().file_name().unwrap_or(spec.program.path().as_os_str());
-    Command::new(&spec.launcher.program)
+    let mut command = Command::new(&spec.launcher.program);
+    command
         .args(&spec.launcher.arguments)
         .arg("--spec")
         .arg(json)
@@ -111,9 +112,10 @@ pub(crate) fn spawn(spec: &SessionSpec, launch: &str) -> Result<Child, Fault> {
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)
+        .stderr(Stdio::piped());
+    #[cfg(feature = "crash-points")]
+    command.envs(crate::crash::variables());
+    command.spawn().map_err(failed)
 }
 
 fn write_script(work: &Path, bytes: &[u8]) -> io::Result<PathBuf> {

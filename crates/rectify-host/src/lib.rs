@@ -12,6 +12,8 @@ mod blobs;
 pub mod bytes;
 pub mod codes;
 pub mod confine;
+#[doc(hidden)]
+pub mod crash;
 pub mod error;
 pub mod executable;
 mod handshake;

@@ -6,7 +6,7 @@
 //! again. The process that runs an action holds a lock on the claim, so that a redelivery to
 //! another process can tell "still running" from "broken off". `fence` holds the highest fence seen.
 
-use crate::durable;
+use crate::{crash, durable};
 use rectify_base::{Digest, canonical};
 use rectify_protocol::{
     ErrorCode, ItemError, Mutated,
@@ -88,7 +88,9 @@ impl Ledger {
         let Some(_lock) = self.claim(op)? else {
             return Ok((self.stored(&op.op_id)?, None));
         };
+        crash::reached(crash::At::Prepared);
         let result = run();
+        crash::reached(crash::At::Done);
         let stored = ItemResult::from(result.clone());
         let note = serde_json::to_vec(&stored)
             .map_err(io::Error::from)

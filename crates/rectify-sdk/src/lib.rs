@@ -10,6 +10,8 @@
 mod beneath;
 mod blobs;
 mod context;
+#[doc(hidden)]
+pub mod crash;
 mod durable;
 mod ledger;
 mod output;

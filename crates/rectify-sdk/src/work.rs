@@ -1,7 +1,7 @@
 //! The requests that a worker carries out, and how: item by item, each behind a wall that a panic
 //! does not pass.
 
-use crate::{Context, Provider, blobs};
+use crate::{Context, Provider, blobs, crash};
 use rectify_base::TypeName;
 use rectify_protocol::{
     ErrorCode, Frame, ItemError, Mutated,
@@ -93,7 +93,7 @@ impl Work {
                     },
                 ),
             ),
-            Self::Apply(op) => answer_apply(cx, apply(provider, cx, &op)),
+            Self::Apply(op) => crash::operation(&op, || answer_apply(cx, apply(provider, cx, &op))),
             Self::BlobPut(request) => {
                 let stored = if cx.mode() == Mode::Apply {
                     blobs::directory(cx.dirs()).and_then(|dir| blobs::put(&dir, &request))

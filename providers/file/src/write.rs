@@ -18,6 +18,7 @@ use crate::{
 use rectify_sdk::{
     Context,
     base::Digest,
+    crash::{At, reached},
     protocol::{ErrorCode, ItemError, Mutated},
 };
 use rustix::{
@@ -134,6 +135,7 @@ impl Change<'_> {
         if self.cx.cancelled() {
             return Err(ItemError::new(ErrorCode::Cancelled, "cancelled; nothing was changed"));
         }
+        reached(At::Prepared);
         Ok(())
     }
 
@@ -149,6 +151,7 @@ impl Change<'_> {
         match result {
             Ok(()) => {
                 temporary.keep();
+                reached(At::Done);
                 sync_directory(dir)
             }
             Err(Errno::EXIST | Errno::NOTEMPTY | Errno::ISDIR | Errno::NOTDIR) => {
@@ -203,6 +206,7 @@ impl Change<'_> {
         let fd = fd.ok_or_else(|| ItemError::new(ErrorCode::Internal, "the file is not open"))?;
         self.still_the_same(dir)?;
         set_mode(fd, access.mode)?;
+        reached(At::Done);
         fs::fsync(fd).map_err(doing("the new mode cannot be made durable")).map_err(after)?;
         kept_mode(fd, access.mode).map_err(after)
     }
@@ -238,6 +242,7 @@ impl Change<'_> {
         if access.mode != found.mode {
             set_mode(&fd, access.mode).map_err(half)?;
         }
+        reached(At::Done);
         fs::fsync(&fd).map_err(doing("the change cannot be made durable")).map_err(after)?;
         kept_mode(&fd, access.mode).map_err(after)
     }
@@ -257,7 +262,10 @@ impl Change<'_> {
     fn remove(&self, dir: &Arc<Dir>, flags: AtFlags) -> Result<(), ItemError> {
         self.still_the_same(dir)?;
         match fs::unlinkat(&**dir, &*self.path.name, flags) {
-            Ok(()) => sync_directory(dir),
+            Ok(()) => {
+                reached(At::Done);
+                sync_directory(dir)
+            }
             Err(Errno::NOTEMPTY | Errno::EXIST) => {
                 Err(conflict("the directory is not empty").hint("remove what it holds first"))
             }
@@ -282,6 +290,7 @@ impl Change<'_> {
             Errno::BUSY => conflict("the path is a mount point"),
             errno => system(errno, "the directory cannot be moved aside"),
         })?;
+        reached(At::Done);
         let shown = name.to_string_lossy().into_owned();
         let looked = self.same_tree(dir, &name, expected.tree);
         let fd = match looked {

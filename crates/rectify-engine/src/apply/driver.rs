@@ -1,13 +1,16 @@
 //! The driver: performs the effects that the step function asks for, and feeds the answers back.
 
-use super::{Stop, sessions::Sessions};
+use super::{Stop, crash::Around, sessions::Sessions};
 use crate::{Engine, EngineError, facts, identity, observe::ProviderSession};
 use rectify_apply::{
     ActAnswer, Applied, Effect, Event, Finished, GateAnswer, Looked, Notice, Operation, OperationStatus,
     RunState, step,
 };
 use rectify_base::{NodeKey, TargetName, TypeName, fingerprint::fingerprint};
-use rectify_host::HostError;
+use rectify_host::{
+    HostError,
+    crash::{Point, reached},
+};
 use rectify_model::{
     Plan,
     journal::{Failure, Mutated, RunId, StepState},
@@ -87,8 +90,13 @@ pub async fn drive(
                     let (store, run, sender) = (Arc::clone(&store), run.clone(), sender.clone());
                     let at_ms = (engine.now_ms)();
                     tokio::spawn(async move {
+                        let points = Around::of(&record);
+                        points.before();
                         let event = match store.append(&run, at_ms, vec![record]).await {
-                            Ok(_) => Event::Committed(ticket),
+                            Ok(_) => {
+                                points.after();
+                                Event::Committed(ticket)
+                            }
                             Err(error) => Event::CommitFailed { ticket, message: error.to_string() },
                         };
                         drop(sender.send(event));
@@ -111,6 +119,7 @@ pub async fn drive(
                 }
                 Effect::Log(notice) => tell(engine, notice, &mut tally),
                 Effect::Finish(finished) => {
+                    reached(Point::Finished);
                     sessions.shutdown().await;
                     return Ok((finished, tally));
                 }
