@@ -121,6 +121,12 @@ rectify_base::codes! {
     OVERRIDE_FIXED = "override-fixed";
     /// The decision lets something pass that nobody has overridden.
     OVERRIDE_MISSING = "override-missing";
+    /// The resolution gives no reason.
+    RESOLUTION_CONTENT = "resolution-content";
+    /// The resolution is not signed by exactly the person that it names.
+    RESOLUTION_SIGNER = "resolution-signer";
+    /// Somebody resolved who may neither seal nor approve.
+    RESOLUTION_ROLE = "resolution-role";
     /// A public key is not `ssh-ed25519 <base64> [comment]`.
     KEY_PUBLIC_TEXT = "key-public-text";
     /// A key of another algorithm than Ed25519.

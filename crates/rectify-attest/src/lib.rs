@@ -1,7 +1,8 @@
 //! Who vouches for a plan, and whether that is enough.
 //!
 //! A plan is accompanied by envelopes (DSSE v1), each of which holds one in-toto statement about
-//! it: a [`Decision`](DecisionRecord), a [`Seal`], an [`Approval`], an [`Override`] or a [`Receipt`]. A [`TrustFile`] says whose
+//! it: a [`Decision`](DecisionRecord), a [`Seal`], an [`Approval`], an [`Override`], a [`Receipt`] or a
+//! [`Resolution`]. A [`TrustFile`] says whose
 //! keys count for what. [`admit`] is the one gate: it is total and pure, and answers either with
 //! [`Admitted`], which nothing else can make, or with every reason to refuse.
 //!
@@ -16,6 +17,7 @@ pub mod predicate;
 pub mod principal;
 pub mod public_key;
 pub mod refusal;
+pub mod resolution;
 pub mod rotation;
 #[cfg(feature = "schema")]
 pub mod schema;
@@ -34,10 +36,13 @@ pub use admit::{
 pub use describe::{Description, describe};
 pub use envelope::Envelope;
 pub use moment::moment;
-pub use predicate::{Approval, DecisionRecord, Override, Receipt, Seal, TargetResult, UsedOverride, Verdict};
+pub use predicate::{
+    Approval, DecisionRecord, Override, Receipt, Resolution, Seal, TargetResult, UsedOverride, Verdict,
+};
 pub use principal::{PrincipalKind, PrincipalName};
 pub use public_key::{KeyError, PublicKey};
 pub use refusal::Refusal;
+pub use resolution::{counts, verify_resolution};
 pub use signer::{SignError, Signer, attest, countersign};
 pub use statement::{Kind, Predicate};
 pub use trust::{Ceilings, KeyRecord, Principal, Revocation, Thresholds, TrustData, TrustFile, TrustProblem};

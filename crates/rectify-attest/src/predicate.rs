@@ -1,13 +1,13 @@
-//! The bodies of the five kinds of statements. Times are unix seconds, UTC.
+//! The bodies of the six kinds of statements. Times are unix seconds, UTC.
 
 use crate::{
     principal::PrincipalName,
     statement::{Kind, Predicate},
 };
-use rectify_base::{Digest, ProjectName, TargetName};
+use rectify_base::{Address, Digest, ProjectName, TargetName};
 use rectify_model::{
     Decision,
-    journal::{RunId, RunOutcome, UseId},
+    journal::{self, RunId, RunOutcome, UseId},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,6 +132,50 @@ impl Override {
         } else {
             Some("must give a reason, of at most 4096 bytes")
         }
+    }
+}
+
+/// A person's answer to an operation of which nobody knew whether it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Resolution {
+    /// The run.
+    pub run: RunId,
+    /// The permission that it used.
+    #[serde(rename = "use")]
+    pub use_id: UseId,
+    /// Where the step is.
+    pub target: TargetName,
+    /// The step.
+    pub address: Address,
+    /// Whether it is about taking the step back.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub undo: bool,
+    /// Id of the operation that the answer is about. A new try is another one, so an answer is never
+    /// about a later operation than the one that its author looked into.
+    pub operation: String,
+    /// The answer.
+    pub verdict: journal::Verdict,
+    /// Who answers; the signature must be theirs.
+    pub by: PrincipalName,
+    /// Why, for readers; never blank.
+    pub reason: String,
+}
+
+impl Predicate for Resolution {
+    const KIND: Kind = Kind::Resolution;
+}
+
+impl Resolution {
+    /// Longest reason, in bytes.
+    pub const REASON_MAX_BYTES: usize = 4096;
+
+    /// What is wrong with its reason, if anything is.
+    #[must_use]
+    pub fn problem(&self) -> Option<&'static str> {
+        let fits = !self.reason.trim().is_empty() && self.reason.len() <= Self::REASON_MAX_BYTES;
+        (!fits).then_some("must give a reason, of at most 4096 bytes")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     envelope::Wire,
-    predicate::{Approval, DecisionRecord, Override, Receipt, Seal},
+    predicate::{Approval, DecisionRecord, Override, Receipt, Resolution, Seal},
     statement::{Predicate, Statement},
 };
 use rectify_base::schema::{Form, Named, assemble, document};
@@ -25,6 +25,7 @@ pub fn schemas() -> Vec<Named> {
                         statement::<Approval>(generator),
                         statement::<Receipt>(generator),
                         statement::<Override>(generator),
+                        statement::<Resolution>(generator),
                     ]
                 })
             }),
@@ -34,6 +35,7 @@ pub fn schemas() -> Vec<Named> {
         ("approval", document::<Approval>("Rectify approval", Form::Canonical)),
         ("receipt", document::<Receipt>("Rectify receipt", Form::Canonical)),
         ("override", document::<Override>("Rectify override", Form::Canonical)),
+        ("resolution", document::<Resolution>("Rectify resolution", Form::Canonical)),
     ]
 }
 

@@ -24,11 +24,14 @@ pub enum Kind {
     Receipt,
     /// A person's word that a rule of policy does not hold for this plan.
     Override,
+    /// A person's answer to an operation of which nobody knew whether it happened.
+    Resolution,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Decision, Self::Seal, Self::Approval, Self::Receipt, Self::Override];
+    pub const ALL: [Self; 6] =
+        [Self::Decision, Self::Seal, Self::Approval, Self::Receipt, Self::Override, Self::Resolution];
 
     /// The predicate type.
     #[must_use]
@@ -39,6 +42,7 @@ impl Kind {
             Self::Approval => "urn:rectify:approval:v1",
             Self::Receipt => "urn:rectify:receipt:v1",
             Self::Override => "urn:rectify:override:v1",
+            Self::Resolution => "urn:rectify:resolution:v1",
         }
     }
 
@@ -51,6 +55,7 @@ impl Kind {
             Self::Approval => "approval",
             Self::Receipt => "receipt",
             Self::Override => "override",
+            Self::Resolution => "resolution",
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Artifact {
     pub bytes: Vec<u8>,
     /// Their digests.
     pub digests: FileDigests,
+    /// The directory with what belongs to it.
+    beside: PathBuf,
 }
 
 impl Artifact {
@@ -43,9 +45,17 @@ impl Artifact {
     /// When it cannot be read, is too large, or its name does not end in [`ENDING`].
     pub fn read(path: &Path) -> Result<Self, EngineError> {
         check_name(path)?;
+        Self::read_with(path, directory_of(path))
+    }
+
+    /// Reads a plan file of any name, whose attestations lie in a directory of any name.
+    ///
+    /// # Errors
+    /// When it cannot be read or is too large.
+    pub fn read_with(path: &Path, beside: PathBuf) -> Result<Self, EngineError> {
         let bytes = read_bounded(path, limits::DOCUMENT_MAX_BYTES)?;
         let digests = FileDigests::of_bytes(&bytes);
-        Ok(Self { path: path.to_owned(), bytes, digests })
+        Ok(Self { path: path.to_owned(), bytes, digests, beside })
     }
 
     /// The plan, if the bytes are a canonical plan.
@@ -59,7 +69,7 @@ impl Artifact {
     /// The directory beside the plan.
     #[must_use]
     pub fn directory(&self) -> PathBuf {
-        directory_of(&self.path)
+        self.beside.clone()
     }
 
     /// The attestations: every file directly in the directory, by name.

@@ -78,10 +78,22 @@ fn read_open(file: fs::File, limit_bytes: usize) -> io::Result<Option<Vec<u8>>> 
 /// # Errors
 /// When it cannot be written.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    replace_with_mode(path, bytes, 0o644)
+}
+
+/// Replaces a file that nobody else may read.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    replace_with_mode(path, bytes, 0o600)
+}
+
+fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), EngineError> {
     let error = |e| EngineError::file(FileVerb::Write, path, e);
     let mut file = tempfile::NamedTempFile::new_in(parent(path)).map_err(error)?;
     file.write_all(bytes).map_err(error)?;
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
     file.as_file().set_permissions(mode).map_err(error)?;
     file.as_file().sync_all().map_err(error)?;
     file.persist(path).map_err(|e| error(e.error))?;

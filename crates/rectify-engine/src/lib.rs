@@ -22,6 +22,7 @@ pub mod project;
 pub mod project_key;
 pub mod providers;
 pub mod review;
+pub mod rundir;
 pub mod seal;
 pub mod secrets;
 pub mod show;

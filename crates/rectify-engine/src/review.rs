@@ -66,6 +66,9 @@ fn read(file: String, bytes: &[u8], plan: FileDigests, trust: Option<&TrustFile>
         Kind::Seal => typed(&file, bytes, &envelope, plan, trust, Said::Seal),
         Kind::Approval => typed(&file, bytes, &envelope, plan, trust, Said::Approval),
         Kind::Override => typed(&file, bytes, &envelope, plan, trust, Said::Override),
+        Kind::Resolution => {
+            (None, Err("an answer for a step permits nothing; it belongs to the run that it is about".into()))
+        }
         Kind::Receipt => (None, Err("a receipt vouches for nothing; it belongs among the receipts".into())),
     };
     Statement { kind: Some(kind), said, signers, file }

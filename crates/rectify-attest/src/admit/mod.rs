@@ -8,7 +8,7 @@ mod quorum;
 mod seal;
 
 pub(crate) use assess::{Assessment, assess};
-pub(crate) use open::{Opened, Statement};
+pub(crate) use open::{Opened, Statement, keys_count};
 pub use overrides::{CountedOverride, overridden, override_refusals};
 pub use quorum::CountedApproval;
 

@@ -4,7 +4,7 @@ use super::{ENVELOPES_MAX, EnvelopeFile};
 use crate::{
     codes,
     envelope::Envelope,
-    predicate::{Approval, DecisionRecord, Override, Receipt, Seal},
+    predicate::{Approval, DecisionRecord, Override, Receipt, Resolution, Seal},
     refusal::{PLACE_ENVELOPES, Refusal},
     statement::{self, Kind},
     trust::TrustFile,
@@ -21,6 +21,7 @@ pub(crate) enum Statement {
     Approval(Signed<Approval>),
     Receipt(Signed<Receipt>),
     Override(Signed<Override>),
+    Resolution(Signed<Resolution>),
 }
 
 /// A file that verified.
@@ -38,6 +39,7 @@ impl Statement {
             Self::Approval(_) => Kind::Approval,
             Self::Receipt(_) => Kind::Receipt,
             Self::Override(_) => Kind::Override,
+            Self::Resolution(_) => Kind::Resolution,
         }
     }
 
@@ -48,6 +50,7 @@ impl Statement {
             Self::Approval(signed) => &signed.signers,
             Self::Receipt(signed) => &signed.signers,
             Self::Override(signed) => &signed.signers,
+            Self::Resolution(signed) => &signed.signers,
         }
     }
 
@@ -58,6 +61,7 @@ impl Statement {
             Self::Approval(signed) => signed.payload,
             Self::Receipt(signed) => signed.payload,
             Self::Override(signed) => signed.payload,
+            Self::Resolution(signed) => signed.payload,
         }
     }
 }
@@ -110,8 +114,8 @@ fn open(
     let (envelope, signers) = verify_signatures(file, bytes, trust)?;
     let kind = statement::claimed_kind(envelope.payload())
         .map_err(|e| Refusal::new(e.code(), file, e.to_string()))?;
-    // A receipt is history: it permits nothing, and its key may have ended since.
-    if kind != Kind::Receipt {
+    // Receipts and resolutions are history: they permit nothing here, and their keys may have ended since.
+    if !matches!(kind, Kind::Receipt | Kind::Resolution) {
         keys_count(file, &envelope, trust, now)?;
     }
     Ok(match kind {
@@ -120,10 +124,17 @@ fn open(
         Kind::Approval => Statement::Approval(typed(file, bytes, &envelope, signers, plan)?),
         Kind::Receipt => Statement::Receipt(typed(file, bytes, &envelope, signers, plan)?),
         Kind::Override => Statement::Override(typed(file, bytes, &envelope, signers, plan)?),
+        Kind::Resolution => Statement::Resolution(typed(file, bytes, &envelope, signers, plan)?),
     })
 }
 
-fn keys_count(file: &str, envelope: &Envelope, trust: &TrustFile, now: u64) -> Result<(), Refusal> {
+/// Whether the keys of all signatures count at this time.
+pub(crate) fn keys_count(
+    file: &str,
+    envelope: &Envelope,
+    trust: &TrustFile,
+    now: u64,
+) -> Result<(), Refusal> {
     for signature in envelope.signatures() {
         if let Some((_, principal, record)) = trust.key_with_id(&signature.keyid)
             && let Some((code, why)) = record.refused_at(now)

@@ -11,6 +11,9 @@ struct Case {
     /// Whether the plan is one that policy denies and somebody has overridden.
     #[serde(default)]
     overridden: bool,
+    /// Whether it is about a person's answer for a step of the run.
+    #[serde(default)]
+    resolved: bool,
     mutate: Vec<Mutation>,
 }
 
@@ -46,9 +49,16 @@ fn each_case_is_refused_for_its_reason() {
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let expect: Expect = serde_json::from_slice(&fs::read(path.join("expect.json")).unwrap())
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let mut world = if case.overridden { World::overridden() } else { World::sealed() };
+        let mut world = match (case.overridden, case.resolved) {
+            (true, _) => World::overridden(),
+            (_, true) => World::resolved(),
+            _ => World::sealed(),
+        };
         case.mutate.iter().for_each(|mutation| mutation.apply(&mut world));
-        let refusals = world.admit().expect_err(&path.display().to_string());
+        let refusals = match case.resolved {
+            true => vec![world.resolve().expect_err(&path.display().to_string())],
+            false => world.admit().expect_err(&path.display().to_string()),
+        };
         // An approval or override that does not count leaves too few; that second finding follows from the
         // first, and so does that of a policy that stays with its denial.
         let mut follows = vec![codes::APPROVAL_MISSING];

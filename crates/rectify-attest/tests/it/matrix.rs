@@ -1,8 +1,9 @@
 //! Type confusion: of each kind of statement against each verifier, only the diagonal verifies.
 
-use crate::world::{World, approval, decision_record, receipt, seal, set_aside, signer};
+use crate::world::{World, approval, decision_record, receipt, resolution, seal, set_aside, signer};
 use rectify_attest::{
-    Approval, DecisionRecord, Override, Predicate, Receipt, Seal, TrustFile, attest, codes, verify,
+    Approval, DecisionRecord, Override, Predicate, Receipt, Resolution, Seal, TrustFile, attest, codes,
+    verify,
 };
 use rectify_base::{Code, FileDigests};
 
@@ -21,9 +22,16 @@ fn only_the_diagonal_verifies() {
         attest(plan, &receipt(), &[&alice]).unwrap(),
         decision,
         attest(plan, &set_aside("alice"), &[&alice]).unwrap(),
+        attest(plan, &resolution("alice"), &[&alice]).unwrap(),
     ];
-    let verifiers =
-        [read::<Seal>, read::<Approval>, read::<Receipt>, read::<DecisionRecord>, read::<Override>];
+    let verifiers = [
+        read::<Seal>,
+        read::<Approval>,
+        read::<Receipt>,
+        read::<DecisionRecord>,
+        read::<Override>,
+        read::<Resolution>,
+    ];
     for (row, envelope) in envelopes.iter().enumerate() {
         for (column, verifier) in verifiers.iter().enumerate() {
             let expected = if row == column { Ok(()) } else { Err(codes::ENVELOPE_PREDICATE_TYPE) };
@@ -42,9 +50,16 @@ fn a_body_under_another_type_does_not_verify() {
         serde_json::to_value(approval("alice")).unwrap(),
         serde_json::to_value(receipt()).unwrap(),
         serde_json::to_value(set_aside("alice")).unwrap(),
+        serde_json::to_value(resolution("alice")).unwrap(),
     ];
-    let verifiers =
-        [read::<DecisionRecord>, read::<Seal>, read::<Approval>, read::<Receipt>, read::<Override>];
+    let verifiers = [
+        read::<DecisionRecord>,
+        read::<Seal>,
+        read::<Approval>,
+        read::<Receipt>,
+        read::<Override>,
+        read::<Resolution>,
+    ];
     for (row, body) in bodies.iter().enumerate() {
         for (column, kind) in rectify_attest::Kind::ALL.iter().enumerate() {
             let payload = rectify_base::canonical::compact(&serde_json::json!({

@@ -3,14 +3,15 @@
 use ed25519_dalek::{Signer as _, SigningKey};
 use rectify_attest::{
     AdmissionInput, Admitted, Approval, DecisionRecord, Description, EnvelopeFile, KeyRecord, Override,
-    Principal, PrincipalKind, PrincipalName, PublicKey, Receipt, Refusal, Seal, SignError, Signer,
-    TargetResult, Thresholds, TrustData, TrustFile, Verdict, admit, attest, describe, overridden,
+    Principal, PrincipalKind, PrincipalName, PublicKey, Receipt, Refusal, Resolution, Seal, SignError,
+    Signer, TargetResult, Thresholds, TrustData, TrustFile, Verdict, admit, attest, describe, overridden,
+    verify_resolution,
 };
 use rectify_base::{Digest, FileDigests, canonical};
 use rectify_model::{
     Decision, Plan,
     decision::Finding,
-    journal::{RunId, RunOutcome, UseId},
+    journal::{self, RunId, RunOutcome, UseId, operation_id},
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,6 +204,21 @@ pub fn set_aside(by: &str) -> Override {
     }
 }
 
+pub fn resolution(by: &str) -> Resolution {
+    let (target, address) = ("web-1".parse().unwrap(), "motd/line".parse().unwrap());
+    Resolution {
+        run: RunId::derive(&use_id(), [&target]),
+        use_id: use_id(),
+        operation: operation_id(&use_id(), &target, &address),
+        target,
+        address,
+        undo: false,
+        verdict: journal::Verdict::Succeeded,
+        by: name(by),
+        reason: "the message is there".to_owned(),
+    }
+}
+
 pub fn finding(rule: &str) -> Finding {
     Finding { rule: rule.to_owned(), message: format!("{rule} says no") }
 }
@@ -245,6 +261,21 @@ impl World {
         let bytes = attest(world.digests(), &set_aside("dave"), &[&signer("dave")]).unwrap();
         world.files.insert("override-dave.json".to_owned(), bytes);
         world
+    }
+
+    /// The same, of which Bob answered for a step, as the executor reads it.
+    pub fn resolved() -> Self {
+        let mut world = Self::sealed();
+        let bytes = attest(world.digests(), &resolution("bob"), &[&signer("bob")]).unwrap();
+        world.files.insert("resolution-bob.json".to_owned(), bytes);
+        world
+    }
+
+    /// What the executor says to the answer.
+    pub fn resolve(&self) -> Result<Resolution, Refusal> {
+        let file = "resolution-bob.json";
+        let trust = self.trust_file();
+        verify_resolution(file, &self.files[file], self.digests(), &trust, self.now).map(|s| s.predicate)
     }
 
     /// The rules that policy would be told of.
