@@ -200,6 +200,20 @@ pub enum Command {
         #[arg(long, value_name = "FILE", requires = "auto")]
         passphrase_file: Option<PathBuf>,
     },
+    /// Make a plan that takes back what a run did
+    Undo {
+        /// The run, or the beginning of its id
+        run: String,
+        /// Write the plan to this file, which ends in `.plan.json`
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// How the plan is printed
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
+        /// Show every change in full
+        #[arg(long)]
+        details: bool,
+    },
     /// Tell what was applied on this machine
     History {
         /// A run, for its records

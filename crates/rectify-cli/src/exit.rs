@@ -11,6 +11,8 @@ pub const CHANGES: u8 = 2;
 pub const DENIED: u8 = 3;
 /// Something is not as the plan expects; nothing was begun.
 pub const STALE: u8 = 4;
+/// What a run did cannot be taken back.
+pub const UNDO_FAILED: u8 = 6;
 /// Another engine is at work.
 pub const LOCKED: u8 = 8;
 /// The command line was not understood.

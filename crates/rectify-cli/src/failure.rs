@@ -71,6 +71,16 @@ fn report(error: &EngineError) -> u8 {
                 tell!("  {}", note);
             }
         }
+        EngineError::UndoConflicts { conflicts, .. } => {
+            head(error.code(), &error.to_string());
+            for conflict in conflicts {
+                let found = match &conflict.found {
+                    Some(found) => format!("found {found}"),
+                    None => "it cannot be read".to_owned(),
+                };
+                tell!("  {}: the run left {}, {found}", conflict.node, conflict.expected);
+            }
+        }
         EngineError::FactsChanged { changed } => {
             head(error.code(), &error.to_string());
             for fact in changed {
@@ -107,6 +117,7 @@ fn exit_code(error: &EngineError) -> u8 {
         | EngineError::OverrideFixed { .. }
         | EngineError::PolicyHost(_) => exit::DENIED,
         EngineError::SecretChanged { .. } => exit::STALE,
+        EngineError::UndoConflicts { .. } => exit::UNDO_FAILED,
         EngineError::Store(StoreError::UseTaken { .. }) => exit::DENIED,
         EngineError::FactsChanged { .. } => rectify_model::journal::RunOutcome::Stale.exit_code(),
         EngineError::Store(StoreError::Busy { .. }) | EngineError::Locked { .. } => exit::LOCKED,

@@ -61,7 +61,7 @@ impl<'m> Registry<'m> {
             };
             for descriptor in &manifest.types {
                 let name = &descriptor.name;
-                let Some(facts) = facts(descriptor, digest) else {
+                let Some(facts) = type_facts(descriptor, digest) else {
                     refuse(format!("the manifest says something unknown of the type `{name}`"));
                     continue;
                 };
@@ -80,7 +80,9 @@ impl<'m> Registry<'m> {
     }
 }
 
-fn facts(descriptor: &TypeDescriptor, manifest: rectify_base::Digest) -> Option<TypeFacts> {
+/// What a manifest with this digest says of a type; `None` if it says something unknown.
+#[must_use]
+pub fn type_facts(descriptor: &TypeDescriptor, manifest: rectify_base::Digest) -> Option<TypeFacts> {
     fn word<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
         serde_json::from_value(Value::String(text.to_owned())).ok()
     }

@@ -15,6 +15,7 @@ use crate::{
     gate, identity, lock,
     project::Project,
     project_key,
+    rundir::RunDirectory,
     secrets::{self, Secrets},
 };
 use rectify_apply::{Finished, Options, RunState};
@@ -140,6 +141,8 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?
         .with_deadlines(&deadlines(engine, &plan));
     reached(Point::BeforeRun);
+    // From here on the run needs nothing but what is kept.
+    RunDirectory::of(&engine.places.state, &run).keep(&artifact, request.project)?;
     store.begin_run(&record).await?;
     reached(Point::Begun);
     engine.events.on(&Event::RunStarted { run: run.to_string(), changes: plan.counts.changes() });

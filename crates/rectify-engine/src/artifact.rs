@@ -22,6 +22,9 @@ pub const ENDING: &str = ".plan.json";
 /// Where receipts lie in the directory beside a plan.
 const RECEIPTS: &str = "receipts";
 
+/// What the graph was made from, where that is a run.
+const UNDO: &str = "evidence/undo.json";
+
 /// Where attestations of permissions that are over are kept in the directory beside a plan.
 const FORMER: &str = "former";
 
@@ -152,6 +155,31 @@ impl Artifact {
     /// When it is missing or not canonical.
     pub fn report(&self) -> Result<rectify_plan::Report, EngineError> {
         Ok(read_document(&self.directory().join("evidence/report.json"))?.0)
+    }
+
+    /// The run that the plan takes back, if it is one that does; its graph comes from that, not from sources.
+    ///
+    /// # Errors
+    /// When what says so cannot be read.
+    pub fn undo_of(&self) -> Result<Option<rectify_model::journal::RunId>, EngineError> {
+        let path = self.directory().join(UNDO);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (source, _) = read_document::<crate::undo::Source>(&path)?;
+        if source.format == crate::undo::FORMAT {
+            return Ok(Some(source.run));
+        }
+        let detail = format!("its format is `{}`; this release reads `{}`", source.format, crate::undo::FORMAT);
+        Err(EngineError::file(FileVerb::Read, path, std::io::Error::other(detail)))
+    }
+
+    /// Writes down which run the plan takes back.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_undo(&self, bytes: &[u8]) -> Result<(), EngineError> {
+        replace(&self.directory().join(UNDO), bytes)
     }
 
     /// The recorded observations with their digests, for the targets of a plan.

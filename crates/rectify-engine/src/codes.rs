@@ -49,6 +49,12 @@ rectify_base::codes! {
     PLAN_APPROVED = "plan-approved";
     /// A fact cannot be read.
     FACT_UNREADABLE = "fact-unreadable";
+    /// The plan that was kept for a run is another one.
+    RUN_PLAN = "run-plan";
+    /// A run has to end first.
+    RUN_UNFINISHED = "run-unfinished";
+    /// Something is not as the run left it that is to be taken back.
+    UNDO_CONFLICT = "engine-undo-conflict";
     /// Another engine changes the target.
     TARGET_LOCKED = "target-locked";
     /// There is no trust file.

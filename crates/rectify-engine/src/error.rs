@@ -2,9 +2,9 @@
 
 use crate::{codes, secrets::SecretProblem};
 use rectify_attest::Refusal;
-use rectify_base::{Code, Diagnostic, SecretName, TargetName, canonical::CanonicalError};
+use rectify_base::{Code, Diagnostic, Digest, NodeKey, SecretName, TargetName, canonical::CanonicalError};
 use rectify_check::Note;
-use rectify_model::Decision;
+use rectify_model::{Decision, journal::RunId};
 use std::{io, path::PathBuf};
 
 /// What was tried with a file.
@@ -27,6 +27,17 @@ pub struct Changed {
     pub before: String,
     /// What it is, in words.
     pub after: String,
+}
+
+/// Something that is not as a run left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndoConflict {
+    /// The step.
+    pub node: NodeKey,
+    /// Fingerprint of what it left.
+    pub expected: Digest,
+    /// Fingerprint of what is there; absent if it could not be read.
+    pub found: Option<Digest>,
 }
 
 impl std::fmt::Display for Changed {
@@ -122,6 +133,13 @@ pub enum EngineError {
     /// Nobody who counts vouches for the plan, or not enough do.
     #[error("this plan must not be applied")]
     Refused { refusals: Vec<Refusal> },
+    #[error("the plan kept for the run is not the one that it began with: {}", path.display())]
+    KeptPlan { path: PathBuf },
+    /// Something is not as a run left it.
+    #[error("what run {} did cannot be taken back: {} as it left them", crate::undo::short(run), if conflicts.len() == 1 { "1 thing is not".to_owned() } else { format!("{} things are not", conflicts.len()) })]
+    UndoConflicts { run: RunId, conflicts: Vec<UndoConflict> },
+    #[error("run {} has not ended", crate::undo::short(run))]
+    RunUnfinished { run: RunId },
     #[error(transparent)]
     Plan(#[from] rectify_plan::PlanError),
     #[error(transparent)]
@@ -195,6 +213,9 @@ impl EngineError {
             Self::Refused { refusals } => {
                 refusals.first().map_or(codes::POLICY_DENIED, |refusal| refusal.code)
             }
+            Self::KeptPlan { .. } => codes::RUN_PLAN,
+            Self::UndoConflicts { .. } => codes::UNDO_CONFLICT,
+            Self::RunUnfinished { .. } => codes::RUN_UNFINISHED,
             Self::Plan(error) => error.code,
             Self::Host(error) => error.code(),
             Self::PolicyHost(error) => error.code(),
@@ -284,6 +305,11 @@ impl EngineError {
             Self::NotReproduced { .. } => {
                 "plan again: the sources, the evidence or this version of Rectify are not what made the plan"
             }
+            Self::KeptPlan { .. } => "see who can write in the state directory; the run can only be looked at",
+            Self::UndoConflicts { .. } => {
+                "nothing was begun; look at what was changed since, and put it right by hand or by a remediation"
+            }
+            Self::RunUnfinished { .. } => "`rectify resume` ends it, one way or the other",
             _ => return None,
         };
         Some(text.to_owned())

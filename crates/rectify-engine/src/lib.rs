@@ -26,6 +26,7 @@ pub mod rundir;
 pub mod seal;
 pub mod secrets;
 pub mod show;
+pub mod undo;
 pub mod validate;
 pub mod verify;
 

@@ -87,7 +87,7 @@ pub async fn plan(
 }
 
 /// The bytes of a document and their digests.
-fn recorded<T: Serialize>(value: &T) -> Result<(Vec<u8>, FileDigests), EngineError> {
+pub(crate) fn recorded<T: Serialize>(value: &T) -> Result<(Vec<u8>, FileDigests), EngineError> {
     let bytes = artifact::document(value)?;
     let digests = FileDigests::of_bytes(&bytes);
     Ok((bytes, digests))

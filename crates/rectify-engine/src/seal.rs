@@ -65,7 +65,7 @@ pub async fn seal(engine: &Engine, request: &SealRequest<'_>) -> Result<Sealed, 
     }
     crate::verify::reproduce(&artifact, &plan)?;
     // The seal names the sources, so the plan must be what they say.
-    crate::verify::reproduce_sources(engine, &artifact, &plan, request.project)?;
+    crate::verify::reproduce_sources(engine, &artifact, &plan, request.project).await?;
     let trust = gate::required_trust(engine)?;
     let project = Project::read(request.project)?;
     let gate = gate::of_project(engine, request.project)?;

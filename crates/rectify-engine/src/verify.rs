@@ -42,17 +42,24 @@ pub fn reproduce(artifact: &Artifact, plan: &Plan) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Compiles the sources again, with the recorded facts, and compares the graph with the recorded one.
-/// Starts no provider.
+/// Compiles the sources again, with the recorded facts, and compares the graph with the recorded one. That
+/// of a plan that takes back a run is made again from the journal. Starts no provider.
 ///
 /// # Errors
 /// When the sources have problems, or give another graph.
-pub fn reproduce_sources(
+pub async fn reproduce_sources(
     engine: &Engine,
     artifact: &Artifact,
     plan: &Plan,
     sources: &Path,
 ) -> Result<(), EngineError> {
+    if let Some(run) = artifact.undo_of()? {
+        let graph = crate::undo::graph_of(engine, &run).await?;
+        return match crate::plan::recorded(&graph)?.1 == plan.graph {
+            true => Ok(()),
+            false => Err(EngineError::NotReproduced { what: "graph".into() }),
+        };
+    }
     let assumptions = plan.targets.values().flat_map(|target| &target.assumptions);
     // Also those of which facts left nothing.
     let decided = assumptions.flat_map(|assumption| &assumption.decides);

@@ -326,6 +326,10 @@ pub struct Apply {
 /// properties say. No schema allows the key, so nobody can write it in a source.
 pub const RESTORE: &str = "$restore";
 
+/// Member of [`Apply::desired`] that asks an action for what its author declared as the way back:
+/// beside all properties of the step stands `true` under this key. As [`RESTORE`], no schema allows it.
+pub const UNDO: &str = "$undo";
+
 /// What an inverse brings back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

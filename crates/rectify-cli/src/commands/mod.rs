@@ -7,6 +7,7 @@ mod graph;
 mod page;
 mod policy;
 mod project;
+mod recovery;
 mod reference;
 mod run;
 mod signing;
@@ -70,6 +71,9 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Apply { plan: None, yes, key, passphrase_file, .. } => {
                 let key = key.map(|key| Key { key, principal: None, passphrase_file });
                 auto::apply(&engine, &at, key, yes).await
+            }
+            Command::Undo { run, out, format, details } => {
+                recovery::undo(&engine, &at, &run, out.as_deref(), format, details).await
             }
             Command::History { run: None, limit } => run::history(&engine, limit).await,
             Command::History { run: Some(id), .. } => run::one(&engine, &id).await,

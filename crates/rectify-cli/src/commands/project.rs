@@ -250,7 +250,8 @@ pub fn why(path: &Path, address: &str, target: Option<&str>) -> Result<u8, Failu
     Ok(exit::DONE)
 }
 
-fn say_verdict(verdict: &Verdict) {
+/// Says what policy would decide, on standard error.
+pub fn say_verdict(verdict: &Verdict) {
     match verdict {
         Verdict::Nothing => {}
         Verdict::Decided(decision) => say_decision(decision),

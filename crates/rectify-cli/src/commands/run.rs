@@ -109,15 +109,7 @@ pub async fn history(engine: &Engine, limit: u32) -> Result<u8, Failure> {
 
 /// `history RUN`; a run may be named by the beginning of its id.
 pub async fn one(engine: &Engine, id: &str) -> Result<u8, Failure> {
-    let runs = engine_history::list(engine, u32::MAX).await?;
-    let mut matching = runs.iter().map(|summary| &summary.run.run).filter(|run| run.as_str().starts_with(id));
-    let run: RunId = match (matching.next(), matching.next()) {
-        (Some(run), None) => run.clone(),
-        (None, _) => {
-            return Err(Failure::usage(format!("there is no run `{id}`; `rectify history` lists them")));
-        }
-        (Some(_), Some(_)) => return Err(Failure::usage(format!("more than one run begins with `{id}`"))),
-    };
+    let run = named(engine, id).await?;
     let loaded = engine_history::run(engine, &run).await?;
     let mut text = format!("run {run}: {}\n", loaded.outcome.map_or("not finished", RunOutcome::as_str));
     for entry in &loaded.entries {
@@ -139,6 +131,17 @@ pub async fn one(engine: &Engine, id: &str) -> Result<u8, Failure> {
     }
     out(text.as_bytes())?;
     Ok(exit::DONE)
+}
+
+/// The run whose id begins like this.
+pub async fn named(engine: &Engine, id: &str) -> Result<RunId, Failure> {
+    let runs = engine_history::list(engine, u32::MAX).await?;
+    let mut matching = runs.iter().map(|summary| &summary.run.run).filter(|run| run.as_str().starts_with(id));
+    match (matching.next(), matching.next()) {
+        (Some(run), None) => Ok(run.clone()),
+        (None, _) => Err(Failure::usage(format!("there is no run `{id}`; `rectify history` lists them"))),
+        (Some(_), Some(_)) => Err(Failure::usage(format!("more than one run begins with `{id}`"))),
+    }
 }
 
 fn step_word(state: &StepState) -> String {

@@ -114,7 +114,7 @@ pub async fn verify(
         verifying::reproduce(&artifact, &document)?;
         say!("reproduced: graph and observations give exactly this plan");
         if let Some(source) = source {
-            verifying::reproduce_sources(engine, &artifact, &document, source)?;
+            verifying::reproduce_sources(engine, &artifact, &document, source).await?;
             say!("reproduced: the sources give exactly this graph");
         }
         return Ok(exit::DONE);
