@@ -26,3 +26,4 @@ mod secrets;
 mod surroundings;
 mod tamper;
 mod terminal;
+mod undo;

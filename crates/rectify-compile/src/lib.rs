@@ -38,8 +38,8 @@ mod yaml;
 
 pub use left_out::{LeftOut, WhyLeftOut};
 pub use locate::Locator;
-pub use schema::type_facts;
 pub use project::{Connection, ProjectSettings};
+pub use schema::type_facts;
 pub use source_map::{Place, SourceMap};
 pub use suggest::closest;
 pub use text::LineIndex;

@@ -170,7 +170,8 @@ impl Artifact {
         if source.format == crate::undo::FORMAT {
             return Ok(Some(source.run));
         }
-        let detail = format!("its format is `{}`; this release reads `{}`", source.format, crate::undo::FORMAT);
+        let detail =
+            format!("its format is `{}`; this release reads `{}`", source.format, crate::undo::FORMAT);
         Err(EngineError::file(FileVerb::Read, path, std::io::Error::other(detail)))
     }
 

@@ -305,7 +305,9 @@ impl EngineError {
             Self::NotReproduced { .. } => {
                 "plan again: the sources, the evidence or this version of Rectify are not what made the plan"
             }
-            Self::KeptPlan { .. } => "see who can write in the state directory; the run can only be looked at",
+            Self::KeptPlan { .. } => {
+                "see who can write in the state directory; the run can only be looked at"
+            }
             Self::UndoConflicts { .. } => {
                 "nothing was begun; look at what was changed since, and put it right by hand or by a remediation"
             }

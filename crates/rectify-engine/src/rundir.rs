@@ -84,7 +84,8 @@ impl RunDirectory {
         // The plan comes last: where it is, everything is.
         replace_private(&self.path.join(PLAN), &artifact.bytes)?;
         // Each name is durable only once the directory that holds it is.
-        for directory in [Some(self.path.as_path()), self.path.parent(), self.path.parent().and_then(Path::parent)]
+        for directory in
+            [Some(self.path.as_path()), self.path.parent(), self.path.parent().and_then(Path::parent)]
         {
             let Some(directory) = directory else { continue };
             fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(error)?;
@@ -112,8 +113,8 @@ impl RunDirectory {
     pub fn origin(&self) -> Result<Origin, EngineError> {
         let path = self.path.join(ORIGIN);
         let bytes = read_bounded(&path, ORIGIN_MAX_BYTES)?;
-        let origin: Origin =
-            canonical::read_file(&bytes).map_err(|source| EngineError::Document { path: path.clone(), source })?;
+        let origin: Origin = canonical::read_file(&bytes)
+            .map_err(|source| EngineError::Document { path: path.clone(), source })?;
         if origin.format == FORMAT {
             return Ok(origin);
         }
@@ -189,7 +190,8 @@ mod tests {
         assert_eq!(kept.resolutions().unwrap(), Vec::<Vec<u8>>::new());
         kept.keep_resolution(b"an answer").unwrap();
         assert_eq!(kept.resolutions().unwrap(), [b"an answer".to_vec()]);
-        let mode = |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions());
+        let mode =
+            |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions());
         assert_eq!(mode(kept.path()) & 0o777, 0o700);
         assert_eq!(mode(&kept.path().join(PLAN)) & 0o777, 0o600);
     }

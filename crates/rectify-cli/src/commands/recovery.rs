@@ -65,9 +65,12 @@ fn tell_kept(kept: &[Kept]) {
     if kept.is_empty() {
         return;
     }
-    tell!("{} cannot be taken back and {} as the run left {}:", count(kept.len() as u64, "step"),
+    tell!(
+        "{} cannot be taken back and {} as the run left {}:",
+        count(kept.len() as u64, "step"),
         if kept.len() == 1 { "stays" } else { "stay" },
-        if kept.len() == 1 { "it" } else { "them" });
+        if kept.len() == 1 { "it" } else { "them" }
+    );
     for step in kept {
         tell!("  {}: {}", step.node, visible(&step.why));
     }

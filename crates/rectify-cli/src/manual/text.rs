@@ -25,6 +25,10 @@ pub const EXIT: &[(&str, &str)] = &[
     ),
     ("4", "Stale: a state was neither as expected nor as planned, and nothing was changed."),
     ("5", "Partly applied: something was changed, and not everything was done."),
+    (
+        "6",
+        "Not taken back: something failed, and not everything that should have been taken back was; or something is not as the run left it.",
+    ),
     ("7", "Needs a person: whether something happened is not known."),
     ("8", "Locked: another engine is at work on the target or the journal."),
     ("64", "The command line was not understood."),
@@ -46,7 +50,7 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     (
         "/var/lib/rectify/, ~/.local/state/rectify/",
-        "Journal, before-images and the executor's key: root's, and those of others.",
+        "Journal, kept plans, before-images and the executor's key: root's, and those of others.",
     ),
 ];
 
@@ -132,6 +136,15 @@ pub const EXAMPLES: &[Example] = &[
         "apply",
         "The whole way in one command",
         &["rectify apply --auto --key ~/.config/rectify/id_ed25519"],
+    ),
+    example(
+        "undo",
+        "Take back what a run did, as any other change",
+        &[
+            "rectify undo 8a2537fc --out back.plan.json",
+            "rectify seal back.plan.json --key ~/.config/rectify/id_ed25519",
+            "rectify apply back.plan.json",
+        ],
     ),
     example("history", "The last runs, then one of them", &["rectify history", "rectify history 8a2537fc"]),
     example("explain", "What a code means, and what to do", &["rectify explain apply-stale"]),

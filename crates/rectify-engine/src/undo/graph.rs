@@ -54,7 +54,10 @@ fn stands(view: &RunView, node: &NodeKey) -> bool {
         _ => false,
     });
     let back = view.undo().get(node).is_some_and(|progress| {
-        matches!(progress.state, UndoState::Undone { how: How::Applied | How::Already | How::Observed | How::Judged, .. })
+        matches!(
+            progress.state,
+            UndoState::Undone { how: How::Applied | How::Already | How::Observed | How::Judged, .. }
+        )
     });
     changed && !back
 }
@@ -130,7 +133,8 @@ pub fn inverses(
         .keys()
         .filter(|node| {
             standing.get(*node).is_some_and(|step| {
-                step.undo.inverse.is_none() && !triggers(step, &standing).any(|from| nodes.contains_key(&from))
+                step.undo.inverse.is_none()
+                    && !triggers(step, &standing).any(|from| nodes.contains_key(&from))
             })
         })
         .cloned()

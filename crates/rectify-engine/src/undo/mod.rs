@@ -111,13 +111,15 @@ async fn taken_back(engine: &Engine, plan: &Plan, run: RunId) -> Result<BTreeSet
         let kept = RunDirectory::of(&engine.places.state, &other.run).artifact(other.plan);
         let Ok(Ok(later)) = kept.map(|kept| kept.plan()) else { continue };
         let ours = |node: &NodeKey| {
-            let info = later.remediations.iter().find(|(name, _)| name.as_str() == node.address.remediation());
+            let info =
+                later.remediations.iter().find(|(name, _)| name.as_str() == node.address.remediation());
             info.and_then(|(_, info)| info.because.as_ref()).is_some_and(|b| b.id.as_ref() == Some(&marker))
         };
         let view = store.load_run(&other.run).await?.view;
-        let done = view.steps().iter().filter(|(_, p)| {
-            matches!(&p.state, StepState::Succeeded { how, .. } if how.changed())
-        });
+        let done = view
+            .steps()
+            .iter()
+            .filter(|(_, p)| matches!(&p.state, StepState::Succeeded { how, .. } if how.changed()));
         taken.extend(done.map(|(node, _)| node.clone()).filter(ours));
     }
     let actions: BTreeSet<NodeKey> = plan
