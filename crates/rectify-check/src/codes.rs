@@ -109,4 +109,6 @@ rectify_base::codes! {
     CHECK_ASSUMED_TRULY = "check-assumed-truly";
     /// Broken: the secrets of a target are those that its steps name, from where the graph says, as observed.
     CHECK_SECRETS = "check-secrets";
+    /// Broken: a step with an inverse says in its changes what was there before.
+    CHECK_BEFORE = "check-before";
 }

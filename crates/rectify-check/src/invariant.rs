@@ -117,6 +117,8 @@ pub enum Invariant {
     AssumedTruly = 53,
     /// I54: The secrets of a target are those that its steps name, from where the graph says, as observed.
     Secrets = 54,
+    /// I55: A step with an inverse says in its changes what was there before.
+    Before = 55,
 }
 
 impl Invariant {
@@ -176,6 +178,7 @@ impl Invariant {
         Self::Assumed,
         Self::AssumedTruly,
         Self::Secrets,
+        Self::Before,
     ];
 
     /// Its code.
@@ -236,6 +239,7 @@ impl Invariant {
             Self::Assumed => codes::CHECK_ASSUMED,
             Self::AssumedTruly => codes::CHECK_ASSUMED_TRULY,
             Self::Secrets => codes::CHECK_SECRETS,
+            Self::Before => codes::CHECK_BEFORE,
         }
     }
 
@@ -321,6 +325,7 @@ impl Invariant {
             Self::Secrets => {
                 "The secrets of a target are those that its steps name, from where the graph says, as observed."
             }
+            Self::Before => "A step with an inverse says in its changes what was there before.",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What was found.
 
 use crate::Invariant;
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::ToOwned, collections::BTreeSet, string::String, vec::Vec};
 use core::fmt;
 use serde::Serialize;
 
@@ -44,7 +44,15 @@ impl Notes {
         }
     }
 
+    /// The notes in order, each once. What only follows from another one of the same step is left out:
+    /// changes that are wrong, or start from something else, do not lead back either.
     pub fn sorted(mut self) -> Vec<Note> {
+        let step = |note: &Note| note.place.split('/').nth(2).unwrap_or_default().to_owned();
+        let causes =
+            [Invariant::Expect, Invariant::Planned, Invariant::ChangesMatch, Invariant::ChangesShape];
+        let causes: BTreeSet<String> =
+            self.0.iter().filter(|note| causes.contains(&note.invariant)).map(step).collect();
+        self.0.retain(|note| note.invariant != Invariant::Before || !causes.contains(&step(note)));
         self.0.sort();
         self.0.dedup();
         self.0

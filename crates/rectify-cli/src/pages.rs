@@ -36,6 +36,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("check-assumed", include_str!("../../../docs/errors/check-assumed.md")),
     ("check-assumed-truly", include_str!("../../../docs/errors/check-assumed-truly.md")),
     ("check-assumptions", include_str!("../../../docs/errors/check-assumptions.md")),
+    ("check-before", include_str!("../../../docs/errors/check-before.md")),
     ("check-chain", include_str!("../../../docs/errors/check-chain.md")),
     ("check-changes-match", include_str!("../../../docs/errors/check-changes-match.md")),
     ("check-changes-shape", include_str!("../../../docs/errors/check-changes-shape.md")),

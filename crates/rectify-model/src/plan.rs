@@ -248,17 +248,21 @@ pub struct Undo {
     pub inverse: Option<Inverse>,
 }
 
-/// The inverse of a step: bring back the state before, expecting to find what the step wrote.
+/// The inverse of a step: bring back the state before, expecting to find what the step wrote. Of an
+/// action it is the command that its author declared for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Inverse {
     /// What is done.
     pub action: Action,
-    /// Fingerprint of what must be found: what the step left behind.
+    /// Fingerprint of what must be found: what the step left behind. Of an action whose state says
+    /// nothing it is the fingerprint of that state, before and after.
     pub expect: Digest,
-    /// Fingerprint of what comes back: what the step expected to find.
-    pub result: Digest,
+    /// Fingerprint of what comes back: what the step expected to find. Absent only for an action whose
+    /// state says nothing: nobody can see whether it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Digest>,
 }
 
 /// A node that needs nothing.

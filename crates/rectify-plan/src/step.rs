@@ -83,16 +83,33 @@ fn undo(
         Action::Delete => Action::Create,
         Action::Update => Action::Update,
         Action::Replace => Action::Replace,
-        Action::Run => return none("what a command did is not known, so it is not taken back"),
+        Action::Run => Action::Run,
     };
-    let grade = proposal.undo.grade.min(facts.undo);
-    let Some(left) = result else { return none("what it leaves behind is not known") };
+    let mut grade = proposal.undo.grade.min(facts.undo);
     if grade == UndoGrade::None {
-        return none("its provider cannot take it back");
+        return none(match action {
+            Action::Run => "what a command did is not known, so it is not taken back",
+            _ => "its provider cannot take it back",
+        });
+    }
+    let (left, back) = match result {
+        Some(left) => (left, Some(expect)),
+        // Of such an action nothing can be seen, so nothing is expected, neither before nor after.
+        None if action == Action::Run && says_nothing(proposal.prior.as_ref()) => (expect, None),
+        None => return none("what it leaves behind is not known"),
+    };
+    if action == Action::Run {
+        // What an action did is never seen whole, so neither is what takes it back.
+        grade = grade.min(UndoGrade::Lossy);
     }
     let note = match (&proposal.undo.note, grade) {
         (None, UndoGrade::Lossy) => Some("its provider does not bring back everything".into()),
         (note, _) => note.clone(),
     };
-    Undo { grade, note, inverse: Some(Inverse { action: inverse, expect: left, result: expect }) }
+    Undo { grade, note, inverse: Some(Inverse { action: inverse, expect: left, result: back }) }
+}
+
+/// Whether a state of an action says nothing about it.
+fn says_nothing(state: Option<&Value>) -> bool {
+    state.is_none_or(|state| state.as_object().is_some_and(serde_json::Map::is_empty))
 }

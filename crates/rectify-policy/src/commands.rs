@@ -1,7 +1,7 @@
 //! What a step or a gate executes, as policies see it.
 //!
 //! Commands are found by the names of properties, whatever the type is: a provider that calls its
-//! command `argv`, `script`, `unless`, `only_if` or `validate` is seen. Nothing that stands under one
+//! command `argv`, `script`, `unless`, `only_if`, `undo` or `validate` is seen. Nothing that stands under one
 //! of these names is left out, even if it has not the expected form.
 
 use serde::Serialize;
@@ -9,11 +9,12 @@ use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// Properties that hold a command, and when it is executed.
-const NAMES: [(&str, When); 5] = [
+const NAMES: [(&str, When); 6] = [
     ("argv", When::Run),
     ("script", When::Run),
     ("unless", When::Guard),
     ("only_if", When::Guard),
+    ("undo", When::Undo),
     ("validate", When::Validate),
 ];
 
@@ -26,6 +27,8 @@ pub(crate) enum When {
     Run,
     /// It says whether the step has something to do.
     Guard,
+    /// It takes the step back.
+    Undo,
     /// It judges a new content before that replaces the old one.
     Validate,
     /// It says afterwards whether all is well.
@@ -37,7 +40,7 @@ pub(crate) enum When {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Command<'a> {
-    /// `run`, `guard`, `validate` or `gate`.
+    /// `run`, `guard`, `undo`, `validate` or `gate`.
     when: When,
     /// Argument vector; absent if it is a script.
     #[serde(skip_serializing_if = "Option::is_none")]

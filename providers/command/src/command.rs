@@ -1,6 +1,6 @@
 //! Running the command itself, and saying honestly what came of it.
 
-use crate::properties::Properties;
+use crate::properties::{Properties, Way};
 use rectify_sdk::{
     Context, Ended, Finished, Run, User,
     protocol::{ErrorCode, ItemError, Mutated, message::Output},
@@ -35,10 +35,12 @@ pub(crate) fn run(
     cx.run(&Run { argv, environment, directory, user, stdin, deadline })
 }
 
-/// Runs the step's command. An error with `mutated: no` means that it was never started.
+/// Runs the step's command, or what takes it back. An error with `mutated: no` means that it was never
+/// started.
 pub(crate) fn carry_out(
     cx: &Context,
     properties: &Properties,
+    way: Way,
     deadline: Instant,
 ) -> Result<Output, ItemError> {
     if Instant::now() >= deadline {
@@ -47,18 +49,34 @@ pub(crate) fn carry_out(
     if cx.cancelled() {
         return Err(ItemError::new(ErrorCode::Cancelled, "cancelled before the command was started"));
     }
-    let finished = run(cx, properties, &properties.command(), properties.stdin.as_deref(), deadline)?;
-    let (code, what) = match finished.ended {
-        Ended::Exited(code) if properties.exit_codes.contains(&code) => return Ok(finished.output),
-        Ended::Exited(code) => {
-            let expected: Vec<String> = properties.exit_codes.iter().map(i32::to_string).collect();
-            (ErrorCode::Failed, format!("the command exited with {code}, not {}", expected.join(" or ")))
-        }
-        Ended::Signalled(signal) => (ErrorCode::Failed, format!("the command was ended by signal {signal}")),
-        Ended::TimedOut => (ErrorCode::Timeout, "the command did not end in time and was ended".into()),
-        Ended::Cancelled => (ErrorCode::Cancelled, "the command was cancelled and ended".into()),
+    let (argv, stdin, good) = match way {
+        Way::Forward => (properties.command(), properties.stdin.as_deref(), properties.exit_codes.as_slice()),
+        Way::Back => (properties.undo.clone().unwrap_or_default(), None, [0].as_slice()),
     };
-    Err(ItemError::new(code, what + &tail(&finished.output.stderr)).mutated(Mutated::Maybe))
+    let what = if way == Way::Back { "the command that takes it back" } else { "the command" };
+    let finished = run(cx, properties, &argv, stdin, deadline)?;
+    let (code, end) = match finished.ended {
+        Ended::Exited(code) if good.contains(&code) => return Ok(finished.output),
+        Ended::Exited(code) => {
+            let expected: Vec<String> = good.iter().map(i32::to_string).collect();
+            (ErrorCode::Failed, format!("exited with {code}, not {}", expected.join(" or ")))
+        }
+        Ended::Signalled(signal) => (ErrorCode::Failed, format!("was ended by signal {signal}")),
+        Ended::TimedOut => (ErrorCode::Timeout, "did not end in time and was ended".into()),
+        Ended::Cancelled => (ErrorCode::Cancelled, "was cancelled and ended".into()),
+    };
+    let message = format!("{what} {end}{}", tail(&finished.output.stderr));
+    Err(ItemError::new(code, message).mutated(Mutated::Maybe))
+}
+
+/// The way back ended well, and yet what the command creates is there.
+pub(crate) fn removed_nothing(path: &str, output: &Output) -> ItemError {
+    let message =
+        format!("the command that takes it back exited with 0, but {path} exists{}", tail(&output.stderr));
+    ItemError::new(ErrorCode::Failed, message)
+        .at("/undo")
+        .mutated(Mutated::Maybe)
+        .hint("let `undo` remove what `creates` names")
 }
 
 /// The command ended well, and yet did not do what the step says it does.

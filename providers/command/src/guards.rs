@@ -42,6 +42,16 @@ impl GuardState<'_> {
         self.creates.map(|(path, _)| GuardState { creates: Some((path, true)) }.to_value())
     }
 
+    /// The state after it was taken back, as far as it promises one.
+    pub(crate) fn before(&self) -> Option<Value> {
+        self.creates.map(|(path, _)| GuardState { creates: Some((path, false)) }.to_value())
+    }
+
+    /// What the command created and is there.
+    pub(crate) fn left(&self) -> Option<&str> {
+        self.creates.and_then(|(path, exists)| exists.then_some(path))
+    }
+
     /// What the command would create and is not there.
     pub(crate) fn missing(&self) -> Option<&str> {
         self.creates.and_then(|(path, exists)| (!exists).then_some(path))

@@ -10,8 +10,8 @@ mod guards;
 mod manifest;
 mod properties;
 
-use guards::{Verdict, guard_state};
-use properties::Properties;
+use guards::{GuardState, Verdict, guard_state};
+use properties::{Properties, Way, directed};
 use rectify_sdk::{
     Context, Found, Provider,
     protocol::{
@@ -42,18 +42,18 @@ impl Provider for CommandProvider {
     }
 
     fn validate(&self, _cx: &Context, item: &DesiredItem) -> Result<(), ItemError> {
-        Properties::read(&stand_in(&item.desired)).map(drop)
+        directed(stand_in(&item.desired)).map(drop)
     }
 
     /// The state of an action is that of its guards; there is nothing to capture.
     fn read(&self, cx: &Context, item: &ReadItem) -> Result<ReadAnswer, ItemError> {
-        let properties = Properties::read(&stand_in(&item.desired))?;
+        let (_, properties) = directed(stand_in(&item.desired))?;
         let state = guard_state(cx.root(), properties.creates.as_deref())?;
         Ok(ReadAnswer { state: Some(state.to_value()), before_image: None })
     }
 
     fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
-        let properties = Properties::read(&stand_in(&item.desired))?;
+        let (way, properties) = directed(stand_in(&item.desired))?;
         if item.prior.is_some() {
             return Err(ItemError::new(
                 ErrorCode::Unsupported,
@@ -61,34 +61,17 @@ impl Provider for CommandProvider {
             ));
         }
         let state = guard_state(cx.root(), properties.creates.as_deref())?;
-        let prior = Some(state.to_value());
-        if state.is_done() {
-            return Ok(PlanAnswer::Unchanged { state: prior, resolved: Vec::new() });
+        match way {
+            Way::Forward => plan_forward(cx, &properties, &state),
+            Way::Back => Ok(plan_back(&properties, &state)),
         }
-        let decided = match guards::ask(cx, &properties, Instant::now() + PLAN_GUARD_TIMEOUT)? {
-            Verdict::NothingToDo => {
-                return Ok(PlanAnswer::Unchanged { state: prior, resolved: Vec::new() });
-            }
-            Verdict::ToDo => true,
-            Verdict::NotAllowed => false,
-        };
-        let planned = state.after().filter(|_| decided);
-        let prediction = if planned.is_some() { "conditional" } else { "opaque" };
-        Ok(PlanAnswer::Changed {
-            prior,
-            planned,
-            prediction: prediction.into(),
-            disruption: properties.disruption().into_iter().map(Into::into).collect(),
-            undo: "none".into(),
-            undo_note: Some("what a command did is not known, so it cannot be taken back".into()),
-            resolved: Vec::new(),
-        })
     }
 
     fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
-        let properties = Properties::read(&cx.reveal(&op.desired)?.properties)?;
+        let (way, properties) = directed(cx.reveal(&op.desired)?.properties.into_owned())?;
         let limit = Duration::from_secs(properties.timeout_s).min(Duration::from_millis(op.deadline_ms));
         let deadline = Instant::now() + limit;
+        let look = || guard_state(cx.root(), properties.creates.as_deref());
         // A claim decides alone: what the guards say afterwards may be the command's own doing.
         let free = match cx.op_status(&op.op_id)? {
             OpStatus::NeverSeen => true,
@@ -97,15 +80,18 @@ impl Provider for CommandProvider {
                 matches!(*result, ItemResult::Error(e) if e.mutated == Mutated::No)
             }
         };
-        let already = |state: &guards::GuardState| {
-            Ok(Applied { status: ApplyStatus::Already, state: Some(state.to_value()), output: None })
-        };
         if free {
-            let state = guard_state(cx.root(), properties.creates.as_deref())?;
-            if cx.compare(op, Some(&state.to_value()))? == Found::Result || state.is_done() {
+            let state = look()?;
+            let settled = way == Way::Forward && state.is_done();
+            if cx.compare(op, Some(&state.to_value()))? == Found::Result || settled {
                 return already(&state);
             }
-            match guards::ask(cx, &properties, deadline)? {
+            // The guards ask whether the command has something to do, not whether it has been done.
+            let verdict = match way {
+                Way::Forward => guards::ask(cx, &properties, deadline)?,
+                Way::Back => Verdict::ToDo,
+            };
+            match verdict {
                 Verdict::NothingToDo => return already(&state),
                 Verdict::ToDo => {}
                 Verdict::NotAllowed => {
@@ -116,17 +102,96 @@ impl Provider for CommandProvider {
         }
         cx.once(op, || {
             // The guards may have taken a while.
-            let state = guard_state(cx.root(), properties.creates.as_deref())?;
-            if state.is_done() {
+            let state = look()?;
+            if way == Way::Forward && state.is_done() {
                 return already(&state);
             }
-            let output = command::carry_out(cx, &properties, deadline)?;
-            let state =
-                guard_state(cx.root(), properties.creates.as_deref()).map_err(|e| e.mutated(Mutated::Yes))?;
-            if let Some(path) = state.missing() {
-                return Err(command::created_nothing(path, &output));
+            let output = command::carry_out(cx, &properties, way, deadline)?;
+            let state = look().map_err(|e| e.mutated(Mutated::Yes))?;
+            match way {
+                Way::Forward => {
+                    if let Some(path) = state.missing() {
+                        return Err(command::created_nothing(path, &output));
+                    }
+                }
+                Way::Back => {
+                    if let Some(path) = state.left() {
+                        return Err(command::removed_nothing(path, &output));
+                    }
+                }
             }
             Ok(Applied { status: ApplyStatus::Applied, state: Some(state.to_value()), output: Some(output) })
         })
     }
+}
+
+fn already(state: &GuardState<'_>) -> Result<Applied, ItemError> {
+    Ok(Applied { status: ApplyStatus::Already, state: Some(state.to_value()), output: None })
+}
+
+fn plan_forward(
+    cx: &Context,
+    properties: &Properties,
+    state: &GuardState<'_>,
+) -> Result<PlanAnswer, ItemError> {
+    let prior = Some(state.to_value());
+    if state.is_done() {
+        return Ok(PlanAnswer::Unchanged { state: prior, resolved: Vec::new() });
+    }
+    let decided = match guards::ask(cx, properties, Instant::now() + PLAN_GUARD_TIMEOUT)? {
+        Verdict::NothingToDo => {
+            return Ok(PlanAnswer::Unchanged { state: prior, resolved: Vec::new() });
+        }
+        Verdict::ToDo => true,
+        Verdict::NotAllowed => false,
+    };
+    let planned = state.after().filter(|_| decided);
+    let prediction = if planned.is_some() { "conditional" } else { "opaque" };
+    // Where it creates something and the guards were not asked, what will be found is not known.
+    let known = planned.is_some() || properties.creates.is_none();
+    let (undo, note) = match &properties.undo {
+        None => ("none", "what a command did is not known, so it cannot be taken back".into()),
+        Some(_) if !known => (
+            "none",
+            "what it leaves behind is not known, because its guards may not be asked while planning".into(),
+        ),
+        Some(argv) => ("lossy", format!("taken back by its own command: {}", shown(argv))),
+    };
+    Ok(PlanAnswer::Changed {
+        prior,
+        planned,
+        prediction: prediction.into(),
+        disruption: properties.disruption().into_iter().map(Into::into).collect(),
+        undo: undo.into(),
+        undo_note: Some(note),
+        resolved: Vec::new(),
+    })
+}
+
+/// The way back as a step of its own. Its guards are those of the command, and are not asked.
+fn plan_back(properties: &Properties, state: &GuardState<'_>) -> PlanAnswer {
+    let prior = Some(state.to_value());
+    if state.missing().is_some() {
+        return PlanAnswer::Unchanged { state: prior, resolved: Vec::new() };
+    }
+    let planned = state.before();
+    let prediction = if planned.is_some() { "conditional" } else { "opaque" };
+    PlanAnswer::Changed {
+        prior,
+        planned,
+        prediction: prediction.into(),
+        disruption: properties.disruption_of_undo().into_iter().map(Into::into).collect(),
+        undo: "none".into(),
+        undo_note: Some("it takes a command back, which is not taken back in turn".into()),
+        resolved: Vec::new(),
+    }
+}
+
+/// A command as a person may read it: words with anything unusual in them are quoted.
+fn shown(argv: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    let word = |word: &String| {
+        if !word.is_empty() && word.chars().all(plain) { word.clone() } else { format!("{word:?}") }
+    };
+    argv.iter().map(word).collect::<Vec<_>>().join(" ")
 }

@@ -30,7 +30,7 @@ pub(crate) fn manifest() -> Manifest {
         touches: vec![touch("/creates", "write"), touch("/directory", "read")],
         prediction: "conditional".into(),
         retry: "once".into(),
-        undo: "none".into(),
+        undo: "lossy".into(),
         compare_and_swap: false,
         read_timeout_ms: 30_000,
         apply_timeout_ms: 3_600_000,
@@ -68,6 +68,7 @@ fn schema() -> Value {
             "creates": path("A path that the command creates. While it exists, there is nothing to do."),
             "unless": argv("A command that says whether there is nothing to do: it exits with 0."),
             "only_if": argv("A command that says whether there is something to do: it exits with 0."),
+            "undo": argv("A command that takes this one back: it runs, at most once, if the remediation says `undo: auto` and fails after this step, or if the run is taken back later. It has the user, directory, environment and time of the step, no input, and must exit with 0."),
             "user": {"type": "string", "minLength": 1, "description": "Name of the user who runs it, in the target's passwd file."},
             "directory": path("Working directory; `/` by default."),
             "environment": {

@@ -2,7 +2,7 @@
 
 use rectify_sdk::{
     base::Pointer,
-    protocol::{ErrorCode, ItemError},
+    protocol::{ErrorCode, ItemError, message::UNDO},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -22,6 +22,8 @@ pub(crate) struct Properties {
     pub(crate) creates: Option<String>,
     pub(crate) unless: Option<Vec<String>>,
     pub(crate) only_if: Option<Vec<String>>,
+    /// What takes the command back.
+    pub(crate) undo: Option<Vec<String>>,
     pub(crate) user: Option<String>,
     pub(crate) directory: Option<String>,
     #[serde(default)]
@@ -45,6 +47,30 @@ fn wrong(path: &str, message: impl Into<String>) -> ItemError {
     ItemError::new(ErrorCode::Schema, message).at(path)
 }
 
+/// Which way an operation goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The step's command.
+    Forward,
+    /// What its author declared as the way back.
+    Back,
+}
+
+/// Takes the member out that asks for the way back, and reads the rest.
+pub(crate) fn directed(mut desired: Map<String, Value>) -> Result<(Way, Properties), ItemError> {
+    let way = match desired.remove(UNDO) {
+        None => Way::Forward,
+        Some(Value::Bool(true)) => Way::Back,
+        Some(_) => return Err(wrong("", format!("`{UNDO}` is true, or is not there"))),
+    };
+    let properties = Properties::read(&desired)?;
+    if way == Way::Back && properties.undo.is_none() {
+        let message = "the step declares no command that takes it back";
+        return Err(ItemError::new(ErrorCode::Unsupported, message).at("/undo"));
+    }
+    Ok((way, properties))
+}
+
 impl Properties {
     /// Reads them, and checks the rules that the schema cannot say well.
     pub(crate) fn read(desired: &Map<String, Value>) -> Result<Self, ItemError> {
@@ -58,7 +84,7 @@ impl Properties {
                 return Err(wrong("/script", "`argv` and `script` exclude each other"));
             }
         }
-        for (path, argv) in [("/unless", &this.unless), ("/only_if", &this.only_if)] {
+        for (path, argv) in [("/unless", &this.unless), ("/only_if", &this.only_if), ("/undo", &this.undo)] {
             argv.as_deref().map_or(Ok(()), |argv| check_argv(path, argv))?;
         }
         for (path, text) in [("/creates", &this.creates), ("/directory", &this.directory)] {
@@ -106,17 +132,25 @@ impl Properties {
 
     /// What the command interrupts, where its argv says so plainly.
     pub(crate) fn disruption(&self) -> Option<&'static str> {
-        let argv = self.argv.as_deref()?;
-        let program = argv.first()?.rsplit('/').next()?;
-        let verb = argv.iter().skip(1).find(|word| !word.starts_with('-')).map(String::as_str);
-        match (program, verb) {
-            ("systemctl", Some("reload" | "daemon-reload" | "try-reload-or-restart")) => Some("reload"),
-            ("systemctl", Some("restart" | "try-restart" | "reload-or-restart" | "stop")) => Some("restart"),
-            ("systemctl", Some("reboot" | "kexec" | "soft-reboot")) | ("reboot" | "shutdown", _) => {
-                Some("reboot")
-            }
-            _ => None,
+        disruption(self.argv.as_deref()?)
+    }
+
+    /// The same of the way back.
+    pub(crate) fn disruption_of_undo(&self) -> Option<&'static str> {
+        disruption(self.undo.as_deref()?)
+    }
+}
+
+fn disruption(argv: &[String]) -> Option<&'static str> {
+    let program = argv.first()?.rsplit('/').next()?;
+    let verb = argv.iter().skip(1).find(|word| !word.starts_with('-')).map(String::as_str);
+    match (program, verb) {
+        ("systemctl", Some("reload" | "daemon-reload" | "try-reload-or-restart")) => Some("reload"),
+        ("systemctl", Some("restart" | "try-restart" | "reload-or-restart" | "stop")) => Some("restart"),
+        ("systemctl", Some("reboot" | "kexec" | "soft-reboot")) | ("reboot" | "shutdown", _) => {
+            Some("reboot")
         }
+        _ => None,
     }
 }
 

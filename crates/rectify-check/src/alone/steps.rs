@@ -1,7 +1,7 @@
 //! Each step by itself: what it leaves behind, what it says that it changes, and its inverse.
 
 use crate::{Invariant, notes::Notes, value};
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 use rectify_base::{Digest, Pointer, fingerprint::fingerprint};
 use rectify_model::{
     Plan,
@@ -14,11 +14,13 @@ pub(super) fn run(plan: &Plan, notes: &mut Notes) {
     for (at, step) in plan.steps.iter().enumerate() {
         let place = |field: &str| format!("/steps/{at}/{field}");
         changes(step, &place, notes);
-        undo(step, &place, notes);
+        let facts = plan.types.get(&step.type_name);
+        undo(step, facts, &place, notes);
         let known = known(step, &place, notes);
-        if let Some(facts) = plan.types.get(&step.type_name) {
+        if let Some(facts) = facts {
             if known {
                 result(step, facts, &place, notes);
+                before(step, facts, &place, notes);
             }
             display(step, facts, &place, notes);
         }
@@ -121,24 +123,59 @@ fn changes(step: &Step, place: &dyn Fn(&str) -> String, notes: &mut Notes) {
     notes.require(sorted, shape, || place("changes"), "the changes are not sorted by place, each once");
 }
 
-fn undo(step: &Step, place: &dyn Fn(&str) -> String, notes: &mut Notes) {
+fn undo(step: &Step, facts: Option<&PlanType>, place: &dyn Fn(&str) -> String, notes: &mut Notes) {
     let mirrored = match &step.undo.inverse {
         None => step.undo.grade == UndoGrade::None,
         Some(inverse) => {
             let action = match step.action {
-                Action::Create => Some(Action::Delete),
-                Action::Delete => Some(Action::Create),
-                Action::Update => Some(Action::Update),
-                Action::Replace => Some(Action::Replace),
-                Action::Run => None,
+                Action::Create => Action::Delete,
+                Action::Delete => Action::Create,
+                Action::Update | Action::Replace | Action::Run => step.action,
             };
-            step.undo.grade != UndoGrade::None
-                && action == Some(inverse.action)
-                && step.result == Some(inverse.expect)
-                && step.expect == inverse.result
+            let states = match (step.result, inverse.result) {
+                (Some(left), Some(back)) => left == inverse.expect && step.expect == back,
+                // Nothing can be seen of it, neither before nor after.
+                (None, None) => {
+                    step.action == Action::Run
+                        && step.expect == inverse.expect
+                        && facts.is_none_or(|facts| says_nothing(step, facts))
+                }
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            step.undo.grade != UndoGrade::None && action == inverse.action && states
         }
     };
     notes.require(mirrored, Invariant::Undo, || place("undo"), "the inverse does not mirror the step");
     let said = step.undo.grade == UndoGrade::Exact || step.undo.note.is_some();
     notes.require(said, Invariant::Undo, || place("undo/note"), "it does not say what is lost");
+    let modest = step.action != Action::Run || step.undo.grade <= UndoGrade::Lossy;
+    let message = "what an action did is not seen whole, so it is not taken back exactly";
+    notes.require(modest, Invariant::Undo, || place("undo/grade"), message);
+}
+
+/// Whether the state that a step expects is there without a member, or not there at all.
+fn says_nothing(step: &Step, facts: &PlanType) -> bool {
+    let empty = Value::Object(serde_json::Map::new());
+    [None, Some(&empty)]
+        .into_iter()
+        .any(|state| fingerprint(&step.type_name, facts.version, state, &facts.volatile) == Ok(step.expect))
+}
+
+/// What an inverse brings back can be read from the step: every change, turned back on the planned
+/// state, gives a state with the fingerprint that the step expects to find.
+fn before(step: &Step, facts: &PlanType, place: &dyn Fn(&str) -> String, notes: &mut Notes) {
+    if step.undo.inverse.is_none() || step.result.is_none() {
+        return;
+    }
+    let turned = |change: &Change| Change {
+        path: change.path.clone(),
+        before: change.after.clone(),
+        after: change.before.clone(),
+    };
+    let changes: Vec<Change> = step.changes.iter().map(turned).collect();
+    let state = value::carried_out(step.planned.as_ref(), &changes);
+    let state = (step.action != Action::Create).then_some(&state);
+    let found = fingerprint(&step.type_name, facts.version, state, &facts.volatile);
+    let message = "turned back, they do not give the state that the step expects to find";
+    notes.require(found == Ok(step.expect), Invariant::Before, || place("changes"), message);
 }

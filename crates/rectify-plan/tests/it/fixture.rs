@@ -87,7 +87,7 @@ pub fn types() -> Value {
         "file.directory": resource("exact"),
         "file.line": resource("exact"),
         "command.run": {"version": 1, "manifest": manifest("command"), "kind": "action",
-            "prediction": "conditional", "retry": "once", "undo": "none"},
+            "prediction": "conditional", "retry": "once", "undo": "lossy"},
         "tcp.connect": {"version": 1, "manifest": manifest("probe"), "kind": "probe", "prediction": "exact",
             "retry": "converge", "undo": "none", "volatile": ["/detail"]},
         "file.matches": {"version": 1, "manifest": manifest("probe"), "kind": "probe",
@@ -212,7 +212,13 @@ pub fn valid() -> Documents {
         node(one, "web/ask", "file.content", json!({"path": "/root/private"}), &[]),
         node(one, "web/conf", "file.content", json!({"path": "/etc/web.conf"}), &[("after", "base/motd")]),
         node(one, "web/idle", "command.run", run(&["motd", "--again"]), &[("on_change", "base/motd")]),
-        node(one, "web/init", "command.run", json!({"argv": ["init"], "creates": "/var/lib/web"}), &[]),
+        node(
+            one,
+            "web/init",
+            "command.run",
+            json!({"argv": ["init"], "creates": "/var/lib/web", "undo": ["uninit"]}),
+            &[],
+        ),
         node(
             one,
             "web/line",
@@ -227,7 +233,13 @@ pub fn valid() -> Documents {
             json!({"path": "/run/migrated"}),
             &[("on_change", "web/migrate")],
         ),
-        node(one, "web/migrate", "command.run", run(&["web", "migrate"]), &[("after", "web/line")]),
+        node(
+            one,
+            "web/migrate",
+            "command.run",
+            json!({"argv": ["web", "migrate"], "undo": ["web", "back"]}),
+            &[("after", "web/line")],
+        ),
         node(
             one,
             "web/reload",
@@ -315,11 +327,17 @@ fn answer_of(target: &str, address: &str, prior: Option<Option<Value>>) -> Answe
             web("8080"),
             &json!({"undo": {"grade": "lossy", "note": "the file has another name"}}),
         ),
-        (_, "web/idle" | "web/migrate") => runs(&json!([])),
+        (_, "web/idle") => runs(&json!([])),
+        // Its author said how it is taken back.
+        (_, "web/migrate") => changed(
+            json!({}),
+            Value::Null,
+            &json!({"prediction": "opaque", "undo": {"grade": "lossy", "note": "by `web back`"}}),
+        ),
         (_, "web/init") => changed(
             json!({"creates": {"path": "/var/lib/web", "exists": false}}),
             json!({"creates": {"path": "/var/lib/web", "exists": true}}),
-            &json!({"prediction": "conditional", "undo": {"grade": "none"}}),
+            &json!({"prediction": "conditional", "undo": {"grade": "lossy", "note": "by `uninit`"}}),
         ),
         (_, "web/line") => changed(prior.flatten().expect("the result of web/conf"), web("80"), &plain),
         (_, "web/marker") => changed(Value::Null, file("/run/migrated", "0600", "yes\n"), &plain),

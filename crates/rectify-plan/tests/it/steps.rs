@@ -52,12 +52,45 @@ fn undo_mirrors_the_step_or_says_why_not() {
     let inverse = delete.undo.inverse.as_ref().unwrap();
     assert_eq!(
         (inverse.action, Some(inverse.expect), inverse.result),
-        (Action::Create, delete.result, delete.expect)
+        (Action::Create, delete.result, Some(delete.expect))
     );
-    let run = step(&plan, "web/migrate");
+    let run = step(&plan, "web/reload");
     assert_eq!((run.undo.grade, &run.undo.inverse), (UndoGrade::None, &None));
     assert!(run.undo.note.is_some());
     assert_eq!(step(&plan, "web/conf").undo.note.as_deref(), Some("the file has another name"));
+}
+
+#[test]
+fn an_action_is_taken_back_as_its_author_declared() {
+    let plan = valid_plan();
+    // Its state tells whether it ran.
+    let init = step(&plan, "web/init");
+    let inverse = init.undo.inverse.as_ref().unwrap();
+    assert_eq!(
+        (inverse.action, Some(inverse.expect), inverse.result),
+        (Action::Run, init.result, Some(init.expect))
+    );
+    // Nothing tells.
+    let migrate = step(&plan, "web/migrate");
+    let inverse = migrate.undo.inverse.as_ref().unwrap();
+    assert_eq!((inverse.action, inverse.expect, inverse.result), (Action::Run, migrate.expect, None));
+    assert_eq!(migrate.undo.grade, UndoGrade::Lossy);
+
+    let nodes = [node("t", "r/a", "command.run", json!({"argv": ["x"]}), &[])];
+    // What is seen of it before says that something is seen of it afterwards, which is not known here.
+    let seen = json!({"creates": {"path": "/x", "exists": false}});
+    for (prior, grade, expected) in [
+        (seen, "lossy", (UndoGrade::None, false)),
+        (json!({}), "exact", (UndoGrade::Lossy, true)),
+        (json!({}), "none", (UndoGrade::None, false)),
+        (Value::Null, "lossy", (UndoGrade::Lossy, true)),
+    ] {
+        let rest = json!({"prediction": "opaque", "undo": {"grade": grade}});
+        let plan = planned(&nodes, |_| changed(prior.clone(), Value::Null, &rest)).plan().unwrap().plan;
+        let undo = &plan.steps[0].undo;
+        assert_eq!((undo.grade, undo.inverse.is_some()), expected, "{prior} {grade}");
+        assert!(undo.note.is_some());
+    }
 }
 
 #[test]
@@ -104,7 +137,7 @@ fn a_type_or_an_unknown_result_limits_the_prediction() {
     let answer = changed(json!({}), Value::Null, &json!({"undo": {"grade": "exact"}}));
     let planned = planned(&nodes, |_| answer.clone()).plan().unwrap();
     let step = &planned.plan.steps[0];
-    assert_eq!((step.prediction, step.undo.grade), (Prediction::Opaque, UndoGrade::None));
+    assert_eq!((step.prediction, step.undo.grade), (Prediction::Opaque, UndoGrade::Lossy));
     assert!(planned.report.entries.iter().any(|entry| matches!(entry.reason, Reason::Degraded { .. })));
 }
 

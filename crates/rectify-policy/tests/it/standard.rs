@@ -75,13 +75,14 @@ fn whatever_is_executed_needs_an_approval() {
     ] {
         assert_eq!(asked(&standard(), &step_with(type_name, desired.clone())).len(), 1, "{desired}");
     }
-    let guarded = json!({"argv": ["a"], "unless": ["b"], "only_if": ["c"], "user": "app"});
+    let guarded = json!({"argv": ["a"], "unless": ["b"], "only_if": ["c"], "undo": ["d"], "user": "app"});
     assert_eq!(
         asked(&standard(), &step_with("command.run", guarded)),
         [
             "ssh/it on web-1 executes [\"a\"] as app (run)",
             "ssh/it on web-1 executes [\"b\"] as app (guard)",
             "ssh/it on web-1 executes [\"c\"] as app (guard)",
+            "ssh/it on web-1 executes [\"d\"] as app (undo)",
         ]
     );
     let known = json!({"path": "/etc/ssh/sshd_config", "validate": ["/usr/sbin/sshd", "-t", "-f", "%s"]});

@@ -276,11 +276,16 @@ fn grades(plan: &Plan, step: &Step) -> [String; 3] {
         (grade, Some(inverse)) => {
             let grade = if grade == UndoGrade::Exact { "exact" } else { "LOSSY" };
             let action = inverse.action.as_str();
-            format!(
-                "undo {grade}: {action}, if {} is found, to {}",
-                state(&inverse.expect),
-                state(&inverse.result)
-            )
+            match &inverse.result {
+                Some(back) => {
+                    format!(
+                        "undo {grade}: {action}, if {} is found, to {}",
+                        state(&inverse.expect),
+                        state(back)
+                    )
+                }
+                None => format!("undo {grade}: {action}, and nothing can be seen of what it did"),
+            }
         }
         (_, None) => "undo without an inverse".to_owned(),
     };

@@ -7,3 +7,4 @@ mod laws;
 mod outcomes;
 mod planning;
 mod surroundings;
+mod undo;
