@@ -19,7 +19,7 @@ cargo xtask layers             check the table of allowed dependencies
 cargo xtask codegen [--check]  write generated files, or say which are stale
 cargo xtask adr new TITLE      begin a decision record with the next number
 cargo xtask bench              measure, and print ratios of one run
-cargo xtask fuzz TARGET [SECONDS]  try bytes on one target of tests/fuzz; see docs/testing.md
+cargo xtask fuzz TARGET|--all [SECONDS]  try bytes on targets of tests/fuzz; see docs/testing.md
 ";
 
 fn main() -> ExitCode {

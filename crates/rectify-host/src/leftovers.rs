@@ -224,13 +224,22 @@ fn operations_of(pid: i32) -> impl Iterator<Item = String> {
     if let Ok(file) = File::open(format!("/proc/{pid}/environ")) {
         let _ = file.take(ENVIRONMENT_MAX_BYTES).read_to_end(&mut environment);
     }
-    let marks: Vec<String> = environment
+    marks(&environment).into_iter()
+}
+
+/// The marks in an environment as the kernel shows it: variables that end with a zero byte each.
+pub(crate) fn marks(environment: &[u8]) -> Vec<String> {
+    environment
         .split(|byte| *byte == 0)
         .filter_map(|variable| std::str::from_utf8(variable).ok()?.split_once('='))
         .filter(|(name, _)| *name == OPERATION_VARIABLE)
         .map(|(_, op_id)| op_id.to_owned())
-        .collect();
-    marks.into_iter()
+        .collect()
+}
+
+/// Parent, process group and start of a line of `/proc/PID/stat`.
+pub(crate) fn stat(line: &str) -> Option<(i32, i32, u64)> {
+    parse(0, line).map(|process| (process.parent, process.group, process.start))
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(crate) fn new(
         name: String,
-        group: Pid,
+        group: Option<Pid>,
         outgoing: mpsc::UnboundedSender<Vec<u8>>,
         observer: Option<Observer>,
         redactor: Redactor,
@@ -165,7 +165,7 @@ impl Shared {
             stop: Notify::new(),
             gone: watch::Sender::new(false),
             hurry: watch::Sender::new(false),
-            group: Mutex::new(Some(group)),
+            group: Mutex::new(group),
             tail: Mutex::new(Tail::default()),
             limiter: Mutex::new(Limiter::new(epoch)),
             observer,

@@ -11,7 +11,8 @@ use crate::{
     process,
     review::Review,
     spec::{SessionSpec, Timings},
-    strict, tasks,
+    strict,
+    tasks::{self, Greeted},
 };
 use rectify_base::{TypeName, limits::FRAME_MAX_BYTES};
 use rectify_protocol::{
@@ -30,7 +31,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::AsyncRead,
+    time::{sleep, timeout},
+};
 
 /// A provider process that has greeted and is configured. Dropping it kills its process group, and
 /// what runs of operations that were not answered; [`Session::kill`] does so without blocking.
@@ -78,7 +82,28 @@ impl Session {
         let handshake = Handshake::new(&spec, number().map_err(error)?, number().map_err(error)?);
         let handshake = handshake.map_err(error)?;
         let (shared, greeted) = tasks::run(&spec, handshake).map_err(error)?;
+        Self::greeted(spec, configure, shared, greeted).await
+    }
 
+    /// A session with somebody who is no process: its whole output is `said`.
+    pub(crate) async fn listen(
+        spec: SessionSpec,
+        [launch, nonce]: [&str; 2],
+        said: impl AsyncRead + Send + Unpin + 'static,
+    ) -> Result<Self, HostError> {
+        let error = |fault| HostError::new(&spec.manifest.name, "launch", fault);
+        let configure = configuration(&spec).map_err(error)?;
+        let handshake = Handshake::new(&spec, launch.into(), nonce.into()).map_err(error)?;
+        let (shared, greeted) = tasks::listen(&spec, handshake, said);
+        Self::greeted(spec, configure, shared, greeted).await
+    }
+
+    async fn greeted(
+        spec: SessionSpec,
+        configure: Configure,
+        shared: Arc<Shared>,
+        greeted: Greeted,
+    ) -> Result<Self, HostError> {
         // From here on the guard ends the process whatever happens.
         let mut session = Self {
             shared,

@@ -56,7 +56,7 @@ pub(crate) fn run(spec: &SessionSpec, handshake: Handshake) -> Result<(Arc<Share
     let (outgoing, lines) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::new(
         spec.manifest.name.clone(),
-        group,
+        Some(group),
         outgoing.clone(),
         spec.observer.clone(),
         spec.redactor.clone(),
@@ -68,6 +68,34 @@ pub(crate) fn run(spec: &SessionSpec, handshake: Handshake) -> Result<(Arc<Share
     let errors = tokio::spawn(stderr::forward(stderr, Arc::clone(&shared)));
     tokio::spawn(supervise(Arc::clone(&shared), child, process, [reader, errors], spec.timings));
     Ok((shared, greeted))
+}
+
+/// Serves what somebody says who is no process: reads as [`run`] does, and what is to be sent goes
+/// nowhere.
+pub(crate) fn listen(
+    spec: &SessionSpec,
+    handshake: Handshake,
+    said: impl AsyncRead + Send + Unpin + 'static,
+) -> (Arc<Shared>, Greeted) {
+    let (outgoing, mut lines) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::new(
+        spec.manifest.name.clone(),
+        None,
+        outgoing.clone(),
+        spec.observer.clone(),
+        spec.redactor.clone(),
+        spec.mode == Mode::Apply,
+    ));
+    let (greet, greeted) = oneshot::channel();
+    tokio::spawn(async move { while lines.recv().await.is_some() {} });
+    let reader = tokio::spawn(read(said, Arc::clone(&shared), handshake, outgoing, greet));
+    let over = Arc::clone(&shared);
+    tokio::spawn(async move {
+        over.stop.notified().await;
+        let _ = reader.await;
+        over.finish("gone".into(), Vec::new());
+    });
+    (shared, greeted)
 }
 
 #[expect(

@@ -9,6 +9,8 @@
 //! its own tests run. Only then is it [evaluated](evaluate()).
 
 pub mod bundle;
+#[doc(hidden)]
+pub mod bytes;
 pub mod check;
 pub mod clock;
 pub mod codes;

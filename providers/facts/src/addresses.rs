@@ -65,7 +65,7 @@ impl Interface {
 
 /// The lasting addresses of a table: address, number of the interface, length of the prefix, scope and
 /// flags in hexadecimal digits, name of the interface.
-fn six(table: &str) -> Vec<(String, (Ipv6Addr, u32))> {
+pub(crate) fn six(table: &str) -> Vec<(String, (Ipv6Addr, u32))> {
     let entry = |line: &str| {
         let mut fields = line.split_whitespace();
         let address = u128::from_str_radix(fields.next()?, 16).ok()?;

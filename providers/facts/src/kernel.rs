@@ -11,7 +11,7 @@ pub(crate) fn tell(files: &Files<'_>) -> Told {
     Told::Value(kernel(&name.release().to_string_lossy(), &name.machine().to_string_lossy()))
 }
 
-fn kernel(release: &str, machine: &str) -> Value {
+pub(crate) fn kernel(release: &str, machine: &str) -> Value {
     json!({"release": release, "machine": machine, "version": version(release)})
 }
 

@@ -10,6 +10,8 @@ mod manifest;
 mod mounts;
 mod os;
 mod packages;
+#[doc(hidden)]
+pub mod pure;
 mod source;
 mod units;
 

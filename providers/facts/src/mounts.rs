@@ -47,7 +47,7 @@ pub(crate) fn tell(files: &Files<'_>, work: &str) -> Answer {
 }
 
 /// The mounts of a table; of several at one place the last one, which lies over the others.
-fn mounts(table: &str, work: &str) -> Result<Map<String, Value>, ItemError> {
+pub(crate) fn mounts(table: &str, work: &str) -> Result<Map<String, Value>, ItemError> {
     let mut found = Map::new();
     for line in table.lines() {
         let Some((target, kind, mount)) = entry(line) else {

@@ -20,7 +20,7 @@ pub(crate) fn tell(files: &Files<'_>) -> Answer {
 }
 
 /// What matters of an os-release file. What it does not say is left out.
-fn os(text: &str) -> Value {
+pub(crate) fn os(text: &str) -> Value {
     let said = parse(text);
     let mut facts = Map::new();
     for (name, key) in [

@@ -34,7 +34,7 @@ pub(crate) fn tell(files: &Files<'_>) -> Answer {
 
 /// Name and version of what is installed. Where a package is installed for several architectures, each
 /// is also there as `name:architecture`, and the name alone is that of the first one.
-fn installed(status: &str) -> BTreeMap<String, &str> {
+pub(crate) fn installed(status: &str) -> BTreeMap<String, &str> {
     let mut all: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     for stanza in status.split("\n\n") {
         let field = |name: &str| {

@@ -115,12 +115,12 @@ fn fact(unit: &Unit, path: &str, is_enabled: bool) -> Value {
     json!({"state": state, "path": path})
 }
 
-fn is_unit(name: &str) -> bool {
+pub(crate) fn is_unit(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && KINDS.contains(&kind))
 }
 
 /// `getty@.service` for `getty@tty1.service`.
-fn template_of(name: &str) -> Option<String> {
+pub(crate) fn template_of(name: &str) -> Option<String> {
     let (stem, kind) = name.rsplit_once('.')?;
     let (template, _) = stem.split_once('@')?;
     Some(format!("{template}@.{kind}"))

@@ -1,6 +1,7 @@
 //! Every target on everything that is known, and on a few mutations of it: the same each time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use peak_alloc::PeakAlloc;
 use rectify_fuzz::{TARGETS, Target, conformance, corpus, mutate::mutate, rng::Rng};
 use std::{
     collections::BTreeSet,
@@ -10,8 +11,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest that one input may take. A bound of the code under test that does not hold shows here.
+/// Most processor time that one input may take; other work on the machine does not count. A bound of the
+/// code under test that does not hold shows here. A release build is about ten times as fast.
 const INPUT_MAX: Duration = Duration::from_secs(5);
+/// Most memory at once, for all targets of this process together.
+const MEMORY_MAX_MB: f32 = 256.0;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Processor time of this thread so far.
+fn processor() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0))
+}
+
 /// Mutations of each input, for who wants more than the few that every run of the tests tries.
 const ROUNDS: &str = "RECTIFY_FUZZ_ROUNDS";
 
@@ -19,17 +33,18 @@ fn home() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Tries one input. What broke a law is left in the directory for temporary files.
-fn try_on(target: &Target, input: &[u8]) {
-    let begin = Instant::now();
+/// Tries one input, and says what it took. What broke a law is left in the directory for temporary files.
+fn try_on(target: &Target, input: &[u8]) -> Duration {
+    let begin = processor();
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.check)(input)));
-    let took = begin.elapsed();
+    let took = processor().saturating_sub(begin);
     if outcome.is_err() || took > INPUT_MAX {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.input", target.name));
         fs::write(&path, input).unwrap();
         let what = if outcome.is_err() { "broke a law".into() } else { format!("took {took:?}") };
         panic!("{}: an input {what}; it is in {}", target.name, path.display());
     }
+    took
 }
 
 fn replay(name: &str) {
@@ -38,19 +53,21 @@ fn replay(name: &str) {
     assert!(!seeds.is_empty(), "{name} has nothing to begin with");
     let rounds = std::env::var(ROUNDS).map_or(target.replays, |rounds| rounds.parse().unwrap());
     let begin = Instant::now();
-    let mut tried = 0;
+    let (mut tried, mut longest) = (0, Duration::ZERO);
     for (index, input) in seeds.iter().chain(&corpus(target)).enumerate() {
-        try_on(target, input);
+        longest = longest.max(try_on(target, input));
         let mut rng = Rng::new(index as u64);
         for _ in 0..rounds {
             let changed = mutate(input, &mut rng);
             if changed.len() <= target.max_bytes {
-                try_on(target, &changed);
+                longest = longest.max(try_on(target, &changed));
             }
         }
         tried += 1 + rounds;
     }
-    println!("{name}: {tried} inputs in {:.1} s", begin.elapsed().as_secs_f32());
+    let (took, peak) = (begin.elapsed().as_secs_f32(), MEMORY.peak_usage_as_mb());
+    println!("{name}: {tried} inputs in {took:.1} s, one at most {longest:.1?}; {peak:.0} MB");
+    assert!(peak <= MEMORY_MAX_MB, "{peak:.0} MB at once");
 }
 
 macro_rules! replays {
@@ -61,8 +78,9 @@ macro_rules! replays {
 }
 
 replays!(
-    accounts admission agent canonical compile documents edits envelope expression fingerprints frames journal keys
-    mounts names planning policy run settings trust
+    accounts admission agent bundle calendar canonical compile documents edits envelope expression facts fingerprints
+    frames http journal keys ledger mounts names planning policy properties redact review run serve session settings
+    trust
 );
 
 #[test]

@@ -3,17 +3,25 @@
 mod accounts;
 mod admission;
 mod agent;
+mod calendar;
 mod canonical;
 mod compile;
 mod documents;
 mod edits;
 mod envelope;
+mod facts;
 mod frames;
+mod http;
 mod journal;
 mod names;
 mod planning;
 mod policy;
+mod properties;
+mod redact;
+mod review;
 mod run;
+mod serve;
+mod session;
 mod settings;
 mod trust;
 
@@ -24,21 +32,31 @@ pub const TARGETS: &[Target] = &[
     accounts::TARGET,
     admission::TARGET,
     agent::TARGET,
+    calendar::BUNDLE,
+    calendar::TARGET,
     canonical::TARGET,
     compile::TARGET,
     documents::TARGET,
     edits::TARGET,
     envelope::TARGET,
     compile::EXPRESSION,
+    facts::TARGET,
     canonical::FINGERPRINTS,
     frames::TARGET,
+    http::TARGET,
     journal::TARGET,
     trust::KEYS,
+    serve::LEDGER,
     accounts::MOUNTS,
     names::TARGET,
     planning::TARGET,
     policy::TARGET,
+    properties::TARGET,
+    redact::TARGET,
+    review::TARGET,
     run::TARGET,
+    serve::TARGET,
+    session::TARGET,
     settings::TARGET,
     trust::TARGET,
 ];
