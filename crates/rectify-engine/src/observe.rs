@@ -14,7 +14,7 @@ use rectify_host::{Confinement, Protection, Session, SessionSpec};
 use rectify_model::{
     Observation,
     grade::{Disruption, Prediction, UndoGrade},
-    observation::{Answer, Proposal, ProposedUndo},
+    observation::{Answer, Identity, Proposal, ProposedUndo},
 };
 use rectify_plan::{Layer, SessionEntry, Walk};
 use rectify_protocol::{
@@ -191,8 +191,33 @@ pub struct Place<'a> {
     pub digest_key: Option<DigestKey>,
     /// Values of the secrets that its steps name.
     pub secrets: Values,
-    /// The engine's state directory, for sessions that may change things.
-    pub state: Option<&'a Path>,
+    /// Where a session that may change things keeps what outlives it.
+    pub state: Option<State>,
+}
+
+/// Directories of sessions that may change a target.
+pub struct State {
+    ledger: PathBuf,
+    blobs: PathBuf,
+}
+
+impl State {
+    /// Those of a target below the engine's state directory. The ledger is the target's own, for there
+    /// is its fence: a run on one target has nothing to do with runs on others.
+    ///
+    /// # Errors
+    /// When the ledger's directory cannot be made.
+    pub fn of(state: &Path, identity: &Identity) -> Result<Self, EngineError> {
+        use std::os::unix::fs::DirBuilderExt;
+        let (Identity::Machine(digest) | Identity::Root(digest)) = identity;
+        let ledger = state.join("ledger").join(digest.hex());
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&ledger)
+            .map_err(|e| EngineError::file(FileVerb::Write, &ledger, e))?;
+        Ok(Self { ledger, blobs: state.join("blobs") })
+    }
 }
 
 /// Starts a provider. Sessions that may not change anything are confined.
@@ -211,13 +236,9 @@ pub async fn start(
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .tempdir()
         .map_err(|e| EngineError::file(FileVerb::Write, std::env::temp_dir(), e))?;
-    let below =
-        |name: &str| place.state.map(|s| s.join(name).to_string_lossy().into_owned()).unwrap_or_default();
-    let dirs = Directories {
-        work: work.path().to_string_lossy().into_owned(),
-        state: below("ledger"),
-        blobs: below("blobs"),
-    };
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let (state, blobs) = place.state.map(|s| (text(s.ledger), text(s.blobs))).unwrap_or_default();
+    let dirs = Directories { work: work.path().to_string_lossy().into_owned(), state, blobs };
     let mut spec = SessionSpec::new(provider.program.clone(), provider.manifest.clone(), mode, dirs);
     spec.arguments.clone_from(&provider.arguments);
     spec.root = place.root.map(PathBuf::from);

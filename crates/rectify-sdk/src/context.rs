@@ -216,7 +216,7 @@ impl Context {
     /// # Errors
     /// What `run` answered, now or then; `UNKNOWN_OUTCOME` where a claim has no result; `BUSY`
     /// while another process runs it; `OP_MISMATCH` where the claim was for other parameters;
-    /// `CONFLICT` where a later fence was seen; `UNSUPPORTED` without a state directory.
+    /// `UNSUPPORTED` without a state directory.
     pub fn once(
         &self,
         op: &Apply,

@@ -4,7 +4,8 @@
 //! durable **before** the action runs, with the digest of the parameters; `<op_id>.done`, durable
 //! after it, with the result. A claim without a result means that nobody knows, and is never run
 //! again. The process that runs an action holds a lock on the claim, so that a redelivery to
-//! another process can tell "still running" from "broken off". `fence` holds the highest fence seen.
+//! another process can tell "still running" from "broken off". The fence beside it is the business of
+//! `fence.rs`: it was compared before anything here is asked.
 
 use crate::{crash, durable};
 use rectify_base::{Digest, canonical};
@@ -16,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -84,7 +84,6 @@ impl Ledger {
         run: impl FnOnce() -> Result<Applied, ItemError>,
     ) -> Result<Outcome, ItemError> {
         check_id(&op.op_id)?;
-        self.raise_fence(op.fence)?;
         let Some(_lock) = self.claim(op)? else {
             return Ok((self.stored(&op.op_id)?, None));
         };
@@ -185,35 +184,6 @@ impl Ledger {
                     .map_err(|e| unknown(format!("the result of operation {op_id} cannot be read: {e}")))
             })
             .transpose()
-    }
-
-    /// Refuses a fence lower than the highest one seen, and remembers a higher one.
-    fn raise_fence(&self, fence: u64) -> Result<(), ItemError> {
-        let error = failed("the fence cannot be recorded");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(self.dir.join("fence.lock"))
-            .map_err(&error)?;
-        lock.lock().map_err(&error)?;
-        let highest = match durable::read_if_exists(&self.dir.join("fence")).map_err(&error)? {
-            Some(bytes) => String::from_utf8_lossy(&bytes).trim().parse::<u64>().map_err(|e| {
-                ItemError::new(ErrorCode::Failed, format!("the recorded fence cannot be read: {e}"))
-            })?,
-            None => 0,
-        };
-        if fence < highest {
-            return Err(ItemError::new(
-                ErrorCode::Conflict,
-                format!("a run with fence {highest} came after this one, which has fence {fence}"),
-            ));
-        }
-        if fence > highest {
-            durable::replace(&self.dir, "fence", format!("{fence}\n").as_bytes()).map_err(&error)?;
-        }
-        Ok(())
     }
 
     fn path(&self, op_id: &str, kind: &str) -> PathBuf {

@@ -13,6 +13,7 @@ mod context;
 #[doc(hidden)]
 pub mod crash;
 mod durable;
+mod fence;
 mod ledger;
 mod output;
 mod process;

@@ -1,5 +1,6 @@
 //! What a session was told at its beginning, and how it may end.
 
+use crate::fence;
 use rectify_base::{DigestKey, Secret, SecretName};
 use rectify_protocol::{
     Manifest, VERSION,
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) plan_commands: Vec<Vec<String>>,
     pub(crate) digest_key: Option<DigestKey>,
     pub(crate) secrets: Arc<BTreeMap<SecretName, Secret>>,
+    pub(crate) alone: Arc<fence::Alone>,
 }
 
 /// Shortest frame that a session can do with: every failure of an operation must fit.
@@ -63,6 +65,7 @@ impl Settings {
             plan_commands: Vec::new(),
             digest_key: None,
             secrets: Arc::default(),
+            alone: Arc::default(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The requests that a worker carries out, and how: item by item, each behind a wall that a panic
 //! does not pass.
 
-use crate::{Context, Provider, blobs, crash};
+use crate::{Context, Provider, blobs, crash, fence};
 use rectify_base::TypeName;
 use rectify_protocol::{
     ErrorCode, Frame, ItemError, Mutated,
@@ -14,7 +14,10 @@ use rectify_protocol::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 /// A request with its parameters.
 pub(crate) enum Work {
@@ -149,6 +152,8 @@ fn apply(provider: &impl Provider, cx: &Context, op: &Apply) -> Result<Applied, 
         return Err(ItemError::new(ErrorCode::Cancelled, "cancelled before it began"));
     }
     known(cx, &op.type_name)?;
+    // Half of the time at most, so that the other half is left for the operation.
+    let _entered = fence::enter(cx, op.fence, Duration::from_millis(op.deadline_ms / 2))?;
     guarded(Mutated::Maybe, || provider.apply(cx, op))
 }
 

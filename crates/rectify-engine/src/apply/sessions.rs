@@ -2,7 +2,7 @@
 
 use crate::{
     Engine, EngineError, identity,
-    observe::{self, Place, ProviderSession},
+    observe::{self, Place, ProviderSession, State},
     project_key,
     secrets::Values,
 };
@@ -61,7 +61,7 @@ impl<'e> Sessions<'e> {
             root: root.as_deref(),
             digest_key: Some(project_key::of_target(self.engine, self.project, &identity)?),
             secrets: self.secrets.get(target).cloned().unwrap_or_default(),
-            state: Some(self.engine.places.state.as_path()),
+            state: Some(State::of(&self.engine.places.state, &identity)?),
         };
         let session = Arc::new(observe::start(self.engine, provider, Mode::Apply, place, &[]).await?);
         self.engine.events.on(&crate::Event::ProviderStarted { provider: key.1.clone(), confinement: None });

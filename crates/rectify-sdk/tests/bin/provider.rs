@@ -36,6 +36,11 @@ fn failed(message: String) -> ItemError {
     ItemError::new(ErrorCode::Failed, message)
 }
 
+fn append(path: &str, word: &str) -> Result<(), ItemError> {
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut file| writeln!(file, "{word}")).map_err(|e| failed(e.to_string()))
+}
+
 /// Waits, unless cancelled. Returns whether it was.
 fn wait(cx: &Context, milliseconds: u64) -> bool {
     let end = Instant::now() + Duration::from_millis(milliseconds);
@@ -113,18 +118,17 @@ impl Provider for Obedient {
             if wait(cx, number(&op.desired, "ms")) {
                 return Err(ItemError::new(ErrorCode::Cancelled, "stopped half way").mutated(Mutated::Yes));
             }
+            if op.desired.contains_key("append_after") {
+                let word = text(&op.desired, "word");
+                append(text(&op.desired, "append_after"), word)?;
+            }
             return Ok(Applied { status: ApplyStatus::Applied, state: None, output: None });
         }
         cx.once(op, || {
             if std::path::Path::new(text(&op.desired, "refuse_if")).exists() {
                 return Err(failed("refused before anything was done".into()));
             }
-            let mut file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(text(&op.desired, "append"))
-                .map_err(|e| failed(e.to_string()))?;
-            file.write_all(b"ran\n").map_err(|e| failed(e.to_string()))?;
+            append(text(&op.desired, "append"), "ran")?;
             cx.progress("ran");
             wait(cx, number(&op.desired, "ms"));
             if op.desired.contains_key("fail") {

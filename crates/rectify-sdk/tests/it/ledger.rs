@@ -98,8 +98,9 @@ fn a_failure_that_changed_nothing_may_run_again() {
 }
 
 #[test]
-fn a_lower_fence_is_refused_after_a_higher_one() {
+fn a_lower_fence_is_refused_after_a_higher_one_whatever_is_applied() {
     let home = Home::new();
+    let resource = operation("d", "update", json!({}));
     let operation = |name: &str, fence| rectify_sdk::protocol::message::Apply {
         fence,
         ..operation(name, "run", json!({"append": home.path("out")}))
@@ -107,6 +108,7 @@ fn a_lower_fence_is_refused_after_a_higher_one() {
     home.session(Mode::Apply).apply(&operation("a", 5)).unwrap();
     let mut fresh = home.session(Mode::Apply);
     assert_eq!(error_code(&mut fresh, &operation("b", 4)), (ErrorCode::Conflict, Mutated::No));
+    assert_eq!(error_code(&mut fresh, &resource), (ErrorCode::Conflict, Mutated::No));
     fresh.apply(&operation("c", 5)).unwrap();
     assert_eq!(runs(&home), 2);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod blobs;
+mod fence;
 mod fixture;
 mod hostile;
 mod ledger;
