@@ -41,7 +41,23 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
     ),
     ("rectify-policy", &[("rectify-base", "digests"), ("rectify-model", "plan in, decision out")]),
     ("rectify-apply", &[("rectify-base", "names, digests"), ("rectify-model", "plan and journal")]),
-    ("rectify-store", &[("rectify-base", "names, digests"), ("rectify-model", "journal records")]),
+    (
+        "rectify-audit",
+        &[
+            ("rectify-base", "names, digests, canonical records"),
+            ("rectify-model", "what the journal records, and its grammar"),
+            ("rectify-attest", "the keys and signers of checkpoints"),
+        ],
+    ),
+    (
+        "rectify-store",
+        &[
+            ("rectify-base", "names, digests"),
+            ("rectify-model", "journal records"),
+            ("rectify-audit", "the log beside the journal"),
+            ("rectify-attest", "the key that an export names"),
+        ],
+    ),
     (
         "rectify-host",
         &[
@@ -135,6 +151,7 @@ const PURE: &[&str] = &[
     "rectify-check",
     "rectify-policy",
     "rectify-apply",
+    "rectify-audit",
 ];
 
 /// What must not be anywhere below a pure crate.

@@ -27,6 +27,10 @@ pub mod context {
     pub const POLICY_BUNDLE: &str = "rectify 2026 v1 policy bundle";
     /// A set of source files by path.
     pub const SOURCES: &str = "rectify 2026 v1 sources";
+    /// A record of the audit log, as the next one names it; the first names the id of its log.
+    pub const AUDIT_RECORD: &str = "rectify 2026 v1 audit record";
+    /// What a record of the audit log says in detail.
+    pub const AUDIT_DETAIL: &str = "rectify 2026 v1 audit detail";
 }
 
 /// Why a text is not a digest.

@@ -29,4 +29,18 @@ rectify_base::codes! {
     INTENT_TWICE = "store-intent-twice";
     /// A record is not what any run can have written.
     RECORD = "store-record";
+    /// Another engine went on with the run.
+    FENCED = "store-fenced";
+    /// Somebody works on the target.
+    HELD = "store-held";
+    /// The lock was broken or taken over.
+    LEASE_LOST = "store-lease-lost";
+    /// Nothing is locked there.
+    LEASE_UNKNOWN = "store-lease-unknown";
+    /// The number typed is not that of the lock.
+    LEASE_FENCE = "store-lease-fence";
+    /// The audit log does not take it.
+    AUDIT = "store-audit";
+    /// Not enough space is free to begin.
+    SPACE = "store-space";
 }

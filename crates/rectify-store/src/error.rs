@@ -1,6 +1,9 @@
 //! What can go wrong.
 
-use crate::codes;
+use crate::{
+    codes,
+    failure::{self, Failure},
+};
 use rectify_base::{Code, TargetName};
 use rectify_model::journal::{RunId, RunOutcome};
 use std::path::{Path, PathBuf};
@@ -119,6 +122,71 @@ pub enum StoreError {
         /// The attempt.
         attempt: u32,
     },
+    /// Another engine went on with the run.
+    #[error("run {run} was taken over: its fence is {current}, this engine's is {fence}")]
+    Fenced {
+        /// The run.
+        run: RunId,
+        /// The fence of who was refused.
+        fence: u64,
+        /// The fence of who is at work.
+        current: u64,
+    },
+    /// Somebody works on the target.
+    #[error(
+        "`{scope}` is locked by run {run} (process {pid}, fence {fence}) since {} s",
+        age_ms / 1_000
+    )]
+    Held {
+        /// What is locked.
+        scope: String,
+        /// The run.
+        run: RunId,
+        /// The process, as its machine counts.
+        pid: u32,
+        /// The lease's number.
+        fence: u64,
+        /// How long it has been held, in milliseconds.
+        age_ms: u64,
+    },
+    /// The lease ran out and was taken over, or was broken.
+    #[error("the lock of `{scope}` with fence {fence} is lost: it was broken or taken over")]
+    LeaseLost {
+        /// What was locked.
+        scope: String,
+        /// The lease's number.
+        fence: u64,
+    },
+    /// Nothing is locked.
+    #[error("`{scope}` is not locked")]
+    LeaseUnknown {
+        /// What was named.
+        scope: String,
+    },
+    /// The number typed is not that of the lease.
+    #[error("the lock of `{scope}` does not have fence {given}")]
+    OtherFence {
+        /// What is locked.
+        scope: String,
+        /// What was typed.
+        given: u64,
+    },
+    /// The audit log does not take it.
+    #[error("the audit log: {detail}")]
+    Audit {
+        /// Why.
+        detail: String,
+    },
+    /// Not enough space to begin.
+    #[error("{path}: {free} bytes are free, and {needed} are needed to begin", path = path.display())]
+    Space {
+        /// The state directory.
+        path: PathBuf,
+        /// Free, in bytes.
+        free: u64,
+        /// Needed, in bytes.
+        needed: u64,
+    },
     /// A record that cannot be, or that has no canonical form.
     #[error("run {run}, {place}: {detail}")]
     Record {
@@ -150,6 +218,13 @@ impl StoreError {
             Self::RunFinished { .. } => codes::RUN_FINISHED,
             Self::IntentTwice { .. } => codes::INTENT_TWICE,
             Self::Record { .. } => codes::RECORD,
+            Self::Fenced { .. } => codes::FENCED,
+            Self::Held { .. } => codes::HELD,
+            Self::LeaseLost { .. } => codes::LEASE_LOST,
+            Self::LeaseUnknown { .. } => codes::LEASE_UNKNOWN,
+            Self::OtherFence { .. } => codes::LEASE_FENCE,
+            Self::Audit { .. } => codes::AUDIT,
+            Self::Space { .. } => codes::SPACE,
         }
     }
 
@@ -162,6 +237,12 @@ impl StoreError {
                 | Self::RunFinished { .. }
                 | Self::IntentTwice { .. }
                 | Self::Record { .. }
+                | Self::Fenced { .. }
+                | Self::Held { .. }
+                | Self::LeaseLost { .. }
+                | Self::LeaseUnknown { .. }
+                | Self::OtherFence { .. }
+                | Self::Audit { .. }
         )
     }
 
@@ -169,21 +250,18 @@ impl StoreError {
         Self::Io { path: path.to_owned(), detail: error.to_string() }
     }
 
-    /// Sorts an error of SQLite by its primary result code.
+    /// Sorts an error of SQLite. After a failed sync there is no answer: the process ends here.
     pub(crate) fn sqlite(path: &Path, error: &sqlx::Error) -> Self {
-        let path = path.to_owned();
-        match primary_code(error) {
-            Some(5 | 6) => Self::Busy { path },
-            Some(11) => Self::Corrupt { path, detail: error.to_string() },
-            Some(13) => Self::Full { path },
-            Some(26) => Self::Foreign { path, detail: String::from("it is not an SQLite database") },
-            _ => Self::Io { path, detail: error.to_string() },
+        let at = path.to_owned();
+        match failure::of(error) {
+            Failure::Sync => failure::abort(path, error),
+            Failure::Busy => Self::Busy { path: at },
+            Failure::Corrupt => Self::Corrupt { path: at, detail: error.to_string() },
+            Failure::Full => Self::Full { path: at },
+            Failure::Foreign => {
+                Self::Foreign { path: at, detail: String::from("it is not an SQLite database") }
+            }
+            Failure::Io => Self::Io { path: at, detail: error.to_string() },
         }
     }
-}
-
-/// The low byte of SQLite's extended result code.
-fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
 }

@@ -1,7 +1,7 @@
 //! Opening: permissions, whose file it is, which version, whether it is whole. Nothing is written
 //! to a file before it is known to be ours.
 
-use crate::StoreError;
+use crate::{StoreError, audit::Log, import, space::RESERVE_BYTES};
 use sqlx::{
     ConnectOptions as _, Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -22,7 +22,12 @@ pub const VERSION: i64 = MIGRATIONS.len() as i64;
 pub const VERSION_OLDEST: i64 = 1;
 
 /// Each brings the version before it to its own, counted from 1.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_journal.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_journal.sql"),
+    include_str!("../migrations/0002_audit_and_leases.sql"),
+];
+/// The version that has an audit log.
+const VERSION_AUDIT: i64 = 2;
 
 /// Settings of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +36,14 @@ pub struct Options {
     pub busy_timeout_ms: u64,
     /// Most pages (of 4 KiB) that the file may have.
     pub pages_max: u32,
+    /// Size of the reserve for when the disk is full, in bytes.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
-    /// Ten seconds, 16 GiB.
+    /// Ten seconds, 16 GiB, a reserve of 16 MiB.
     fn default() -> Self {
-        Self { busy_timeout_ms: 10_000, pages_max: 4 * 1024 * 1024 }
+        Self { busy_timeout_ms: 10_000, pages_max: 4 * 1024 * 1024, reserve_bytes: RESERVE_BYTES }
     }
 }
 
@@ -44,6 +51,7 @@ impl Default for Options {
 pub(crate) async fn open(
     path: &Path,
     options: Options,
+    log: &Log,
 ) -> Result<(SqliteConnection, SqliteConnection), StoreError> {
     prepare_directory(path)?;
     prepare_file(path)?;
@@ -54,7 +62,7 @@ pub(crate) async fn open(
         .synchronous(SqliteSynchronous::Full)
         .pragma("max_page_count", options.pages_max.to_string());
     let mut writer = connect.connect().await.map_err(sqlite)?;
-    migrate(&mut writer).await.map_err(sqlite)?;
+    migrate(path, &mut writer, log).await?;
     let reader = base(path, options).pragma("query_only", "ON").connect().await.map_err(sqlite)?;
     Ok((writer, reader))
 }
@@ -142,16 +150,21 @@ async fn inspect(path: &Path, options: Options) -> Result<(), StoreError> {
 }
 
 /// Brings the file to [`VERSION`], in one transaction, unless another process just did.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+async fn migrate(path: &Path, connection: &mut SqliteConnection, log: &Log) -> Result<(), StoreError> {
+    let sqlite = |error: sqlx::Error| StoreError::sqlite(path, &error);
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(sqlite)?;
+    let version: i64 =
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await.map_err(sqlite)?;
     let due = usize::try_from(version).unwrap_or(usize::MAX);
     for migration in MIGRATIONS.iter().skip(due) {
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(sqlite)?;
+    }
+    if version < VERSION_AUDIT {
+        import::begin_audit(path, &mut transaction, log).await?;
     }
     if version < VERSION {
         let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(marks)).execute(&mut *transaction).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(marks)).execute(&mut *transaction).await.map_err(sqlite)?;
     }
-    transaction.commit().await
+    transaction.commit().await.map_err(sqlite)
 }

@@ -1,8 +1,9 @@
 //! One damage a case, from `conformance/cases/store`: what was done to the journal, and the code
 //! and place that must come of it.
 
-use crate::support::{Place, intent, node, open, place, run, succeeded, verified};
-use rectify_model::journal::{RunId, RunOutcome};
+use crate::support::{Place, holder, intent, node, open, place, run, scopes, succeeded, verified};
+use rectify_audit::Actor;
+use rectify_model::journal::{Record, RunId, RunMark, RunOutcome, RunRecord};
 use rectify_store::{APPLICATION_ID, Journal as _, Options, SqliteJournal, StoreError, VERSION};
 use serde::Deserialize;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -40,6 +41,14 @@ enum Damage {
     AppendAfterTheEnd,
     IntentAgain,
     ResultWithoutIntent,
+    StaleEngine,
+    IntentOfOtherFence,
+    HeldLease,
+    LostLease,
+    BreakFreeLease,
+    BreakOtherLease,
+    ForeignCheckpoint,
+    NoSpaceToBegin,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -67,7 +76,9 @@ async fn whole(place: &Place) -> RunId {
 }
 
 async fn open_and_load(path: &Path, run: &RunId, options: Options) -> Result<(), StoreError> {
-    SqliteJournal::open_with(path, options).await?.load_run(run).await.map(|_| ())
+    let journal = SqliteJournal::open_with(path, options).await?;
+    journal.head().await?;
+    journal.load_run(run).await.map(|_| ())
 }
 
 async fn play(case: &Case) -> StoreError {
@@ -166,6 +177,56 @@ async fn play(case: &Case) -> StoreError {
             journal.append(&id, 9, vec![succeeded(&node("a", "web/other"))]).await.unwrap();
             journal.load_run(&id).await.map(|_| ())
         }
+        Damage::StaleEngine => {
+            let (stale, other) = (open(&place).await, open(&place).await);
+            let run = run(2, &["a"]);
+            stale.begin_run(&run).await.unwrap();
+            let resumed = Record::Run(RunMark::Resumed { fence: 2 });
+            other.append(&run.run, 8, vec![resumed]).await.unwrap();
+            stale.append(&run.run, 9, vec![verified("a")]).await.map(|_| ())
+        }
+        Damage::IntentOfOtherFence => {
+            let other = RunRecord { fence: 7, ..record };
+            let intent = intent(&other, &node("a", "web/other"), 1);
+            open(&place).await.append(&id, 9, vec![intent]).await.map(|_| ())
+        }
+        Damage::HeldLease => {
+            let journal = open(&place).await;
+            journal.acquire(&scopes(&["aa"]), &holder(1, false), 1_000).await.unwrap();
+            let wanted = scopes(&["00", "aa"]);
+            let refused = journal.acquire(&wanted, &holder(2, false), 30_999).await;
+            assert_eq!(journal.leases().await.unwrap().len(), 1, "all or none");
+            refused.map(|_| ())
+        }
+        Damage::LostLease => {
+            let journal = open(&place).await;
+            let fence = journal.acquire(&scopes(&["aa"]), &holder(1, true), 1_000).await.unwrap();
+            journal.break_lease("aa", fence, &Actor::person("ann"), 2_000).await.unwrap();
+            journal.renew(&scopes(&["aa"]), fence, 3_000).await
+        }
+        Damage::BreakFreeLease => {
+            let journal = open(&place).await;
+            let fence = journal.acquire(&scopes(&["aa"]), &holder(1, true), 1_000).await.unwrap();
+            journal.release(&scopes(&["aa"]), fence, 2_000).await.unwrap();
+            journal.break_lease("aa", fence, &Actor::person("ann"), 3_000).await
+        }
+        Damage::BreakOtherLease => {
+            let journal = open(&place).await;
+            let seen = journal.acquire(&scopes(&["aa"]), &holder(1, true), 1_000).await.unwrap();
+            journal.acquire(&scopes(&["aa"]), &holder(2, true), 2_000).await.unwrap();
+            journal.break_lease("aa", seen, &Actor::person("ann"), 3_000).await
+        }
+        Damage::ForeignCheckpoint => {
+            let journal = open(&place).await;
+            let note = "rectify-audit/00000000000000000000000000000000\n1\n\
+                        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n\u{2014} who AAAAAAAA\n";
+            journal.put_checkpoint(9, note.as_bytes().to_vec()).await
+        }
+        Damage::NoSpaceToBegin => {
+            let state = path.parent().unwrap();
+            rectify_store::space::require(state, 1_000).unwrap();
+            rectify_store::space::require(state, u64::MAX)
+        }
     };
     result.expect_err("the damage must be noticed")
 }
@@ -187,6 +248,13 @@ fn blamed(error: &StoreError) -> String {
         StoreError::RunUnknown { .. } | StoreError::RunFinished { .. } => "run".into(),
         StoreError::IntentTwice { attempt, .. } => format!("attempt {attempt}"),
         StoreError::Record { place, .. } => place.clone(),
+        StoreError::Fenced { fence, current, .. } => format!("fence {fence}, now {current}"),
+        StoreError::Held { scope, .. }
+        | StoreError::LeaseLost { scope, .. }
+        | StoreError::LeaseUnknown { scope }
+        | StoreError::OtherFence { scope, .. } => format!("scope {scope}"),
+        StoreError::Audit { .. } => "audit log".into(),
+        StoreError::Space { path, .. } => name(path),
     }
 }
 

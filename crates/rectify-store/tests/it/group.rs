@@ -18,7 +18,7 @@ async fn concurrent_appends_share_transactions() {
             let (journal, record) = (Arc::clone(&journal), Arc::clone(&record));
             tokio::spawn(async move {
                 let step = node("a", &format!("web/s{n}"));
-                journal.append(&record.run, n, vec![intent(&record, &step, 1)]).await.unwrap()
+                journal.append(&record.run, n, vec![intent(&record, &step, 1)]).await.unwrap().seq
             })
         })
         .collect();

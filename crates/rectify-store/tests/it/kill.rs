@@ -37,7 +37,7 @@ async fn append_for_ever(path: &Path, round: u64) {
                 for n in 0_u64.. {
                     let address = format!("web/w{writer}-{n}");
                     let intent = intent(&record, &node("a", &address), 1);
-                    let seq = journal.append(&record.run, n, vec![intent]).await.unwrap();
+                    let seq = journal.append(&record.run, n, vec![intent]).await.unwrap().seq;
                     let mut out = std::io::stdout().lock();
                     writeln!(out, "ack {seq} {address}").unwrap();
                     out.flush().unwrap();

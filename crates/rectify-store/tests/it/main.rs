@@ -4,5 +4,6 @@
 mod cases;
 mod group;
 mod kill;
+mod leases;
 mod runs;
 mod support;

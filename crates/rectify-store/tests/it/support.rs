@@ -9,7 +9,7 @@ use rectify_model::{
     },
     observation::Identity,
 };
-use rectify_store::SqliteJournal;
+use rectify_store::{Holder, SqliteJournal};
 use std::path::PathBuf;
 
 /// A directory of its own, and where the journal goes in it.
@@ -83,4 +83,12 @@ pub fn intent(run: &RunRecord, node: &NodeKey, attempt: u32) -> Record {
 pub fn succeeded(node: &NodeKey) -> Record {
     let state = StepState::Succeeded { how: How::Applied, fingerprint: None, owes: Vec::new() };
     Record::Step(StepRecord { node: node.clone(), state })
+}
+
+pub fn holder(use_number: u128, locked: bool) -> Holder {
+    Holder { run: run(use_number, &["a"]).run, pid: 4711, locked }
+}
+
+pub fn scopes(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }

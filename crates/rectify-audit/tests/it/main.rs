@@ -1,0 +1,7 @@
+//! The audit log: tree, checkpoints, export, verification.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod cases;
+mod checkpoint;
+mod merkle;
+mod support;
