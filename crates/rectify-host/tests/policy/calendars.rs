@@ -124,6 +124,17 @@ fn hostile_calendars_are_closed_in_time() {
         (format!("BEGIN:VCALENDAR\n{}", "BEGIN:VEVENT\n".repeat(60_000)), "does not end"),
         (format!("{}\n", ":;=\"".repeat(200_000)), "expected `BEGIN:VCALENDAR`"),
         (of(&event(&format!("SUMMARY:{}\n", "\n x".repeat(200_000)))), ""),
+        // Each period, or each beginning, looks at all of these.
+        (of(&event(&format!("RRULE:FREQ=DAILY;BYSETPOS={}1\n", "1,-1,".repeat(150_000)))), ""),
+        (of(&event(&format!("RRULE:FREQ=YEARLY;BYDAY={}SU\n", "MO,-1MO,".repeat(100_000)))), ""),
+        (
+            of(&event(&format!(
+                "RDATE;TZID=Europe/Berlin:{}19700101T000000\nEXDATE:{}20260101T000000Z\n",
+                "20260701T000000,".repeat(25_000),
+                "20260101T000000Z,".repeat(30_000)
+            ))),
+            "",
+        ),
     ] {
         let began = Instant::now();
         let (allowed, said) = decided(&text, "2026-07-01T12:00:00Z");

@@ -6,6 +6,7 @@ use super::{
     lines::{Line, lines, plain},
     recur::Rule,
 };
+use std::collections::BTreeSet;
 
 /// Longest event, in seconds: 366 days.
 const LENGTH_MAX_S: i64 = 366 * DAY_S;
@@ -98,16 +99,20 @@ impl Event {
         }
         starts.sort_unstable();
         starts.dedup();
-        let mut except = Vec::new();
+        let (mut except_days, mut except_instants) = (BTreeSet::new(), BTreeSet::new());
         for stamp in &self.except {
-            except.push((stamp.is_date, stamp.local, stamp.instant(zones).ok_or_else(unknown)?));
+            let instant = stamp.instant(zones).ok_or_else(unknown)?;
+            if stamp.is_date {
+                except_days.insert(stamp.local.div_euclid(DAY_S));
+            } else {
+                except_instants.insert(instant);
+            }
         }
         let mut found = Vec::new();
         for start in starts {
             let begins = zones.instant(self.zone(), start).ok_or_else(unknown)?;
-            let excepted = except.iter().any(|(is_date, local, instant)| {
-                if *is_date { local.div_euclid(DAY_S) == start.div_euclid(DAY_S) } else { *instant == begins }
-            });
+            let excepted =
+                except_days.contains(&start.div_euclid(DAY_S)) || except_instants.contains(&begins);
             let ends = start.saturating_add(self.length.nominal_s);
             let ends = zones.instant(self.zone(), ends).ok_or_else(unknown)?;
             let ends = ends.saturating_add(self.length.exact_s);

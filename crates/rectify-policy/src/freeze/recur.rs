@@ -118,6 +118,13 @@ impl Rule {
             return Err(wrong("both `COUNT` and `UNTIL`".into()));
         }
         rule.every = every.ok_or_else(|| wrong("no `FREQ`".into()))?;
+        // A number says the same however often it stands there, and each period looks at all of them.
+        for numbers in [&mut rule.months, &mut rule.month_days, &mut rule.positions] {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+        rule.days.sort_unstable();
+        rule.days.dedup();
         let counted = rule.days.iter().any(|(ordinal, _)| *ordinal != 0);
         if counted && !matches!(rule.every, Every::Month | Every::Year) {
             return Err(wrong("a counted weekday needs `FREQ=MONTHLY` or `YEARLY`".into()));

@@ -5,12 +5,16 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer as _, SigningKey};
 use rectify_attest::{
     AdmissionInput, Approval, DecisionRecord, EnvelopeFile, KeyRecord, Principal, PrincipalKind,
-    PrincipalName, PublicKey, Seal, SignError, Signer, Thresholds, TrustData, TrustFile, Verdict, admit,
-    attest, describe,
+    PrincipalName, PublicKey, Resolution, Seal, SignError, Signer, Thresholds, TrustData, TrustFile, Verdict,
+    admit, attest, describe,
     envelope::{PAYLOAD_TYPE, pae},
+    verify_resolution,
 };
-use rectify_base::{Digest, FileDigests, canonical};
-use rectify_model::{Decision, journal::UseId};
+use rectify_base::{Digest, FileDigests, TargetName, canonical};
+use rectify_model::{
+    Decision,
+    journal::{self, RunId, UseId},
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -222,6 +226,73 @@ fn check(data: &[u8]) {
             known.sort();
             let in_time = (NOW - HOUR..NOW + 12 * HOUR).contains(&now);
             assert!(plan != PLAN || bytes != known || !in_time, "undamaged, and refused: {refusals:?}");
+        }
+    }
+}
+
+pub(super) const RESOLUTION: Target = Target {
+    name: "resolution",
+    holds: "however an answer for a step is changed and signed, nothing but what somebody said who may say it is taken",
+    check: check_resolution,
+    seeds,
+    max_bytes: 60,
+    replays: 4,
+};
+
+/// What Bob answered for a step.
+static RESOLUTION_FILE: LazyLock<Vec<u8>> =
+    LazyLock::new(|| attest(FileDigests::of_bytes(PLAN), &resolution(), &[&Key::of("bob")]).unwrap());
+
+/// An answer for a step.
+pub(super) fn resolution() -> Resolution {
+    let use_id = UseId::new("00112233445566778899aabbccddeeff").unwrap();
+    let target: TargetName = "web-1".parse().unwrap();
+    Resolution {
+        run: RunId::derive(&use_id, std::slice::from_ref(&target)),
+        use_id,
+        target,
+        address: "motd/motd".parse().unwrap(),
+        undo: false,
+        operation: "0".repeat(64),
+        verdict: journal::Verdict::Succeeded,
+        by: name("bob"),
+        reason: "looked".into(),
+    }
+}
+
+/// Six bytes each, as above: what, to whom, where (two), and two more.
+fn check_resolution(data: &[u8]) {
+    let (mut plan, mut bytes) = (PLAN.to_vec(), RESOLUTION_FILE.clone());
+    for step in data.chunks_exact(6).take(10) {
+        let at = usize::from(u16::from_be_bytes([step[2], step[3]]));
+        let seed = u64::from(u16::from_be_bytes([step[4], step[5]]));
+        match step[0] % 8 {
+            0 if !bytes.is_empty() => {
+                let at = at % bytes.len();
+                bytes[at] = step[4];
+            }
+            1 => bytes.insert(at % (bytes.len() + 1), step[4]),
+            2 => {
+                let at = at % (bytes.len() + 1);
+                drop(bytes.drain(at..(at + usize::from(step[4])).min(bytes.len())));
+            }
+            3 => bytes = mutate::mutate(&bytes, &mut Rng::new(seed)),
+            4 => rewrite(&mut bytes, |envelope| change(envelope, seed, None)),
+            5 => rewrite(&mut bytes, |envelope| change(envelope, seed, Some("erin"))),
+            6 => rewrite(&mut bytes, |envelope| change(envelope, seed, Some("mallory"))),
+            // What Bob signed, of another kind or about another plan.
+            _ if seed.is_multiple_of(2) => bytes.clone_from(&WORLD.files[usize::from(step[1]) % 4].bytes),
+            _ => plan.push(step[4]),
+        }
+    }
+    match verify_resolution("resolution.json", &bytes, FileDigests::of_bytes(&plan), &WORLD.trust, NOW) {
+        Ok(signed) => {
+            assert!(bytes == *RESOLUTION_FILE && plan == PLAN, "taken, and nobody said it");
+            assert_eq!((signed.predicate, signed.signers.len()), (resolution(), 1));
+        }
+        Err(refusal) => {
+            assert!(bytes != *RESOLUTION_FILE || plan != PLAN, "undamaged, and refused: {refusal:?}");
+            assert!(rectify_attest::codes::ALL.contains(&refusal.code));
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::{Target, seeds, targets::admission};
 use rectify_attest::{
-    Approval, DecisionRecord, Envelope, Receipt, Seal,
+    Approval, DecisionRecord, Envelope, Override, Receipt, Resolution, Seal,
     statement::{Predicate, claimed_kind, decode, encode},
 };
 use rectify_base::{Digest, FileDigests, Sha256Digest, canonical};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 
 pub(super) const TARGET: Target = Target {
@@ -42,6 +42,8 @@ fn statement(payload: &[u8]) {
         same::<Seal>(plan, payload),
         same::<Approval>(plan, payload),
         same::<Receipt>(plan, payload),
+        same::<Override>(plan, payload),
+        same::<Resolution>(plan, payload),
     ];
     let count = read.iter().filter(|read| **read).count();
     assert!(count <= 1, "a statement of two kinds");
@@ -62,6 +64,26 @@ fn seeds(conformance: &Path) -> Vec<Vec<u8>> {
         all.push(Envelope::read(&bytes).unwrap().payload().to_vec());
         all.push(bytes);
     }
+    let plan = FileDigests::of_bytes(b"plan");
+    let use_id = "00112233445566778899aabbccddeeff";
+    let rules = json!(["production/denied"]);
+    let envelope = Digest::of_bytes(b"envelope");
+    let word = json!({
+        "use": use_id, "by": "bob", "rules": rules, "reason": "an incident", "expires_at": 1_800_000_000_u64
+    });
+    let word: Override = serde_json::from_value(word).unwrap();
+    let target =
+        json!({"result": "undone", "changed": 1, "already": 2, "failed": 1, "skipped": 0, "undone": 1});
+    let receipt = json!({
+        "run": admission::resolution().run, "use": use_id, "targets": {"web-1": target},
+        "started_at": 1_800_000_000_u64, "ended_at": 1_800_000_001_u64,
+        "providers": {"file": "builtin:file@0.1.0"}, "result": "undone",
+        "overrides": [{"envelope": envelope, "by": "bob", "rules": rules, "reason": "an incident"}],
+    });
+    let receipt: Receipt = serde_json::from_value(receipt).unwrap();
+    all.push(encode(plan, &admission::resolution()).unwrap());
+    all.push(encode(plan, &word).unwrap());
+    all.push(encode(plan, &receipt).unwrap());
     let vectors = seeds::files(&conformance.join("vectors/dsse"));
     all.extend(
         vectors

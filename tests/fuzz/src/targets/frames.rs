@@ -5,8 +5,9 @@ use rectify_protocol::{
     Frame, FrameError,
     frame::read_line,
     message::{
-        Applied, Apply, Configure, DesiredItem, Initialize, Initialized, PlanAnswer, PlanItem, ReadAnswer,
-        ReadItem, method,
+        Applied, Apply, Batch, BatchResult, BlobChunk, BlobGet, BlobPut, BlobReceived, Cancel, Configure,
+        DesiredItem, Initialize, Initialized, ItemResult, Log, OpStatus, OpStatusQuery, PlanAnswer, PlanItem,
+        Progress, ReadAnswer, ReadItem, Restore, method,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -111,13 +112,23 @@ fn bodies(body: &RawValue) {
     same::<Initialize>(body);
     same::<Initialized>(body);
     same::<Configure>(body);
-    same::<Vec<DesiredItem>>(body);
-    same::<Vec<ReadItem>>(body);
-    same::<Vec<ReadAnswer>>(body);
-    same::<Vec<PlanItem>>(body);
-    same::<Vec<PlanAnswer>>(body);
+    same::<Batch<DesiredItem>>(body);
+    same::<Batch<ReadItem>>(body);
+    same::<BatchResult<ReadAnswer>>(body);
+    same::<Batch<PlanItem>>(body);
+    same::<BatchResult<PlanAnswer>>(body);
     same::<Apply>(body);
-    same::<Applied>(body);
+    same::<ItemResult<Applied>>(body);
+    same::<OpStatus>(body);
+    same::<BlobPut>(body);
+    same::<ItemResult<BlobReceived>>(body);
+    same::<BlobGet>(body);
+    same::<ItemResult<BlobChunk>>(body);
+    same::<Progress>(body);
+    same::<Log>(body);
+    same::<Cancel>(body);
+    same::<OpStatusQuery>(body);
+    same::<Restore>(body);
 }
 
 fn same<T: DeserializeOwned + Serialize>(body: &RawValue) {
@@ -137,8 +148,11 @@ fn seeds(_: &Path) -> Vec<Vec<u8>> {
             json!({"protocol": {"min": "1.0", "max": "1.0"}, "session": "00", "mode": "plan", "frame_max_bytes": 8_388_608, "dirs": {"work": "/w", "state": "", "blobs": ""}}),
         ),
         (method::CONFIGURE, json!({"root": "/r", "plan_commands": [["/bin/true"]]})),
-        (method::READ, json!([item])),
-        (method::PLAN, json!([item, {"type": "file.content", "desired": {}, "prior": {"state": null}}])),
+        (method::READ, json!({"items": [item]})),
+        (
+            method::PLAN,
+            json!({"items": [item, {"type": "file.content", "desired": {}, "prior": {"state": null}}]}),
+        ),
         (
             method::APPLY,
             json!({"op_id": "00", "type": "file.content", "desired": {"path": "/x"}, "expect": digest, "action": "create", "deadline_ms": 1, "fence": 1, "attempt": 1}),
@@ -151,8 +165,11 @@ fn seeds(_: &Path) -> Vec<Vec<u8>> {
     }
     for answer in [
         json!({"protocol": "1.0", "session": "00", "name": "file", "version": "1", "manifest": digest}),
-        json!([{"state": {"path": "/x"}, "before_image": digest}]),
-        json!([{"unchanged": {"state": {}}}, {"changed": {"prediction": "exact", "undo": {"grade": "none"}}}]),
+        json!({"items": [{"ok": {"state": {"path": "/x"}, "before_image": digest}}]}),
+        json!({"items": [{"ok": {"unchanged": {"state": {}}}}, {"ok": {"changed": {"prediction": "exact", "undo": "none"}}}]}),
+        json!({"error": {"code": "FAILED", "message": "m", "mutated": "maybe"}}),
+        json!({"done": {"ok": {"status": "applied", "output": {"stdout": "", "stderr": "", "truncated": false}}}}),
+        json!({"ok": {"size": 4, "chunk": "YmxvYg=="}}),
     ] {
         stream.extend(Frame::response(7, &answer).unwrap().to_line().unwrap());
     }

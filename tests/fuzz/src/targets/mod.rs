@@ -53,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     policy::TARGET,
     properties::TARGET,
     redact::TARGET,
+    admission::RESOLUTION,
     review::TARGET,
     run::TARGET,
     serve::TARGET,
