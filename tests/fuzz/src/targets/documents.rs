@@ -4,8 +4,9 @@ use crate::{Target, seeds};
 use rectify_apply::{Options, RunState};
 use rectify_base::{FileDigests, canonical};
 use rectify_check::check_alone;
+use rectify_compile::SourceMap;
 use rectify_model::{Graph, Observation, Plan, journal::UseId};
-use rectify_plan::{ObservedDocument, Walk};
+use rectify_plan::{ObservedDocument, Report, Walk};
 use rectify_policy::{Clock, input};
 use rectify_protocol::Manifest;
 use rectify_sdk::Provider as _;
@@ -42,6 +43,8 @@ fn check(data: &[u8]) {
     }
     same::<Observation>(data);
     same::<Manifest>(data);
+    same::<Report>(data);
+    same::<SourceMap>(data);
 }
 
 /// Reads a file. What was read is written so that it reads the same.

@@ -29,23 +29,78 @@ fn check(data: &[u8]) {
         if once == content {
             continue;
         }
-        if name == "file.json" {
-            json_members(&desired, content, &once);
-        }
+        let read: fn(&[u8]) -> Option<Value> = match name {
+            "file.json" => |bytes| serde_json::from_slice(bytes).ok(),
+            "file.toml" => toml,
+            "file.yaml" => |bytes| serde_saphyr::from_str(std::str::from_utf8(bytes).ok()?).ok(),
+            _ => |_| None,
+        };
+        members(&desired, read(content), read(&once));
+        assert!(
+            name == "file.ini" || read(content).is_none() || read(&once).is_some(),
+            "it cannot be read any more"
+        );
         if name == "file.ini" && !desired.contains_key("edits") {
             ini_lines(&desired, content, &once);
         }
     }
 }
 
-/// Members of the outermost mapping that are not on the way are the same, and in the same order.
-fn json_members(desired: &Map<String, Value>, before: &[u8], after: &[u8]) {
-    let first = desired.get("key").and_then(|key| key.get(0)).and_then(Value::as_str);
-    let read = |bytes: &[u8]| serde_json::from_slice::<Map<String, Value>>(bytes).ok();
-    let (Some(first), Some(mut old), Some(mut new)) = (first, read(before), read(after)) else { return };
-    old.remove(first);
-    new.remove(first);
+/// Members of the outermost mapping that are not on the way are the same.
+fn members(desired: &Map<String, Value>, before: Option<Value>, after: Option<Value>) {
+    let first = |edit: &Map<String, Value>| edit.get("key")?.get(0)?.as_str().map(str::to_owned);
+    let ways: Option<Vec<String>> = match desired.get("edits") {
+        Some(Value::Array(edits)) => edits.iter().map(|edit| first(edit.as_object()?)).collect(),
+        _ => first(desired).map(|first| vec![first]),
+    };
+    let (Some(ways), Some(Value::Object(mut old)), Some(Value::Object(mut new))) = (ways, before, after)
+    else {
+        return;
+    };
+    for first in ways {
+        old.remove(&first);
+        new.remove(&first);
+    }
     assert_eq!(old, new, "another member was touched");
+}
+
+/// What a TOML file says; dates as they are written.
+fn toml(bytes: &[u8]) -> Option<Value> {
+    fn value(item: &toml_edit::Item) -> Value {
+        match item {
+            toml_edit::Item::None => Value::Null,
+            toml_edit::Item::Value(inner) => scalar(inner),
+            toml_edit::Item::Table(table) => {
+                table.iter().map(|(name, item)| (name.to_owned(), value(item))).collect()
+            }
+            toml_edit::Item::ArrayOfTables(tables) => {
+                let one = |table: &toml_edit::Table| {
+                    table.iter().map(|(name, item)| (name.to_owned(), value(item))).collect::<Value>()
+                };
+                tables.iter().map(one).collect()
+            }
+        }
+    }
+    fn scalar(inner: &toml_edit::Value) -> Value {
+        match inner {
+            toml_edit::Value::String(text) => text.value().as_str().into(),
+            toml_edit::Value::Boolean(flag) => (*flag.value()).into(),
+            toml_edit::Value::Array(items) => items.iter().map(scalar).collect(),
+            toml_edit::Value::InlineTable(table) => {
+                table.iter().map(|(name, inner)| (name.to_owned(), scalar(inner))).collect()
+            }
+            // Numbers and dates have several spellings, and nobody may change one.
+            toml_edit::Value::Integer(number) => written(number.as_repr()),
+            toml_edit::Value::Float(number) => written(number.as_repr()),
+            toml_edit::Value::Datetime(date) => written(date.as_repr()),
+        }
+    }
+    fn written(as_read: Option<&toml_edit::Repr>) -> Value {
+        let text = as_read.and_then(|text| text.as_raw().as_str()).expect("what is read was written");
+        json!({"written": text})
+    }
+    let document = std::str::from_utf8(bytes).ok()?.parse::<toml_edit::DocumentMut>().ok()?;
+    Some(value(document.as_item()))
 }
 
 /// No comment but one that holds the key goes.
