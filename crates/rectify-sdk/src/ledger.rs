@@ -112,6 +112,10 @@ impl Ledger {
         match fs::hard_link(fresh.path(), self.path(&op.op_id, "claim")) {
             Ok(()) => {
                 durable::sync_directory(&self.dir).map_err(&error)?;
+                // A result without a claim is none of ours, but somebody's word that it ran.
+                if self.result(&op.op_id)?.is_some_and(|result| !may_run_again(&result)) {
+                    return Ok(None);
+                }
                 // The temporary name goes when `keep` does; the lock lives on the duplicate, which
                 // shares the open file.
                 return fresh.as_file().try_clone().map(Some).map_err(&error);

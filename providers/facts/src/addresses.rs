@@ -69,7 +69,7 @@ pub(crate) fn six(table: &str) -> Vec<(String, (Ipv6Addr, u32))> {
     let entry = |line: &str| {
         let mut fields = line.split_whitespace();
         let address = u128::from_str_radix(fields.next()?, 16).ok()?;
-        let length = u32::from_str_radix(fields.nth(1)?, 16).ok()?;
+        let length = u32::from_str_radix(fields.nth(1)?, 16).ok().filter(|length| *length <= 128)?;
         let flags = u32::from_str_radix(fields.nth(1)?, 16).ok()?;
         let address = Ipv6Addr::from(address);
         let passing = flags & PASSING != 0 || address.is_loopback() || address.is_unicast_link_local();
@@ -88,6 +88,7 @@ mod tests {
                      20010db8000000000000000000000005 02 40 00 80     eth0\n\
                      20010db80000000000000000000000ff 02 40 00 01     eth0\n\
                      fe800000000000000000000000000001 02 40 20 80     eth0\n\
+                     20010db8000000000000000000000007 02 81 00 00     eth0\n\
                      20010db8000000000000000000000006 02 80 00 00     eth0\n";
         let told: Vec<String> = six(table).iter().map(|(n, (a, l))| format!("{n} {a}/{l}")).collect();
         assert_eq!(told, ["eth0 2001:db8::5/64", "eth0 2001:db8::6/128"]);

@@ -83,6 +83,17 @@ fn a_failure_that_changed_something_stands() {
 }
 
 #[test]
+fn a_result_without_a_claim_stands() {
+    let home = Home::new();
+    let op = operation("a", "run", json!({"append": home.path("out")}));
+    let applied = home.session(Mode::Apply).apply(&op).unwrap();
+    fs::remove_file(home.path(&format!("state/{}.claim", op.op_id))).unwrap();
+    let mut client = home.session(Mode::Apply);
+    assert_eq!(client.apply(&op).unwrap(), applied);
+    assert_eq!(runs(&home), 1);
+}
+
+#[test]
 fn a_failure_that_changed_nothing_may_run_again() {
     let home = Home::new();
     fs::write(home.path("obstacle"), "").unwrap();
