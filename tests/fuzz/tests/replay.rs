@@ -51,10 +51,15 @@ fn replay(name: &str) {
     let target = rectify_fuzz::target(name).unwrap();
     let seeds = (target.seeds)(&conformance());
     assert!(!seeds.is_empty(), "{name} has nothing to begin with");
-    let rounds = std::env::var(ROUNDS).map_or(target.replays, |rounds| rounds.parse().unwrap());
+    // What was found by trying many is tried as it is.
+    let asked = std::env::var(ROUNDS).ok().map(|rounds| rounds.parse::<usize>().unwrap());
     let begin = Instant::now();
     let (mut tried, mut longest) = (0, Duration::ZERO);
-    for (index, input) in seeds.iter().chain(&corpus(target)).enumerate() {
+    let found = corpus(target);
+    let seeds = seeds.iter().map(|input| (input, asked.unwrap_or(target.replays)));
+    for (index, (input, rounds)) in
+        seeds.chain(found.iter().map(|input| (input, asked.unwrap_or(0)))).enumerate()
+    {
         longest = longest.max(try_on(target, input));
         let mut rng = Rng::new(index as u64);
         for _ in 0..rounds {
