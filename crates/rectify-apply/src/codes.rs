@@ -33,6 +33,14 @@ rectify_base::codes! {
     CANCELLED = "apply-cancelled";
     /// The run was stopped without waiting for what was under way.
     INTERRUPTED = "apply-interrupted";
+    /// The journal's disk is nearly full, so nothing new may begin.
+    SPACE_LOW = "apply-space-low";
+    /// The lease could not be renewed in time, so nothing new may begin.
+    LEASE_ENDING = "apply-lease-ending";
+    /// A step could not be taken back.
+    UNDO_FAILED = "apply-undo-failed";
+    /// What was to be taken back is no longer what the run left behind.
+    UNDO_CONFLICT = "apply-undo-conflict";
     /// The journal could not store a record, so nothing more may happen.
     JOURNAL = "apply-journal";
     /// The driver reported something that was not asked for.

@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use rectify_base::{Address, Code, Digest, NodeKey, TargetName, TypeName};
 use rectify_model::{
-    journal::{Record, RunOutcome, StepState},
+    journal::{Direction, Record, RunOutcome, StepState, UndoState},
     observation::Identity,
     plan::Action,
 };
@@ -16,13 +16,17 @@ pub struct Ticket(pub u64);
 /// Something to do. Only [`Effect::Act`] changes a target.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Ask the target what it is, and read again what the plan assumes of it; answer with
-    /// [`crate::Event::Verified`].
+    /// Ask the target what it is; answer with [`crate::Event::Verified`]. Once that is answered with
+    /// the identity, nothing under a lower fence may land there any more.
     Verify {
         /// The target.
         target: TargetName,
         /// What the plan says it is.
         identity: Identity,
+        /// Whether to read again what the plan assumes of it. Not where only the past is dealt with.
+        assumptions: bool,
+        /// Fence of the lease.
+        fence: u64,
     },
     /// Read the state of the step's resource; answer with [`crate::Event::Looked`].
     Look {
@@ -33,7 +37,7 @@ pub enum Effect {
         /// Keep a before-image.
         capture: bool,
     },
-    /// Store an intent; answer with [`crate::Event::Committed`] once it is durable.
+    /// Store an intent, of a step or of its inverse; answer with [`crate::Event::Committed`] once it is durable.
     CommitIntent {
         /// The commit.
         ticket: Ticket,
@@ -53,6 +57,8 @@ pub enum Effect {
     AskStatus {
         /// The step.
         node: NodeKey,
+        /// To be echoed in the answer.
+        direction: Direction,
         /// To be echoed in the answer.
         attempt: u32,
         /// Id of the operation.
@@ -88,15 +94,18 @@ pub enum Effect {
 pub struct Operation {
     /// The step.
     pub node: NodeKey,
+    /// Forward, or back: then `desired` says which thing is meant, and the state to bring back is
+    /// [`rectify_model::plan::Step::before`].
+    pub direction: Direction,
     /// The attempt whose intent is durable.
     pub attempt: u32,
-    /// Id; the same for each attempt.
+    /// Id; the same for each attempt, but another one after a person allowed a new try.
     pub op_id: String,
     /// The type.
     pub type_name: TypeName,
     /// What is done.
     pub action: Action,
-    /// The properties.
+    /// The properties of the step.
     pub desired: Map<String, Value>,
     /// Fingerprint of what must be found.
     pub expect: Digest,
@@ -149,6 +158,25 @@ pub enum Notice {
         node: NodeKey,
         /// The state.
         state: StepState,
+    },
+    /// Steps are taken back from now on.
+    Undoing {
+        /// What failed.
+        because: Reason,
+        /// What is taken back, in the plan's order.
+        steps: Vec<NodeKey>,
+    },
+    /// Taking a step back begins.
+    UndoStarted {
+        /// The step.
+        node: NodeKey,
+    },
+    /// A state of taking a step back is durable.
+    UndoIs {
+        /// The step.
+        node: NodeKey,
+        /// The state.
+        state: UndoState,
     },
     /// A gate does not hold yet and is asked again.
     GateWaits {

@@ -33,6 +33,9 @@ pub enum PlanError {
         /// The type.
         type_name: String,
     },
+    /// A journal about something that is not in the plan.
+    #[error("the journal has a record of `{0}`, which is not in this plan")]
+    Journal(NodeKey),
     /// Steps that wait for each other.
     #[error("`{0}` waits, through other steps, for itself")]
     Cycle(NodeKey),
@@ -53,7 +56,9 @@ impl PlanError {
     pub fn place(&self) -> String {
         use alloc::string::ToString as _;
         match self {
-            Self::Twice(node) | Self::Target(node) | Self::Cycle(node) => node.to_string(),
+            Self::Twice(node) | Self::Target(node) | Self::Journal(node) | Self::Cycle(node) => {
+                node.to_string()
+            }
             Self::Edge { node, .. } | Self::Type { node, .. } => node.to_string(),
             Self::Wave(target) => target.to_string(),
         }

@@ -3,7 +3,10 @@
 use crate::effect::Ticket;
 use alloc::string::String;
 use rectify_base::{Digest, NodeKey, TargetName};
-use rectify_model::{journal::Failure, observation::Identity};
+use rectify_model::{
+    journal::{Direction, Failure},
+    observation::Identity,
+};
 
 /// Something that happened outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub enum Event {
     Acted {
         /// The step.
         node: NodeKey,
+        /// As in the operation.
+        direction: Direction,
         /// The attempt.
         attempt: u32,
         /// What the provider said, if it did.
@@ -49,6 +54,8 @@ pub enum Event {
     Status {
         /// The step.
         node: NodeKey,
+        /// As in the effect.
+        direction: Direction,
         /// As in the effect.
         attempt: u32,
         /// What the provider's ledger knows.
@@ -67,6 +74,11 @@ pub enum Event {
     Tick,
     /// Stop starting; finish what is under way.
     Cancel,
+    /// The journal's disk is nearly full. No new intent starts, neither forward nor back; what is under
+    /// way is finished, and the run can be resumed.
+    SpaceLow,
+    /// The lease ends soon and was not renewed. As [`Event::SpaceLow`].
+    LeaseEnding,
     /// Stop without waiting. The driver ends the providers; what they were doing is unknown.
     Interrupt,
 }

@@ -106,6 +106,7 @@ impl RunState {
     pub(crate) fn gate_committed(&mut self, index: usize, passed: bool, out: &mut Vec<Effect>) {
         let Some(gate) = self.gates.get_mut(index) else { return };
         gate.phase = GatePhase::Done;
+        gate.passed = passed;
         if !passed {
             return;
         }

@@ -19,13 +19,27 @@ pub struct Facts {
     pub cancelled: bool,
     /// Stopped without waiting.
     pub interrupted: bool,
+    /// It cannot go on now, through no fault of the plan: the disk is nearly full, the lease ends, or a
+    /// target cannot be verified again.
+    pub held: bool,
     /// The journal could not store a record.
     pub journal_lost: bool,
     /// An intent was handed to the journal, so an effect may have followed.
     pub intended: bool,
+    /// Taking back began.
+    pub undoing: bool,
+    /// Not everything that has to be taken back came to an end of its own.
+    pub undo_left: bool,
+    /// Of some inverse it is not known whether it happened.
+    pub undo_unknown: bool,
+    /// An inverse failed, or found something that the run did not leave behind.
+    pub undo_failed: bool,
+    /// Something that was changed stays: it has no inverse, or does not have to be taken back.
+    pub kept: bool,
 }
 
 /// How the run ended.
+#[must_use]
 pub const fn outcome(facts: Facts) -> RunOutcome {
     if facts.journal_lost {
         // The journal may lack results of what was done, and it cannot say of which.
@@ -34,8 +48,19 @@ pub const fn outcome(facts: Facts) -> RunOutcome {
     if facts.interrupted {
         return RunOutcome::Interrupted;
     }
-    if facts.unknown {
+    if facts.unknown || facts.undo_unknown {
         return RunOutcome::NeedsOperator;
+    }
+    if facts.undo_left {
+        // It was stopped before everything was taken back. Resuming goes on with that.
+        return if facts.cancelled { RunOutcome::Cancelled } else { RunOutcome::Interrupted };
+    }
+    if facts.undoing {
+        return match (facts.undo_failed, facts.kept) {
+            (true, _) => RunOutcome::UndoFailed,
+            (false, true) => RunOutcome::PartiallyApplied,
+            (false, false) => RunOutcome::Undone,
+        };
     }
     if facts.failed {
         return if facts.changed { RunOutcome::PartiallyApplied } else { RunOutcome::Failed };
@@ -49,8 +74,8 @@ pub const fn outcome(facts: Facts) -> RunOutcome {
     if facts.cancelled {
         return RunOutcome::Cancelled;
     }
-    // Not complete without any reason cannot be reached; if it were, it is no success.
-    if facts.changed { RunOutcome::PartiallyApplied } else { RunOutcome::Failed }
+    // Held, or broken off without a word: there is more to do, and nothing speaks against it.
+    RunOutcome::Interrupted
 }
 
 #[cfg(test)]
@@ -58,7 +83,7 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = Facts> {
-        (0_u32..1 << 9).map(|bits| {
+        (0_u32..1 << 15).map(|bits| {
             let bit = |n: u32| bits >> n & 1 == 1;
             Facts {
                 complete: bit(0),
@@ -68,8 +93,14 @@ mod tests {
                 stale: bit(4),
                 cancelled: bit(5),
                 interrupted: bit(6),
-                journal_lost: bit(7),
-                intended: bit(8),
+                held: bit(7),
+                journal_lost: bit(8),
+                intended: bit(9),
+                undoing: bit(10),
+                undo_left: bit(11),
+                undo_unknown: bit(12),
+                undo_failed: bit(13),
+                kept: bit(14),
             }
         })
     }
@@ -77,9 +108,15 @@ mod tests {
     #[test]
     fn success_means_that_all_is_done_and_nothing_is_wrong() {
         for facts in all() {
-            let clean = facts.complete
-                && !(facts.unknown || facts.failed || facts.stale || facts.interrupted || facts.journal_lost);
-            assert_eq!(outcome(facts) == RunOutcome::Succeeded, clean, "{facts:?}");
+            let wrong = facts.unknown
+                || facts.failed
+                || facts.stale
+                || facts.interrupted
+                || facts.journal_lost
+                || facts.undoing
+                || facts.undo_left
+                || facts.undo_unknown;
+            assert_eq!(outcome(facts) == RunOutcome::Succeeded, facts.complete && !wrong, "{facts:?}");
         }
     }
 
@@ -93,10 +130,35 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_never_called_known() {
-        for facts in all().filter(|facts| facts.unknown) {
+        for facts in all().filter(|facts| facts.unknown || facts.undo_unknown) {
             let outcome = outcome(facts);
             let honest = matches!(outcome, RunOutcome::NeedsOperator | RunOutcome::Interrupted);
             assert!(honest || facts.journal_lost && !facts.intended, "{facts:?} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn undone_means_that_everything_was_taken_back() {
+        for facts in all() {
+            let open = facts.unknown || facts.undo_unknown || facts.undo_left;
+            let taken_back = facts.undoing && !facts.undo_failed && !facts.kept && !open;
+            let heard = !facts.journal_lost && !facts.interrupted;
+            assert_eq!(outcome(facts) == RunOutcome::Undone, taken_back && heard, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_inverse_is_never_called_anything_milder_at_the_end() {
+        for facts in all().filter(|facts| facts.undoing && facts.undo_failed && !facts.journal_lost) {
+            let outcome = outcome(facts);
+            assert!(outcome == RunOutcome::UndoFailed || !outcome.is_final(), "{facts:?} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn no_run_ends_for_good_with_something_left_to_take_back() {
+        for facts in all().filter(|facts| facts.undo_left && !facts.journal_lost) {
+            assert!(!outcome(facts).is_final(), "{facts:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     effect::{Reason, Ticket},
     error::PlanError,
+    undo::UndoPhase,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -13,44 +14,47 @@ use rectify_base::{Address, Digest, NodeKey, TargetName, TypeName};
 use rectify_model::{
     Plan,
     grade::Retry,
-    graph::{Access, EdgeKind},
-    journal::{How, StepState, UseId, operation_id},
+    graph::{Access, EdgeKind, UndoMode},
+    journal::{Direction, How, StepState, StopCause, UndoState, UseId, operation_id},
     observation::Identity,
-    plan::{Action, Step},
+    plan::{Action, Inverse, Step},
 };
 use serde_json::{Map, Value};
 
-/// What happens when something fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnFailure {
-    /// Nothing new starts; what is under way is finished; everything stays as it is.
-    #[default]
-    Stop,
-}
-
 /// Settings of a run that are not in the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// What happens when something fails.
-    pub on_failure: OnFailure,
     /// Fence of the lease under which the run acts.
     pub fence: u64,
     /// Longest time that one operation may take, in milliseconds, where its type does not say.
     pub deadline_ms: u64,
+    /// Why no new intent may start, if none may: the permission has expired, or the run would not be
+    /// let in now. What is open is still resolved, and what has to be taken back still is.
+    pub no_new: Option<Reason>,
 }
 
 impl Default for Options {
-    /// Stop on failure, fence 0, ten minutes for an operation.
+    /// Fence 0, ten minutes for an operation, new intents may start.
     fn default() -> Self {
-        Self { on_failure: OnFailure::Stop, fence: 0, deadline_ms: 600_000 }
+        Self { fence: 0, deadline_ms: 600_000, no_new: None }
     }
 }
 
-/// Where a step stands.
+/// A state that is written down, of a step or of taking it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entered {
+    Step(StepState),
+    Undo(UndoState),
+}
+
+/// Where a step stands, or taking it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Not begun.
     Waiting,
+    /// Begun by an engine that is gone, and not looked at yet. `recorded` says whether the journal
+    /// calls it unknown already.
+    Unresolved { recorded: bool },
     /// Read before acting.
     Looking,
     /// The intent is being stored.
@@ -64,35 +68,48 @@ pub(crate) enum Phase {
     /// Its outcome is durably unknown; the provider's ledger is asked.
     AskingStatus,
     /// A state is being stored.
-    Committing(StepState),
-    /// The state is durable, and nothing more happens.
-    Done(StepState),
+    Committing(Entered),
+    /// Its state is durable, and nothing more happens.
+    Done,
 }
 
-/// One step.
+/// One step. What says how it is done (`action`, `expect`, `result`, `op_id`, `phase`, `attempt` and
+/// what follows from them) is about the step itself until the step is taken back, and then about its
+/// inverse.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub node: NodeKey,
     pub target: usize,
     pub type_name: TypeName,
+    pub direction: Direction,
     pub action: Action,
     pub desired: Map<String, Value>,
     pub expect: Digest,
     pub result: Option<Digest>,
+    pub inverse: Option<Inverse>,
     pub retry: Retry,
     pub op_id: String,
     /// Interned keys that it touches.
     pub touches: Vec<(usize, Access)>,
     /// Steps that wait for it, and whether it triggers them.
     pub dependents: Vec<(usize, EdgeKind)>,
+    /// Steps that it waits for.
+    pub sources: Vec<usize>,
     /// Steps that it triggers, sorted.
     pub triggers: Vec<Address>,
     /// Number of steps that it still waits for.
     pub unmet: usize,
-    /// Whether only a trigger makes it run, and whether one has.
+    /// Whether it is taken back after everything else: an action that something triggers.
+    pub comes_last: bool,
+    /// Whether nothing, or a trigger that came, lets it run.
     pub triggered: bool,
     pub phase: Phase,
+    /// The last attempt, counted over all engines that had the run.
     pub attempt: u32,
+    /// Attempts of this engine.
+    pub tries: u32,
+    /// A person said that its open operation did not happen and may be tried as a new one.
+    pub granted: bool,
     /// Longest time that it may take, in milliseconds.
     pub deadline_ms: u64,
     /// How often its state was asked for; tells a late answer from the one that is waited for.
@@ -100,6 +117,16 @@ pub(crate) struct Item {
     pub before_image: Option<Digest>,
     /// An earlier attempt may have had an effect, and looking could not tell.
     pub unproven: bool,
+    /// It is in flight, and holds what it touches.
+    pub holds: bool,
+    /// The last state of the step that is durable, but for intents.
+    pub forward: Option<StepState>,
+    /// The last state of taking it back that is durable, but for intents.
+    pub back: Option<UndoState>,
+    /// Steps that have to be dealt with before it is taken back.
+    pub back_unmet: usize,
+    /// A step that had to be taken back before it, and was not.
+    pub blocked: Option<Address>,
 }
 
 /// Where a gate stands.
@@ -124,6 +151,7 @@ pub(crate) struct GateItem {
     pub target: usize,
     pub within_ms: u64,
     pub phase: GatePhase,
+    pub passed: bool,
     pub attempt: u32,
     /// Last moment at which it may be asked; set when it is first asked.
     pub until_ms: u64,
@@ -170,12 +198,21 @@ pub(crate) enum Purpose {
     Target(usize),
     Step(usize),
     Gate(usize, bool),
+    Stop,
+    Undoing,
 }
 
-/// A run in progress. Made by [`RunState::new`], changed only by [`crate::step`].
+/// A run in progress. Made by [`RunState::new`] or [`RunState::resume`], changed only by [`crate::step`].
 #[derive(Clone, Debug)]
 pub struct RunState {
     pub(crate) options: Options,
+    pub(crate) use_id: UseId,
+    /// Another engine had the run before.
+    pub(crate) resumed: bool,
+    /// What was begun by another engine is being resolved, or has been.
+    pub(crate) recovered: bool,
+    /// Remediations that are taken back when something fails.
+    pub(crate) auto: BTreeSet<String>,
     pub(crate) expires_at_ms: u64,
     pub(crate) parallel: usize,
     pub(crate) now_ms: u64,
@@ -204,8 +241,18 @@ pub struct RunState {
     pub(crate) steps_left: usize,
     pub(crate) gates_left: usize,
     pub(crate) stopping: bool,
+    pub(crate) stopped: BTreeSet<StopCause>,
     pub(crate) facts: crate::outcome::Facts,
     pub(crate) reasons: Vec<Reason>,
+    /// Reasons that the journal gives, told when the run begins.
+    pub(crate) known: Vec<Reason>,
+    pub(crate) undo: UndoPhase,
+    /// What is taken back, once that is decided.
+    pub(crate) members: BTreeSet<usize>,
+    /// Things that keep the state of a step that was not taken back, and that step.
+    pub(crate) held_keys: BTreeMap<usize, Address>,
+    /// Steps that have not had their turn, or been passed by, in taking back.
+    pub(crate) back_left: usize,
 }
 
 impl RunState {
@@ -240,8 +287,13 @@ impl RunState {
             });
         }
         let waves = waves(plan, &target_index)?;
+        let auto = plan.remediations.iter().filter(|(_, info)| info.undo == UndoMode::Auto);
         let mut state = Self {
             options,
+            use_id: use_id.clone(),
+            resumed: false,
+            recovered: false,
+            auto: auto.map(|(name, _)| name.to_string()).collect(),
             expires_at_ms,
             parallel: usize::try_from(plan.limits.parallel_steps).unwrap_or(usize::MAX).max(1),
             now_ms: 0,
@@ -267,8 +319,14 @@ impl RunState {
             steps_left: plan.steps.len(),
             gates_left: plan.gates.len(),
             stopping: false,
+            stopped: BTreeSet::new(),
             facts: crate::outcome::Facts::default(),
             reasons: Vec::new(),
+            known: Vec::new(),
+            undo: UndoPhase::Not,
+            members: BTreeSet::new(),
+            held_keys: BTreeMap::new(),
+            back_left: 0,
         };
         state.add_steps(plan, use_id)?;
         state.add_edges(plan)?;
@@ -315,22 +373,34 @@ impl RunState {
                 node,
                 target,
                 type_name: step.type_name.clone(),
+                direction: Direction::Forward,
                 action: step.action,
                 desired: step.desired.clone(),
                 expect: step.expect,
                 result: step.result,
+                inverse: step.undo.inverse.clone(),
                 retry: facts.retry,
                 touches,
                 dependents: Vec::new(),
+                sources: Vec::new(),
                 triggers: Vec::new(),
                 unmet: step.edges.len(),
+                comes_last: step.action == Action::Run
+                    && step.edges.iter().any(|edge| edge.kind == EdgeKind::OnChange),
                 triggered: !step.edges.iter().any(|edge| edge.kind == EdgeKind::OnChange),
                 phase: Phase::Waiting,
                 attempt: 0,
+                tries: 0,
+                granted: false,
                 deadline_ms: self.options.deadline_ms,
                 asks: 0,
                 before_image: None,
                 unproven: false,
+                holds: false,
+                forward: None,
+                back: None,
+                back_unmet: 0,
+                blocked: None,
             });
         }
         Ok(())
@@ -340,14 +410,18 @@ impl RunState {
         for (index, step) in plan.steps.iter().enumerate() {
             for edge in &step.edges {
                 let from = NodeKey { target: step.target.clone(), address: edge.from.clone() };
-                let source = self.item_index.get(&from).and_then(|source| self.items.get_mut(*source));
-                let Some(source) = source else {
+                let known = self.item_index.get(&from).copied();
+                let Some((place, source)) = known.and_then(|place| Some((place, self.items.get_mut(place)?)))
+                else {
                     return Err(PlanError::Edge { node: key(step), from: edge.from.to_string() });
                 };
                 source.dependents.push((index, edge.kind));
                 if edge.kind == EdgeKind::OnChange {
                     source.triggers.push(step.address.clone());
                     source.triggers.sort();
+                }
+                if let Some(item) = self.items.get_mut(index) {
+                    item.sources.push(place);
                 }
             }
         }
@@ -391,6 +465,7 @@ impl RunState {
                 target,
                 within_ms: u64::from(gate.within_s) * 1_000,
                 phase: GatePhase::Pending,
+                passed: false,
                 attempt: 0,
                 until_ms: 0,
             });

@@ -4,7 +4,8 @@ use crate::{
     ATTEMPTS_MAX, codes,
     effect::{Effect, Notice, Operation, Ticket},
     event::{ActAnswer, Applied, Event, Looked, OperationStatus},
-    state::{GatePhase, Phase, Purpose, RunState, Trust},
+    state::{Entered, GatePhase, Phase, Purpose, RunState, Trust},
+    undo::CONFLICT,
 };
 use alloc::{
     format,
@@ -14,7 +15,10 @@ use alloc::{
 use rectify_base::{Code, Digest, NodeKey, TargetName};
 use rectify_model::{
     grade::Retry,
-    journal::{Failure, How, Intent, Mutated, Record, StepRecord, StepState, TargetRecord, TargetState},
+    journal::{
+        Direction, Failure, How, Intent, Mutated, Record, StepRecord, StepState, StopCause, TargetRecord,
+        TargetState, UndoRecord, UndoState,
+    },
     observation::Identity,
     plan::Action,
 };
@@ -81,18 +85,18 @@ impl RunState {
                     return;
                 }
             }
-            Event::Acted { node, attempt, .. } => {
+            Event::Acted { node, direction, attempt, .. } => {
                 let index = self.find(node, |phase| *phase == Phase::Acting);
-                if let Some(index) = index.filter(|i| self.attempt(*i) == Some(*attempt)) {
+                if let Some(index) = index.filter(|i| self.is_try(*i, *direction, *attempt)) {
                     if let Event::Acted { answer, .. } = event {
                         self.acted(index, answer, out);
                     }
                     return;
                 }
             }
-            Event::Status { node, attempt, .. } => {
+            Event::Status { node, direction, attempt, .. } => {
                 let index = self.find(node, |phase| *phase == Phase::AskingStatus);
-                if let Some(index) = index.filter(|i| self.attempt(*i) == Some(*attempt)) {
+                if let Some(index) = index.filter(|i| self.is_try(*i, *direction, *attempt)) {
                     if let Event::Status { answer, .. } = event {
                         self.status(index, answer, out);
                     }
@@ -113,12 +117,14 @@ impl RunState {
                 }
             }
             Event::Tick => return self.wake(out),
-            Event::Cancel => {
-                if !self.facts.cancelled {
-                    self.facts.cancelled = true;
-                    self.stop(codes::CANCELLED, "run", "asked to stop", out);
-                }
-                return;
+            Event::Cancel => return self.halt(StopCause::Cancelled, codes::CANCELLED, "asked to stop", out),
+            Event::SpaceLow => {
+                let message = "the journal's disk is nearly full; nothing new begins";
+                return self.halt(StopCause::SpaceLow, codes::SPACE_LOW, message, out);
+            }
+            Event::LeaseEnding => {
+                let message = "the lease could not be renewed in time; nothing new begins";
+                return self.halt(StopCause::LeaseEnding, codes::LEASE_ENDING, message, out);
             }
             Event::Interrupt => {
                 if !self.facts.interrupted {
@@ -135,8 +141,8 @@ impl RunState {
         self.targets.get(target).map(|target| target.trust)
     }
 
-    fn attempt(&self, index: usize) -> Option<u32> {
-        self.items.get(index).map(|item| item.attempt)
+    fn is_try(&self, index: usize, direction: Direction, attempt: u32) -> bool {
+        self.items.get(index).is_some_and(|item| item.direction == direction && item.attempt == attempt)
     }
 
     fn find(&self, node: &NodeKey, phase: impl Fn(&Phase) -> bool) -> Option<usize> {
@@ -146,14 +152,24 @@ impl RunState {
 
     fn begin(&mut self, out: &mut Vec<Effect>) {
         self.started = true;
+        if self.resumed {
+            return self.begin_again(out);
+        }
         if !self.may_start(out) {
             return;
         }
-        for target in &mut self.targets {
-            target.trust = Trust::Verifying;
-            self.verifying += 1;
-            out.push(Effect::Verify { target: target.name.clone(), identity: target.identity.clone() });
+        for index in 0..self.targets.len() {
+            self.verify(index, true, out);
         }
+    }
+
+    pub(crate) fn verify(&mut self, index: usize, assumptions: bool, out: &mut Vec<Effect>) {
+        let fence = self.options.fence;
+        let Some(target) = self.targets.get_mut(index) else { return };
+        target.trust = Trust::Verifying;
+        self.verifying += 1;
+        let (target, identity) = (target.name.clone(), target.identity.clone());
+        out.push(Effect::Verify { target, identity, assumptions, fence });
     }
 
     fn verified(
@@ -187,6 +203,9 @@ impl RunState {
         item.trust = Trust::Refused;
         if code == codes::ASSUMPTION {
             self.facts.stale = true;
+        } else if self.resumed {
+            // It was the right one when the run began; the run waits until it is again.
+            self.facts.held = true;
         } else {
             self.facts.failed = true;
         }
@@ -206,6 +225,8 @@ impl RunState {
             }
             Purpose::Gate(index, passed) => self.gate_committed(index, passed, out),
             Purpose::Step(index) => self.step_committed(index, out),
+            Purpose::Stop => {}
+            Purpose::Undoing => self.undoing_committed(out),
         }
     }
 
@@ -216,7 +237,7 @@ impl RunState {
             Some(Purpose::Step(index)) => self.items.get(index).map(|item| item.node.to_string()),
             Some(Purpose::Gate(index, _)) => self.gates.get(index).map(|gate| gate.node.to_string()),
             Some(Purpose::Target(index)) => self.targets.get(index).map(|target| target.name.to_string()),
-            None => None,
+            Some(Purpose::Stop | Purpose::Undoing) | None => None,
         };
         self.facts.journal_lost = true;
         self.stop(codes::JOURNAL, place.unwrap_or_else(|| String::from("run")), message, out);
@@ -235,7 +256,7 @@ impl RunState {
     }
 
     fn looked_before(&mut self, index: usize, answer: Result<Looked, Failure>, out: &mut Vec<Effect>) {
-        if !self.may_start(out) {
+        if !self.may_begin(index, out) {
             return self.step_back(index);
         }
         let Some(item) = self.items.get_mut(index) else { return };
@@ -246,7 +267,8 @@ impl RunState {
                 self.intend(index, out);
             }
             Ok(looked) if Some(looked.fingerprint) == item.result => {
-                self.succeed(index, How::Already, Some(looked.fingerprint), out);
+                let how = crate::resume::found(item.attempt);
+                self.succeed(index, how, Some(looked.fingerprint), out);
             }
             Ok(looked) => self.stale(index, Some(looked.fingerprint), out),
         }
@@ -258,34 +280,84 @@ impl RunState {
         let node = item.node.clone();
         let mutated =
             if item.unproven && told.mutated == Mutated::No { Mutated::Maybe } else { told.mutated };
-        self.facts.failed = true;
         let ours = told.code == code.as_str();
         let message = if ours { told.message.clone() } else { format!("{}: {}", told.code, told.message) };
-        self.stop(code, &node, message, out);
-        self.conclude(index, StepState::Failed(Failure { mutated, ..told }), out);
+        let failure = Failure { mutated, ..told };
+        match item.direction {
+            Direction::Forward => {
+                self.facts.failed = true;
+                self.stop(code, &node, message, out);
+                self.conclude(index, Entered::Step(StepState::Failed(failure)), out);
+            }
+            Direction::Back => {
+                self.facts.undo_failed = true;
+                self.stop(codes::UNDO_FAILED, &node, message, out);
+                self.conclude(index, Entered::Undo(UndoState::Failed(failure)), out);
+            }
+        }
     }
 
     fn stale(&mut self, index: usize, found: Option<Digest>, out: &mut Vec<Effect>) {
         let Some(item) = self.items.get(index) else { return };
-        let node = item.node.clone();
-        let message = "changed since it was planned: it is neither as expected nor as planned";
+        let (node, direction) = (item.node.clone(), item.direction);
+        let message = match direction {
+            Direction::Forward => "changed since it was planned: it is neither as expected nor as planned",
+            Direction::Back => CONFLICT,
+        };
         if item.unproven {
             return self.fail(index, codes::STALE, failure(codes::STALE, message, Mutated::Maybe), out);
         }
-        self.facts.stale = true;
-        self.stop(codes::STALE, &node, message, out);
-        self.conclude(index, StepState::Stale { found }, out);
+        match direction {
+            Direction::Forward => {
+                self.facts.stale = true;
+                self.stop(codes::STALE, &node, message, out);
+                self.conclude(index, Entered::Step(StepState::Stale { found }), out);
+            }
+            Direction::Back => {
+                self.facts.undo_failed = true;
+                self.stop(codes::UNDO_CONFLICT, &node, message, out);
+                self.conclude(index, Entered::Undo(UndoState::Conflict { found }), out);
+            }
+        }
     }
 
     fn succeed(&mut self, index: usize, how: How, fingerprint: Option<Digest>, out: &mut Vec<Effect>) {
-        let owes = self.owes(index, how);
-        self.conclude(index, StepState::Succeeded { how, fingerprint, owes }, out);
+        let entered = match self.items.get(index).map(|item| item.direction) {
+            Some(Direction::Back) => Entered::Undo(UndoState::Undone { how, fingerprint }),
+            _ => Entered::Step(StepState::Succeeded { how, fingerprint, owes: self.owes(index, how) }),
+        };
+        self.conclude(index, entered, out);
+    }
+
+    /// Records that nobody knows what became of it.
+    pub(crate) fn unknown(&mut self, index: usize, message: &str, out: &mut Vec<Effect>) {
+        let state = failure(codes::NEEDS_OPERATOR, message, Mutated::Maybe);
+        self.conclude(index, self.as_unknown(index, state), out);
+    }
+
+    fn as_unknown(&self, index: usize, failure: Failure) -> Entered {
+        match self.items.get(index).map(|item| item.direction) {
+            Some(Direction::Back) => Entered::Undo(UndoState::Unknown(failure)),
+            _ => Entered::Step(StepState::Unknown(failure)),
+        }
+    }
+
+    /// Records that the provider was not asked: whoever resumes the run begins here again.
+    fn not_begun(&mut self, index: usize, message: &str, out: &mut Vec<Effect>) {
+        let failure = failure(codes::INTERRUPTED, message, Mutated::No);
+        let entered = match self.items.get(index).map(|item| item.direction) {
+            Some(Direction::Back) => Entered::Undo(UndoState::Failed(failure)),
+            _ => Entered::Step(StepState::Failed(failure)),
+        };
+        self.conclude(index, entered, out);
     }
 
     fn intend(&mut self, index: usize, out: &mut Vec<Effect>) {
-        let options = self.options;
+        let fence = self.options.fence;
         let Some(item) = self.items.get_mut(index) else { return };
         item.attempt += 1;
+        item.tries += 1;
+        item.granted = false;
         item.phase = Phase::Intending;
         let intent = Intent {
             attempt: item.attempt,
@@ -293,51 +365,73 @@ impl RunState {
             retry: item.retry,
             expect: item.expect,
             before_image: item.before_image,
-            fence: options.fence,
+            fence,
             deadline_ms: item.deadline_ms,
         };
-        let record = Record::Step(StepRecord { node: item.node.clone(), state: StepState::Intent(intent) });
+        let node = item.node.clone();
+        let record = match item.direction {
+            Direction::Forward => Record::Step(StepRecord { node, state: StepState::Intent(intent) }),
+            Direction::Back => Record::Undo(UndoRecord { node, state: UndoState::Intent(intent) }),
+        };
         self.facts.intended = true;
         self.commit(Purpose::Step(index), record, out);
     }
 
     fn step_committed(&mut self, index: usize, out: &mut Vec<Effect>) {
         let Some(item) = self.items.get(index) else { return };
-        let (node, retry) = (item.node.clone(), item.retry);
+        let node = item.node.clone();
         match item.phase.clone() {
             Phase::Intending if self.facts.interrupted => {
-                let message = "interrupted before the provider was asked";
-                self.conclude(
-                    index,
-                    StepState::Failed(failure(codes::INTERRUPTED, message, Mutated::No)),
-                    out,
-                );
+                self.not_begun(index, "interrupted before the provider was asked", out);
             }
             Phase::Intending => self.act(index, out),
-            Phase::Committing(state) => {
-                out.push(Effect::Log(Notice::StepIs { node: node.clone(), state: state.clone() }));
-                match (&state, retry) {
-                    (StepState::Unknown(_), _) if self.facts.interrupted => self.step_over(index, state, out),
-                    (StepState::Unknown(_), Retry::Converge) => {
-                        self.look_again(index, Phase::Resolving, out);
+            Phase::Committing(entered) => {
+                out.push(Effect::Log(match &entered {
+                    Entered::Step(state) => Notice::StepIs { node, state: state.clone() },
+                    Entered::Undo(state) => Notice::UndoIs { node, state: state.clone() },
+                }));
+                let open = match &entered {
+                    Entered::Step(StepState::Unknown(failure))
+                    | Entered::Undo(UndoState::Unknown(failure)) => Some(failure.message.clone()),
+                    _ => None,
+                };
+                match open {
+                    Some(_) if item.granted => {
+                        self.note(index, entered);
+                        self.wait_again(index);
                     }
-                    (StepState::Unknown(_), Retry::Query) => {
-                        let (attempt, op_id) = (item.attempt, item.op_id.clone());
-                        self.set_phase(index, Phase::AskingStatus);
-                        out.push(Effect::AskStatus { node, attempt, op_id });
-                    }
-                    (StepState::Unknown(error), Retry::Once) => {
-                        let message = error.message.clone();
-                        self.stays_unknown(index, &message, out);
-                    }
-                    _ => self.step_over(index, state, out),
+                    Some(message) if !self.facts.interrupted => self.resolve(index, &message, out),
+                    _ => self.step_over(index, entered, out),
                 }
             }
             _ => {}
         }
     }
 
-    fn set_phase(&mut self, index: usize, phase: Phase) {
+    /// Finds out what became of an operation that is durably unknown, as its retry class allows.
+    pub(crate) fn resolve(&mut self, index: usize, message: &str, out: &mut Vec<Effect>) {
+        let Some(item) = self.items.get(index) else { return };
+        match item.retry {
+            Retry::Converge => self.look_again(index, Phase::Resolving, out),
+            Retry::Query => {
+                let (node, direction) = (item.node.clone(), item.direction);
+                let (attempt, op_id) = (item.attempt, item.op_id.clone());
+                self.set_phase(index, Phase::AskingStatus);
+                out.push(Effect::AskStatus { node, direction, attempt, op_id });
+            }
+            Retry::Once => self.stays_unknown(index, message, out),
+        }
+    }
+
+    fn note(&mut self, index: usize, entered: Entered) {
+        let Some(item) = self.items.get_mut(index) else { return };
+        match entered {
+            Entered::Step(state) => item.forward = Some(state),
+            Entered::Undo(state) => item.back = Some(state),
+        }
+    }
+
+    pub(crate) fn set_phase(&mut self, index: usize, phase: Phase) {
         if let Some(item) = self.items.get_mut(index) {
             item.phase = phase;
         }
@@ -351,11 +445,12 @@ impl RunState {
     }
 
     fn act(&mut self, index: usize, out: &mut Vec<Effect>) {
-        let options = self.options;
+        let fence = self.options.fence;
         let Some(item) = self.items.get_mut(index) else { return };
         item.phase = Phase::Acting;
         out.push(Effect::Act(Operation {
             node: item.node.clone(),
+            direction: item.direction,
             attempt: item.attempt,
             op_id: item.op_id.clone(),
             type_name: item.type_name.clone(),
@@ -364,7 +459,7 @@ impl RunState {
             expect: item.expect,
             result: item.result,
             deadline_ms: item.deadline_ms,
-            fence: options.fence,
+            fence,
         }));
     }
 
@@ -374,7 +469,7 @@ impl RunState {
             ActAnswer::Failed(error) if is_unknown(&error) => error.message,
             answer => return self.answered(index, answer, out),
         };
-        self.conclude(index, StepState::Unknown(failure(codes::NEEDS_OPERATOR, lost, Mutated::Maybe)), out);
+        self.unknown(index, &lost, out);
     }
 
     /// Takes in an answer that says what happened.
@@ -384,8 +479,7 @@ impl RunState {
             ActAnswer::Done(applied) => {
                 let how = match applied {
                     Applied::Applied => How::Applied,
-                    Applied::Already if item.unproven => How::Observed,
-                    Applied::Already => How::Already,
+                    Applied::Already => crate::resume::found(item.attempt.saturating_sub(1)),
                 };
                 // The state of an unguarded action says nothing, so there is nothing to look at.
                 if item.action == Action::Run && item.result.is_none() {
@@ -438,15 +532,17 @@ impl RunState {
 
     /// The answer was lost, and nothing is to be seen of the operation: once more, or an end.
     fn nothing_happened(&mut self, index: usize, proven: bool, out: &mut Vec<Effect>) {
-        let again = self.attempt(index).is_some_and(|attempt| attempt < ATTEMPTS_MAX);
-        let may_start = again && self.may_start(out);
         let Some(item) = self.items.get_mut(index) else { return };
         item.unproven |= !proven;
-        if may_start {
+        let again = item.tries < ATTEMPTS_MAX;
+        if again && self.may_begin(index, out) {
             return self.intend(index, out);
         }
-        if item.unproven {
+        if self.items.get(index).is_some_and(|item| item.unproven) {
             return self.stays_unknown(index, "the provider's answer was lost, and looking cannot tell", out);
+        }
+        if again && self.is_paused() {
+            return self.not_begun(index, "nothing was changed; stopped before it was tried again", out);
         }
         let message = "the provider's answer was lost; looking showed that nothing was changed";
         self.fail(index, codes::LOST_ANSWER, failure(codes::LOST_ANSWER, message, Mutated::No), out);
@@ -470,15 +566,22 @@ impl RunState {
     fn stays_unknown(&mut self, index: usize, message: &str, out: &mut Vec<Effect>) {
         let Some(item) = self.items.get(index) else { return };
         let node = item.node.clone();
-        self.facts.unknown = true;
+        self.note_unknown(index);
         self.stop(codes::NEEDS_OPERATOR, &node, message, out);
-        let state = StepState::Unknown(failure(codes::NEEDS_OPERATOR, message, Mutated::Maybe));
-        self.step_over(index, state, out);
+        let state = failure(codes::NEEDS_OPERATOR, message, Mutated::Maybe);
+        self.step_over(index, self.as_unknown(index, state), out);
+    }
+
+    fn note_unknown(&mut self, index: usize) {
+        match self.items.get(index).map(|item| item.direction) {
+            Some(Direction::Back) => self.facts.undo_unknown = true,
+            _ => self.facts.unknown = true,
+        }
     }
 
     fn interrupt(&mut self, out: &mut Vec<Effect>) {
-        self.facts.interrupted = true;
-        self.stop(codes::INTERRUPTED, "run", "stopped without waiting for what was under way", out);
+        let message = "stopped without waiting for what was under way";
+        self.halt(StopCause::Interrupted, codes::INTERRUPTED, message, out);
         self.drop_gates();
         self.verifying = 0;
         for target in &mut self.targets {
@@ -492,13 +595,17 @@ impl RunState {
                 Phase::Looking => self.step_back(index),
                 Phase::Acting | Phase::LookingAgain(_) => {
                     let state = failure(codes::INTERRUPTED, "interrupted while acting", Mutated::Maybe);
-                    self.facts.unknown = true;
-                    self.conclude(index, StepState::Unknown(state), out);
+                    self.note_unknown(index);
+                    self.conclude(index, self.as_unknown(index, state), out);
                 }
                 Phase::Resolving | Phase::AskingStatus => {
                     self.stays_unknown(index, "interrupted before it was found out", out);
                 }
-                Phase::Waiting | Phase::Intending | Phase::Committing(_) | Phase::Done(_) => {}
+                Phase::Waiting
+                | Phase::Unresolved { .. }
+                | Phase::Intending
+                | Phase::Committing(_)
+                | Phase::Done => {}
             }
         }
     }

@@ -23,8 +23,12 @@ pub use record::{
     Admission, Because, Entry, Failure, GateRecord, GateState, How, Intent, Mutated, ProviderRecord, Record,
     RunRecord, StepRecord, StepState, TargetRecord, TargetState,
 };
-pub use undo::{Kept, Resolution, RunMark, UndoRecord, UndoState, Verdict};
+pub use undo::{Kept, Resolution, RunMark, StopCause, UndoRecord, UndoState, Verdict};
 pub use view::{GrammarError, RunView, StepProgress, UndoProgress};
 
 /// Format name of this version.
 pub const FORMAT: &str = "rectify.journal/v1";
+
+/// Code of a failure that is none: the engine was stopped before the provider was asked, or before it
+/// was asked once more.
+pub const NOT_BEGUN: &str = "apply-interrupted";

@@ -12,7 +12,7 @@ use rectify_model::{
     Plan,
     grade::Retry,
     graph::{Access, EdgeKind},
-    journal::{Failure, Mutated, RunOutcome, UseId},
+    journal::{Direction, Failure, Mutated, RunOutcome, UseId},
     observation::Identity,
 };
 use serde::Deserialize;
@@ -39,6 +39,25 @@ struct Case {
     cancel_at_ms: Option<u64>,
     #[serde(default)]
     interrupt_at_ms: Option<u64>,
+    #[serde(default)]
+    space_low_at_ms: Option<u64>,
+    #[serde(default)]
+    lease_ending_at_ms: Option<u64>,
+    /// Remediations with `undo: auto`.
+    #[serde(default)]
+    undo: Vec<String>,
+    /// What goes wrong with taking back, by address.
+    #[serde(default)]
+    undo_faults: std::collections::BTreeMap<String, Fault>,
+    /// The last states of taking back, by address. If given, there are no others.
+    #[serde(default)]
+    taken_back: Option<std::collections::BTreeMap<String, serde_json::Value>>,
+    /// In which order steps were taken back.
+    #[serde(default)]
+    order_back: Option<Vec<String>>,
+    /// Whether the world is as it was before the run.
+    #[serde(default)]
+    as_before: bool,
     /// The commit with this number, counted from 0, fails.
     #[serde(default)]
     commit_fails: Option<u64>,
@@ -70,6 +89,9 @@ struct CaseStep {
     on_change: Vec<String>,
     #[serde(default)]
     fault: Option<Fault>,
+    /// Whether the plan has an inverse; as a rule it has, but not for commands.
+    #[serde(default)]
+    inverse: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -119,19 +141,27 @@ const fn converge() -> Retry {
 }
 
 fn plan(case: &Case) -> Plan {
+    // Each further step on a thing makes its next version.
+    let mut versions = std::collections::BTreeMap::<String, u32>::new();
     let steps: Vec<Short> = case
         .steps
         .iter()
         .map(|step| {
+            let thing = step.thing.clone().map(|thing| {
+                let version = versions.entry(format!("{} {thing}", step.target)).or_default();
+                *version += 1;
+                (thing, *version)
+            });
             let after = step.after.iter().map(|from| (from.clone(), EdgeKind::After));
             let on_change = step.on_change.iter().map(|from| (from.clone(), EdgeKind::OnChange));
             Short {
                 target: step.target.clone(),
                 address: step.address.clone(),
                 retry: step.retry,
-                thing: step.thing.clone().map(|thing| (thing, 1)),
+                thing,
                 edges: after.chain(on_change).collect(),
                 locks: vec![("lock".into(), Access::Read)],
+                inverse: step.inverse.unwrap_or(step.thing.is_some()),
             }
         })
         .collect();
@@ -139,6 +169,7 @@ fn plan(case: &Case) -> Plan {
         case.gates.iter().map(|gate| (target_a(), gate.address.clone(), gate.within_s)).collect();
     let waves = case.waves.clone().unwrap_or_else(|| vec![vec![target_a()]]);
     let mut plan = plans::plan(&steps, &gates, &waves, 2);
+    plans::undo_auto(&mut plan, &case.undo.iter().map(String::as_str).collect::<Vec<_>>());
     match case.plan {
         None => {}
         Some(PlanDamage::StepTwice) => plan.steps.push(plan.steps[0].clone()),
@@ -156,7 +187,7 @@ fn use_id() -> UseId {
 }
 
 /// Code and place of what is wrong, and how the run ended if there was one.
-fn play(case: &Case) -> (String, String, Option<RunOutcome>) {
+fn play(case: &Case, seen: &mut BTreeSet<String>) -> (String, String, Option<RunOutcome>) {
     let plan = plan(case);
     let mut state = match RunState::new(&plan, &use_id(), 1_000_000, Options::default()) {
         Ok(state) => state,
@@ -171,6 +202,8 @@ fn play(case: &Case) -> (String, String, Option<RunOutcome>) {
         expires_at_ms: case.expires_at_ms,
         cancel_at_ms: case.cancel_at_ms,
         interrupt_at_ms: case.interrupt_at_ms,
+        space_low_at_ms: case.space_low_at_ms,
+        lease_ending_at_ms: case.lease_ending_at_ms,
         commit_fails: case.commit_fails,
         ..Disturbance::default()
     };
@@ -180,6 +213,10 @@ fn play(case: &Case) -> (String, String, Option<RunOutcome>) {
             sim.world.set_fault(&key(&step.target, &step.address), fault);
         }
     }
+    for (address, fault) in &case.undo_faults {
+        sim.world.back_faults.insert(key("a", address), *fault);
+    }
+    let before = sim.world.states.clone();
     for gate in &case.gates {
         sim.world.gates.insert(key("a", &gate.address), gate.holds_at);
     }
@@ -204,13 +241,34 @@ fn play(case: &Case) -> (String, String, Option<RunOutcome>) {
         let found = serde_json::to_value(found).unwrap();
         assert!(is_part(state, &found), "{address}: expected {state}, found {found}");
     }
+    check_undo(case, &sim);
+    if case.as_before {
+        assert_eq!(sim.world.states, before, "not as before");
+    }
     let finished = sim.finished.unwrap();
+    seen.extend(finished.reasons.iter().map(|reason| reason.code.to_string()));
     let first = finished.reasons.first();
     (
         first.map(|reason| reason.code.to_string()).unwrap_or_default(),
         first.map(|reason| reason.place.clone()).unwrap_or_default(),
         Some(finished.outcome),
     )
+}
+
+fn check_undo(case: &Case, sim: &Sim<'_>) {
+    let Some(expected) = &case.taken_back else { return };
+    for (address, state) in expected {
+        let found = sim.view.undo().get(&key("a", address)).map(|progress| &progress.state);
+        let found = serde_json::to_value(found).unwrap();
+        assert!(is_part(state, &found), "{address}: expected {state}, found {found}");
+    }
+    let told = expected.values().filter(|state| !state.is_null()).count();
+    assert_eq!(sim.view.undo().len(), told, "{:?}", sim.view.undo());
+    if let Some(order) = &case.order_back {
+        let deeds = sim.world.deeds.iter().filter(|deed| deed.direction == Direction::Back);
+        let found: Vec<String> = deeds.map(|deed| deed.node.address.to_string()).collect();
+        assert_eq!(&found, order);
+    }
 }
 
 /// Whether everything that is expected is found; more may be found.
@@ -241,7 +299,9 @@ fn each_damage_has_its_code() {
         let case: Case = serde_json::from_slice(&fs::read(name.join("case.json")).unwrap())
             .unwrap_or_else(|error| panic!("{}: {error}", name.display()));
         let expect: Expect = serde_json::from_slice(&fs::read(name.join("expect.json")).unwrap()).unwrap();
-        let (code, place, ends) = play(&case);
+        // Shown only if it fails.
+        println!("{}", name.display());
+        let (code, place, ends) = play(&case, &mut seen);
         let found = Expect { code, place, why: expect.why.clone() };
         assert_eq!((&found, ends), (&expect, case.ends), "{}", name.display());
         seen.insert(expect.code);

@@ -5,9 +5,9 @@ use rectify_base::{Address, Digest, FileDigests, RemediationName, TargetName, Ty
 use rectify_model::{
     Plan,
     grade::{Prediction, Retry, TypeKind, UndoGrade},
-    graph::{Access, Edge, EdgeKind, RunLimits, Touch},
+    graph::{Access, Edge, EdgeKind, RemediationInfo, RunLimits, Touch, UndoMode},
     observation::Identity,
-    plan::{Action, Counts, FORMAT, PlanGate, PlanTarget, PlanType, Step, Undo},
+    plan::{Action, Counts, FORMAT, Inverse, PlanGate, PlanTarget, PlanType, Step, Undo},
 };
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ pub struct Short {
     pub thing: Option<(String, u32)>,
     pub edges: Vec<(String, EdgeKind)>,
     pub locks: Vec<(String, Access)>,
+    /// Whether the plan has an inverse for it.
+    pub inverse: bool,
 }
 
 /// Fingerprint of a version of a thing on a target.
@@ -68,11 +70,14 @@ pub fn step(short: &Short) -> Step {
         .map(|(from, kind)| Edge { from: from.parse().unwrap(), kind: *kind, reason: None })
         .collect();
     edges.sort();
+    let action = if short.thing.is_none() { Action::Run } else { Action::Update };
+    let left = result.unwrap_or_else(nothing);
+    let inverse = Inverse { action, expect: left, result: expect };
     Step {
         target: TargetName::new(short.target.clone()).unwrap(),
         address: Address::new(short.address.clone()).unwrap(),
         type_name: type_name(short.retry, short.thing.is_none()),
-        action: if short.thing.is_none() { Action::Run } else { Action::Update },
+        action,
         desired: serde_json::Map::new(),
         changes: Vec::new(),
         expect,
@@ -81,7 +86,11 @@ pub fn step(short: &Short) -> Step {
         touches,
         resolved: Vec::new(),
         prediction: if result.is_some() { Prediction::Exact } else { Prediction::Opaque },
-        undo: Undo { grade: UndoGrade::None, note: None, inverse: None },
+        undo: if short.inverse {
+            Undo { grade: UndoGrade::Exact, note: None, inverse: Some(inverse) }
+        } else {
+            Undo { grade: UndoGrade::None, note: None, inverse: None }
+        },
         edges,
         disruption: Vec::new(),
     }
@@ -147,6 +156,14 @@ pub fn plan(steps: &[Short], gates: &[ShortGate], waves: &[Vec<String>], paralle
             .map(|wave| wave.iter().map(|name| TargetName::new(name.clone()).unwrap()).collect())
             .collect(),
         counts: Counts::default(),
+    }
+}
+
+/// Has these remediations taken back when something fails.
+pub fn undo_auto(plan: &mut Plan, names: &[&str]) {
+    for name in names {
+        let info = RemediationInfo { because: None, labels: BTreeMap::new(), undo: UndoMode::Auto };
+        plan.remediations.insert(RemediationName::new(*name).unwrap(), info);
     }
 }
 
@@ -216,6 +233,7 @@ fn random_target(rng: &mut Rng, target: &str, steps: &mut Vec<Short>) {
             thing,
             edges: edges.into_iter().collect(),
             locks: locks.into_iter().collect(),
+            inverse: false,
         });
         addresses.push(address);
     }

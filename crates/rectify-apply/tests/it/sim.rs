@@ -8,8 +8,8 @@ use rectify_model::{
     Plan,
     graph::{Access, EdgeKind},
     journal::{
-        Admission, Because, Entry, FORMAT, GateState, How, Mutated, Record, RunId, RunOutcome, RunRecord,
-        RunView, StepState, TargetState, UseId,
+        Admission, Because, Direction, Entry, FORMAT, GateState, How, Mutated, Record, RunId, RunOutcome,
+        RunRecord, RunView, StepState, TargetState, UndoState, UseId,
     },
     plan::Step,
 };
@@ -21,6 +21,8 @@ pub struct Disturbance {
     pub expires_at_ms: Option<u64>,
     pub cancel_at_ms: Option<u64>,
     pub interrupt_at_ms: Option<u64>,
+    pub space_low_at_ms: Option<u64>,
+    pub lease_ending_at_ms: Option<u64>,
     /// The commit with this number fails.
     pub commit_fails: Option<u64>,
     /// The process dies before doing the thing with this number.
@@ -36,7 +38,7 @@ enum Due {
     Tell(Event),
     Look { node: NodeKey, ask: u32, again: bool },
     Act(Operation),
-    Status { node: NodeKey, attempt: u32, op_id: String },
+    Status { node: NodeKey, direction: Direction, attempt: u32, op_id: String },
     Store { ticket: Ticket, record: Record },
     Gate { node: NodeKey, attempt: u32 },
     Edit((String, String)),
@@ -119,6 +121,12 @@ impl<'a> Sim<'a> {
         if let Some(at_ms) = disturbance.interrupt_at_ms {
             sim.at(at_ms, Due::Tell(Event::Interrupt));
         }
+        if let Some(at_ms) = disturbance.space_low_at_ms {
+            sim.at(at_ms, Due::Tell(Event::SpaceLow));
+        }
+        if let Some(at_ms) = disturbance.lease_ending_at_ms {
+            sim.at(at_ms, Due::Tell(Event::LeaseEnding));
+        }
         if let Some((at_ms, thing)) = disturbance.edit {
             sim.at(at_ms, Due::Edit(thing));
         }
@@ -164,18 +172,20 @@ impl<'a> Sim<'a> {
         match due {
             Due::Tell(event) => self.tell(event),
             Due::Look { node, ask, again } => {
-                let answer = self.world.look(&node, again);
+                let back = self.view.undoing().is_some();
+                let direction = if back { Direction::Back } else { Direction::Forward };
+                let answer = self.world.look(&node, again, direction);
                 self.answer(Event::Looked { node, ask, answer });
             }
             Due::Act(operation) => {
                 self.watch_deed(&operation);
                 let answer = self.world.act(&operation);
-                let Operation { node, attempt, .. } = operation;
-                self.answer(Event::Acted { node, attempt, answer });
+                let Operation { node, direction, attempt, .. } = operation;
+                self.answer(Event::Acted { node, direction, attempt, answer });
             }
-            Due::Status { node, attempt, op_id } => {
-                let answer = self.world.status(&node, &op_id);
-                self.answer(Event::Status { node, attempt, answer });
+            Due::Status { node, direction, attempt, op_id } => {
+                let answer = self.world.status(&node, direction, &op_id);
+                self.answer(Event::Status { node, direction, attempt, answer });
             }
             Due::Gate { node, attempt } => {
                 let answer = self.world.gate(&node, attempt);
@@ -186,10 +196,18 @@ impl<'a> Sim<'a> {
                 if self.disturbance.commit_fails == Some(ticket.0) {
                     return self.answer(Event::CommitFailed { ticket, message: "disk failed".into() });
                 }
-                if let Record::Step(record) = &record
-                    && !matches!(record.state, StepState::Intent(_) | StepState::Unknown(_))
-                {
-                    self.acting.remove(&record.node);
+                match &record {
+                    Record::Step(record)
+                        if !matches!(record.state, StepState::Intent(_) | StepState::Unknown(_)) =>
+                    {
+                        self.acting.remove(&record.node);
+                    }
+                    Record::Undo(record)
+                        if !matches!(record.state, UndoState::Intent(_) | UndoState::Unknown(_)) =>
+                    {
+                        self.acting.remove(&record.node);
+                    }
+                    _ => {}
                 }
                 let entry = Entry { seq: self.view.len() + 1, at_ms: self.now_ms, record };
                 self.view.push(&entry).expect("each record can stand where it stands");
@@ -199,7 +217,7 @@ impl<'a> Sim<'a> {
     }
 
     fn tell(&mut self, event: Event) {
-        if matches!(event, Event::Cancel | Event::Interrupt) {
+        if matches!(event, Event::Cancel | Event::Interrupt | Event::SpaceLow | Event::LeaseEnding) {
             self.stopped = true;
         }
         if matches!(event, Event::Interrupt) {
@@ -224,14 +242,21 @@ impl<'a> Sim<'a> {
                 self.answer(Event::Verified { target, answer });
             }
             Effect::Look { node, ask, .. } => {
-                self.watch_start(&node);
+                if self.view.undoing().is_none() {
+                    self.watch_start(&node);
+                }
                 self.soon(Due::Look { node, ask, again: false });
             }
             Effect::LookAgain { node, ask } => self.soon(Due::Look { node, ask, again: true }),
             Effect::CommitIntent { ticket, record } => {
-                let Record::Step(step) = &record else { panic!("not an intent: {record:?}") };
-                assert!(matches!(step.state, StepState::Intent(_)));
-                assert!(self.now_ms < self.expires_at_ms, "an intent after the permission expired");
+                match &record {
+                    Record::Step(step) => {
+                        assert!(matches!(step.state, StepState::Intent(_)));
+                        assert!(self.now_ms < self.expires_at_ms, "an intent after the permission expired");
+                    }
+                    Record::Undo(undo) => assert!(matches!(undo.state, UndoState::Intent(_))),
+                    _ => panic!("not an intent: {record:?}"),
+                }
                 assert!(!self.stopped, "an intent after the run was asked to stop");
                 self.soon(Due::Store { ticket, record });
             }
@@ -240,7 +265,9 @@ impl<'a> Sim<'a> {
                 self.watch_act(&operation);
                 self.soon(Due::Act(operation));
             }
-            Effect::AskStatus { node, attempt, op_id } => self.soon(Due::Status { node, attempt, op_id }),
+            Effect::AskStatus { node, direction, attempt, op_id } => {
+                self.soon(Due::Status { node, direction, attempt, op_id });
+            }
             Effect::AskGate { node, attempt } => self.soon(Due::Gate { node, attempt }),
             Effect::WaitUntil { at_ms } => {
                 assert!(at_ms > self.now_ms);
@@ -280,8 +307,22 @@ impl<'a> Sim<'a> {
 
     /// No act without a durable intent for this very attempt; none beside another on the same thing.
     fn watch_act(&mut self, operation: &Operation) {
-        let progress = self.view.steps().get(&operation.node).expect("no record of the step");
-        let StepState::Intent(intent) = &progress.state else { panic!("acts in {:?}", progress.state) };
+        let intent = match operation.direction {
+            Direction::Forward => {
+                let progress = self.view.steps().get(&operation.node).expect("no record of the step");
+                let StepState::Intent(intent) = &progress.state else {
+                    panic!("acts in {:?}", progress.state)
+                };
+                intent
+            }
+            Direction::Back => {
+                let progress = self.view.undo().get(&operation.node).expect("no record of taking back");
+                let UndoState::Intent(intent) = &progress.state else {
+                    panic!("acts in {:?}", progress.state)
+                };
+                intent
+            }
+        };
         assert_eq!((intent.attempt, &intent.op_id), (operation.attempt, &operation.op_id));
         assert_eq!((intent.fence, operation.fence), (3, 3));
         self.acting.insert(operation.node.clone(), operation.attempt);
@@ -320,7 +361,7 @@ impl<'a> Sim<'a> {
 
     /// Each effect on the world is accounted for in the journal.
     fn check_deeds(&self) {
-        for deed in &self.world.deeds {
+        for deed in self.world.deeds.iter().filter(|deed| deed.direction == Direction::Forward) {
             let progress = self.view.steps().get(&deed.node).expect("an effect without any record");
             let intent = progress.intent.as_ref().expect("an effect without an intent");
             assert!(intent.attempt >= deed.attempt && intent.op_id == deed.op_id);
@@ -374,6 +415,7 @@ impl<'a> Sim<'a> {
         if journal_lost {
             return;
         }
+        assert_eq!(rectify_apply::ending(&self.view, self.plan), outcome, "what the journal says");
         for (node, progress) in self.view.steps() {
             match &progress.state {
                 StepState::Intent(_) => panic!("{node} is left with an open intent"),
@@ -384,7 +426,8 @@ impl<'a> Sim<'a> {
             }
         }
         if outcome == RunOutcome::NeedsOperator {
-            assert!(self.view.open().count() > 0, "a person is called for nothing");
+            let open = self.view.open().count() + self.view.open_undo().count();
+            assert!(open > 0, "a person is called for nothing");
         }
     }
 }

@@ -79,7 +79,16 @@ fn disturbance(rng: &mut Rng, plan: &Plan) -> Disturbance {
     let things: Vec<_> = plan.steps.iter().filter_map(thing).collect();
     let edit = edit_at.filter(|_| !things.is_empty()).map(|at| (at, things[rng.below(things.len())].clone()));
     let duplicates = if rng.chance(30) { 20 } else { 0 };
-    Disturbance { expires_at_ms, cancel_at_ms, interrupt_at_ms, commit_fails, kill_at, edit, duplicates }
+    Disturbance {
+        expires_at_ms,
+        cancel_at_ms,
+        interrupt_at_ms,
+        commit_fails,
+        kill_at,
+        edit,
+        duplicates,
+        ..Disturbance::default()
+    }
 }
 
 fn set_faults(rng: &mut Rng, plan: &Plan, sim: &mut Sim<'_>) {

@@ -5,7 +5,7 @@ use rectify_apply::{ActAnswer, Applied, GateAnswer, Looked, Operation, Operation
 use rectify_base::{Digest, NodeKey};
 use rectify_model::{
     Plan,
-    journal::{Failure, Mutated},
+    journal::{Direction, Failure, Mutated},
     observation::Identity,
     plan::Step,
 };
@@ -54,6 +54,7 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deed {
     pub node: NodeKey,
+    pub direction: Direction,
     pub attempt: u32,
     pub op_id: String,
 }
@@ -62,11 +63,12 @@ pub struct World {
     steps: BTreeMap<NodeKey, Step>,
     pub states: BTreeMap<(String, String), Digest>,
     pub faults: BTreeMap<NodeKey, Fault>,
+    /// What goes wrong with taking a step back.
+    pub back_faults: BTreeMap<NodeKey, Fault>,
     /// Gates, and at which question they begin to hold; never if absent.
     pub gates: BTreeMap<NodeKey, Option<u32>>,
     pub identities: BTreeMap<String, Result<Identity, Failure>>,
     ledger: BTreeMap<String, OperationStatus>,
-    looks: BTreeMap<NodeKey, u32>,
     pub deeds: Vec<Deed>,
 }
 
@@ -84,10 +86,10 @@ impl World {
             steps: BTreeMap::new(),
             states: BTreeMap::new(),
             faults: BTreeMap::new(),
+            back_faults: BTreeMap::new(),
             gates: BTreeMap::new(),
             identities: BTreeMap::new(),
             ledger: BTreeMap::new(),
-            looks: BTreeMap::new(),
             deeds: Vec::new(),
         };
         for step in &plan.steps {
@@ -125,22 +127,35 @@ impl World {
         self.states.insert(thing.clone(), garbage());
     }
 
-    fn fault(&self, node: &NodeKey) -> Option<Fault> {
-        self.faults.get(node).copied()
+    fn fault(&self, node: &NodeKey, direction: Direction) -> Option<Fault> {
+        match direction {
+            Direction::Forward => self.faults.get(node).copied(),
+            Direction::Back => self.back_faults.get(node).copied(),
+        }
     }
 
     fn state(&self, step: &Step) -> Digest {
         thing(step).map_or_else(nothing, |thing| self.states[&thing])
     }
 
-    pub fn look(&mut self, node: &NodeKey, again: bool) -> Result<Looked, Failure> {
-        let before = self.looks.entry(node.clone()).or_insert(0);
-        *before += 1;
-        match (self.fault(node), again) {
+    pub fn look(&mut self, node: &NodeKey, again: bool, direction: Direction) -> Result<Looked, Failure> {
+        let step = self.steps[node].clone();
+        let fault = self.fault(node, direction);
+        if direction == Direction::Back
+            && !again
+            && let Some(thing) = thing(&step)
+        {
+            match fault {
+                Some(Fault::Edited) => drop(self.states.insert(thing, garbage())),
+                Some(Fault::AlreadyThere) => drop(self.states.insert(thing, step.expect)),
+                _ => {}
+            }
+        }
+        match (fault, again) {
             (Some(Fault::LookFails), false) | (Some(Fault::LookAgainFails), true) => {
                 Err(failure("PERMISSION", Mutated::No))
             }
-            _ => Ok(Looked { fingerprint: self.state(&self.steps[node]), before_image: None }),
+            _ => Ok(Looked { fingerprint: self.state(&step), before_image: None }),
         }
     }
 
@@ -151,6 +166,7 @@ impl World {
         }
         self.deeds.push(Deed {
             node: operation.node.clone(),
+            direction: operation.direction,
             attempt: operation.attempt,
             op_id: operation.op_id.clone(),
         });
@@ -160,7 +176,7 @@ impl World {
     pub fn act(&mut self, operation: &Operation) -> ActAnswer {
         let step = self.steps[&operation.node].clone();
         let lost = || ActAnswer::Lost { message: "the provider died".into() };
-        let fault = self.fault(&operation.node);
+        let fault = self.fault(&operation.node, operation.direction);
         if fault == Some(Fault::EditedLate)
             && let Some(thing) = thing(&step)
         {
@@ -208,8 +224,8 @@ impl World {
         }
     }
 
-    pub fn status(&self, node: &NodeKey, op_id: &str) -> OperationStatus {
-        if self.fault(node) == Some(Fault::LedgerGone) {
+    pub fn status(&self, node: &NodeKey, direction: Direction, op_id: &str) -> OperationStatus {
+        if self.fault(node, direction) == Some(Fault::LedgerGone) {
             return OperationStatus::Lost { message: "no ledger".into() };
         }
         self.ledger.get(op_id).cloned().unwrap_or(OperationStatus::NeverSeen)

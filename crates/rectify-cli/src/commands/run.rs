@@ -175,6 +175,9 @@ fn mark_words(mark: &RunMark) -> String {
         RunMark::Undoing { because, place } => {
             format!("taking back, because of {place}: {}", because.message)
         }
+        RunMark::Stopped { cause, message } => {
+            format!("nothing new from here on ({}): {message}", cause.as_str())
+        }
         RunMark::Resolved(resolution) => format!(
             "{}: {} says: {} ({})",
             resolution.node,

@@ -13,7 +13,7 @@ use rectify_host::{
 };
 use rectify_model::{
     Plan,
-    journal::{Failure, Mutated, RunId, StepState},
+    journal::{Direction, Failure, Mutated, RunId, StepState},
     observation::Identity,
 };
 use rectify_protocol::{
@@ -74,8 +74,8 @@ pub async fn drive(
         };
         for effect in step(&mut state, event, (engine.now_ms)()) {
             match effect {
-                Effect::Verify { target, .. } => {
-                    let answer = verify(engine, plan, &sessions, &target)
+                Effect::Verify { target, assumptions, .. } => {
+                    let answer = verify(engine, plan, &sessions, &target, assumptions)
                         .await
                         .map_err(|error| failure(error.code().as_str(), in_one_line(&error), Mutated::No));
                     pending.push(Event::Verified { target, answer });
@@ -103,8 +103,9 @@ pub async fn drive(
                     });
                 }
                 Effect::Act(operation) => act(&mut sessions, &sender, operation).await,
-                Effect::AskStatus { node, attempt, op_id } => {
-                    ask_status(&mut sessions, &subjects, &sender, node, attempt, op_id).await;
+                Effect::AskStatus { node, direction, attempt, op_id } => {
+                    let told = (direction, attempt);
+                    ask_status(&mut sessions, &subjects, &sender, node, told, op_id).await;
                 }
                 Effect::AskGate { node, attempt } => {
                     ask_gate(&mut sessions, &subjects, &sender, node, attempt).await;
@@ -140,11 +141,12 @@ async fn verify(
     plan: &Plan,
     sessions: &Sessions<'_>,
     target: &TargetName,
+    assumptions: bool,
 ) -> Result<Identity, EngineError> {
     let connection = sessions.connection(target)?;
     let found = identity::observe(target, connection, sessions.project())?;
     // Of another target it means nothing.
-    if let Some(known) = plan.targets.get(target).filter(|known| known.identity == found) {
+    if let Some(known) = plan.targets.get(target).filter(|known| assumptions && known.identity == found) {
         facts::verify(engine, target, &known.assumptions, connection, sessions.project()).await?;
     }
     Ok(found)
@@ -231,8 +233,19 @@ async fn look(
 }
 
 async fn act(sessions: &mut Sessions<'_>, sender: &mpsc::UnboundedSender<Event>, operation: Operation) {
-    let Operation { node, attempt, op_id, type_name, action, desired, expect, result, deadline_ms, fence } =
-        operation;
+    let Operation {
+        node,
+        direction,
+        attempt,
+        op_id,
+        type_name,
+        action,
+        desired,
+        expect,
+        result,
+        deadline_ms,
+        fence,
+    } = operation;
     let session = sessions.of(&node.target, &type_name).await;
     let sender = sender.clone();
     tokio::spawn(async move {
@@ -248,7 +261,7 @@ async fn act(sessions: &mut Sessions<'_>, sender: &mpsc::UnboundedSender<Event>,
                 }
             }
         };
-        drop(sender.send(Event::Acted { node, attempt, answer }));
+        drop(sender.send(Event::Acted { node, direction, attempt, answer }));
     });
 }
 
@@ -280,7 +293,7 @@ async fn ask_status(
     subjects: &BTreeMap<NodeKey, Subject>,
     sender: &mpsc::UnboundedSender<Event>,
     node: NodeKey,
-    attempt: u32,
+    (direction, attempt): (Direction, u32),
     op_id: String,
 ) {
     // A fresh process must be able to answer; the one that lost the answer may be gone.
@@ -299,7 +312,7 @@ async fn ask_status(
                 Ok(OpStatus::Done(result)) => OperationStatus::Done(act_answer(result.into_result())),
             },
         };
-        drop(sender.send(Event::Status { node, attempt, answer }));
+        drop(sender.send(Event::Status { node, direction, attempt, answer }));
     });
 }
 
@@ -382,6 +395,18 @@ fn tell(engine: &Engine, notice: Notice, tally: &mut Tally) {
         }
         Notice::Stopping(reason) => {
             tracing::info!(place = reason.place, message = reason.message, "nothing new is started");
+            return;
+        }
+        Notice::Undoing { because, steps } => {
+            tracing::info!(place = because.place, count = steps.len(), "taking back");
+            return;
+        }
+        Notice::UndoStarted { node } => {
+            tracing::debug!(%node, "taking back");
+            return;
+        }
+        Notice::UndoIs { node, state } => {
+            tracing::debug!(%node, ?state, "taking back");
             return;
         }
         Notice::Owed { by, steps } => {

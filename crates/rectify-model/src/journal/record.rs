@@ -245,6 +245,15 @@ pub struct Failure {
     pub mutated: Mutated,
 }
 
+impl Failure {
+    /// Whether the provider was certainly not asked, because the engine was stopped between an intent
+    /// and its request. Nothing failed; a run that is resumed begins here again.
+    #[must_use]
+    pub fn not_begun(&self) -> bool {
+        self.mutated == Mutated::No && self.code == super::NOT_BEGUN
+    }
+}
+
 /// A gate was answered for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -81,6 +81,58 @@ pub enum RunMark {
     },
     /// A person said what became of an operation of which nobody knew.
     Resolved(Resolution),
+    /// Nothing new began from here on, for a reason that no record of a step, gate or target gives.
+    /// It holds until the run is resumed.
+    Stopped {
+        /// What kind of reason.
+        cause: StopCause,
+        /// The reason in words.
+        message: String,
+    },
+}
+
+/// Why nothing new began, where neither a step nor a gate nor a target is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// A person asked for it; what was under way was finished.
+    Cancelled,
+    /// A person asked for it, and nothing was waited for.
+    Interrupted,
+    /// The permission expired.
+    Expired,
+    /// The run would not be let in now. What is open is still resolved, and what failed is taken back.
+    Refused,
+    /// The journal's disk is nearly full.
+    SpaceLow,
+    /// The lease could not be renewed.
+    LeaseEnding,
+}
+
+impl StopCause {
+    /// All causes.
+    pub const ALL: [Self; 6] =
+        [Self::Cancelled, Self::Interrupted, Self::Expired, Self::Refused, Self::SpaceLow, Self::LeaseEnding];
+
+    /// The word used in files and messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
+            Self::SpaceLow => "space_low",
+            Self::LeaseEnding => "lease_ending",
+        }
+    }
+
+    /// Whether it fails the run. The others leave it as it is, to be resumed.
+    #[must_use]
+    pub const fn fails(self) -> bool {
+        matches!(self, Self::Expired | Self::Refused)
+    }
 }
 
 /// A person's answer to an operation of which nobody knows whether it happened.

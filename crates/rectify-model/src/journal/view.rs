@@ -2,7 +2,7 @@
 
 use super::{
     Because, Entry, Failure, GateState, How, Intent, Mutated, Record, Resolution, RunMark, RunRecord,
-    StepRecord, StepState, TargetState, UndoRecord, UndoState, Verdict,
+    StepRecord, StepState, StopCause, TargetState, UndoRecord, UndoState, Verdict,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -138,6 +138,7 @@ pub struct RunView {
     resolutions: u64,
     fence: u64,
     resumed: u64,
+    stopped: BTreeSet<StopCause>,
 }
 
 const fn undo_name(state: &UndoState) -> &'static str {
@@ -152,7 +153,7 @@ const fn undo_name(state: &UndoState) -> &'static str {
 }
 
 /// Whether `to` may follow `from` (`None`: not begun).
-const fn undo_may_follow(from: Option<&UndoState>, to: &UndoState) -> bool {
+fn undo_may_follow(from: Option<&UndoState>, to: &UndoState) -> bool {
     match (from, to) {
         (None, UndoState::Undone { how, .. }) => matches!(how, How::Already),
         (None, UndoState::Failed(failure)) => matches!(failure.mutated, Mutated::No),
@@ -160,6 +161,7 @@ const fn undo_may_follow(from: Option<&UndoState>, to: &UndoState) -> bool {
         (None, _) => true,
         (Some(UndoState::Intent(_)), to) => !matches!(to, UndoState::Intent(_) | UndoState::Kept { .. }),
         (Some(UndoState::Unknown(_)), to) => !matches!(to, UndoState::Kept { .. }),
+        (Some(UndoState::Failed(failure)), to) => failure.not_begun() && !matches!(to, UndoState::Unknown(_)),
         (Some(_), _) => false,
     }
 }
@@ -176,7 +178,7 @@ const fn name(state: &StepState) -> &'static str {
 }
 
 /// Whether `to` may follow `from` (`None`: pending).
-const fn may_follow(from: Option<&StepState>, to: &StepState) -> bool {
+fn may_follow(from: Option<&StepState>, to: &StepState) -> bool {
     match (from, to) {
         // Without an intent nothing was written, so only results that write nothing are possible.
         (None, StepState::Succeeded { how, .. }) => matches!(how, How::Already),
@@ -186,6 +188,8 @@ const fn may_follow(from: Option<&StepState>, to: &StepState) -> bool {
         (Some(StepState::Intent(_)), to) => !matches!(to, StepState::Intent(_) | StepState::Skipped { .. }),
         // What is unknown may be tried again, resolved, or found to be unknown still.
         (Some(StepState::Unknown(_)), to) => !matches!(to, StepState::Skipped { .. }),
+        // What was certainly not begun is begun anew.
+        (Some(StepState::Failed(failure)), to) => failure.not_begun() && !matches!(to, StepState::Unknown(_)),
         (Some(_), _) => false,
     }
 }
@@ -205,6 +209,7 @@ impl RunView {
             undoing: None,
             resolutions: 0,
             resumed: 0,
+            stopped: BTreeSet::new(),
         }
     }
 
@@ -238,7 +243,7 @@ impl RunView {
             Record::Gate(record) => Some(&record.node.target),
             Record::Undo(record) => Some(&record.node.target),
             Record::Run(RunMark::Resolved(resolution)) => Some(&resolution.node.target),
-            Record::Run(RunMark::Resumed { .. } | RunMark::Undoing { .. }) => None,
+            Record::Run(RunMark::Resumed { .. } | RunMark::Undoing { .. } | RunMark::Stopped { .. }) => None,
         };
         if let Some(target) = target.filter(|target| !self.run.targets.contains(target)) {
             return Err(GrammarError::Target { seq, target: target.clone() });
@@ -330,8 +335,9 @@ impl RunView {
                 }
                 self.fence = *fence;
                 self.resumed += 1;
-                // Whoever goes on must look for itself where it is.
+                // Whoever goes on must look for itself where it is, and has its own reasons to stop.
                 self.targets.clear();
+                self.stopped.clear();
             }
             RunMark::Undoing { because, place } => {
                 if self.undoing.is_some() {
@@ -342,6 +348,9 @@ impl RunView {
             RunMark::Resolved(resolution) => {
                 self.resolve(seq, resolution)?;
                 self.resolutions += 1;
+            }
+            RunMark::Stopped { cause, .. } => {
+                self.stopped.insert(*cause);
             }
         }
         Ok(())
@@ -447,6 +456,13 @@ impl RunView {
     #[must_use]
     pub const fn resumed(&self) -> u64 {
         self.resumed
+    }
+
+    /// Why nothing new began since the run was last taken up, besides what its steps, gates and
+    /// targets say.
+    #[must_use]
+    pub const fn stopped(&self) -> &BTreeSet<StopCause> {
+        &self.stopped
     }
 
     /// What failed, and where, if the run takes back what it did.

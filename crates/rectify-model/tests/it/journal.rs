@@ -7,8 +7,8 @@ use rectify_model::{
     journal::{
         Admission, Because, Direction, Entry, FORMAT, Failure, GateRecord, GateState, GrammarError, How,
         Intent, Kept, Mutated, ProviderRecord, Record, Resolution, RunId, RunMark, RunOutcome, RunRecord,
-        RunView, StepRecord, StepState, TargetRecord, TargetState, UndoRecord, UndoState, UseId, Verdict,
-        operation_id, operation_id_of,
+        RunView, StepRecord, StepState, StopCause, TargetRecord, TargetState, UndoRecord, UndoState, UseId,
+        Verdict, operation_id, operation_id_of,
     },
     observation::Identity,
 };
@@ -89,6 +89,8 @@ fn mark() -> impl Strategy<Value = RunMark> {
         (0..=INTEGER_MAX).prop_map(|fence| RunMark::Resumed { fence }),
         (failure(), ".{0,9}").prop_map(|(because, place)| RunMark::Undoing { because, place }),
         resolution,
+        (proptest::sample::select(StopCause::ALL.to_vec()), ".{0,20}")
+            .prop_map(|(cause, message)| RunMark::Stopped { cause, message }),
     ]
 }
 

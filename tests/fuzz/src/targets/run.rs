@@ -11,8 +11,8 @@ use rectify_model::{
     grade::Retry,
     graph::{Access, EdgeKind},
     journal::{
-        Admission, Because, Entry, FORMAT, Failure, How, Mutated, Record, RunId, RunOutcome, RunRecord,
-        RunView, StepState, TargetState, UseId,
+        Admission, Because, Direction, Entry, FORMAT, Failure, How, Mutated, Record, RunId, RunOutcome,
+        RunRecord, RunView, StepState, TargetState, UseId,
     },
     plan::Step,
 };
@@ -44,7 +44,7 @@ enum Open {
     Look { node: NodeKey, ask: u32, again: bool },
     Store { ticket: Ticket, record: Box<Record> },
     Act(Box<Operation>),
-    Status { node: NodeKey, attempt: u32 },
+    Status { node: NodeKey, direction: Direction, attempt: u32 },
     Gate { node: NodeKey, attempt: u32 },
     Wait(u64),
 }
@@ -143,7 +143,8 @@ impl<'p> Driver<'p> {
             247 => {
                 let node = self.steps.keys().nth(usize::from(how) % self.steps.len()).cloned().unwrap();
                 let answer = ActAnswer::Done(Applied::Applied);
-                self.tell(Event::Acted { node, attempt: u32::from(how) / 64, answer }, false);
+                let direction = if how & 1 == 0 { Direction::Forward } else { Direction::Back };
+                self.tell(Event::Acted { node, direction, attempt: u32::from(how) / 64, answer }, false);
             }
             248 => {
                 // The clock goes back.
@@ -239,16 +240,17 @@ impl<'p> Driver<'p> {
                 Event::Committed(ticket)
             }
             Open::Act(operation) => {
-                Event::Acted { node: operation.node, attempt: operation.attempt, answer: Self::acted(how) }
+                let Operation { node, direction, attempt, .. } = *operation;
+                Event::Acted { node, direction, attempt, answer: Self::acted(how) }
             }
-            Open::Status { node, attempt } => {
+            Open::Status { node, direction, attempt } => {
                 let answer = match how % 5 {
                     0 | 1 => OperationStatus::Done(Self::acted(how / 5)),
                     2 => OperationStatus::NeverSeen,
                     3 => OperationStatus::Started,
                     _ => OperationStatus::Lost { message: "m".into() },
                 };
-                Event::Status { node, attempt, answer }
+                Event::Status { node, direction, attempt, answer }
             }
             Open::Gate { node, attempt } => {
                 let not_yet = GateAnswer::NotYet { message: "m".into() };
@@ -282,7 +284,7 @@ impl<'p> Driver<'p> {
     fn perform(&mut self, effect: Effect) {
         assert!(self.finished.is_none() || matches!(effect, Effect::Log(_)), "after the end: {effect:?}");
         match effect {
-            Effect::Verify { target, identity } => self.open.push(Open::Verify(target, identity)),
+            Effect::Verify { target, identity, .. } => self.open.push(Open::Verify(target, identity)),
             Effect::Look { node, ask, .. } => {
                 self.may_look(&node);
                 self.open.push(Open::Look { node, ask, again: false });
@@ -301,7 +303,9 @@ impl<'p> Driver<'p> {
                 self.may_act(&operation);
                 self.open.push(Open::Act(Box::new(operation)));
             }
-            Effect::AskStatus { node, attempt, .. } => self.open.push(Open::Status { node, attempt }),
+            Effect::AskStatus { node, direction, attempt, .. } => {
+                self.open.push(Open::Status { node, direction, attempt });
+            }
             Effect::AskGate { node, attempt } => self.open.push(Open::Gate { node, attempt }),
             Effect::WaitUntil { at_ms } => self.open.push(Open::Wait(at_ms)),
             Effect::Log(_) => {}
