@@ -86,7 +86,7 @@ impl RunState {
         if let Some(inverse) = &item.inverse {
             item.action = inverse.action;
             item.expect = inverse.expect;
-            item.result = inverse.result.into();
+            item.result = inverse.result;
         }
         item.phase = Phase::Waiting;
         item.attempt = 0;

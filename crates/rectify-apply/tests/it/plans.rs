@@ -72,7 +72,7 @@ pub fn step(short: &Short) -> Step {
     edges.sort();
     let action = if short.thing.is_none() { Action::Run } else { Action::Update };
     let left = result.unwrap_or_else(nothing);
-    let inverse = Inverse { action, expect: left, result: expect };
+    let inverse = Inverse { action, expect: left, result: Some(expect) };
     Step {
         target: TargetName::new(short.target.clone()).unwrap(),
         address: Address::new(short.address.clone()).unwrap(),
