@@ -55,6 +55,9 @@ struct Case {
     /// In which order steps were taken back.
     #[serde(default)]
     order_back: Option<Vec<String>>,
+    /// Which reason is expected; the first as a rule.
+    #[serde(default)]
+    blame: Blame,
     /// Whether the world is as it was before the run.
     #[serde(default)]
     as_before: bool,
@@ -122,6 +125,14 @@ enum PlanDamage {
     TargetInNoWave,
     TargetInTwoWaves,
     TypeMissing,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Blame {
+    #[default]
+    First,
+    Last,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -247,7 +258,10 @@ fn play(case: &Case, seen: &mut BTreeSet<String>) -> (String, String, Option<Run
     }
     let finished = sim.finished.unwrap();
     seen.extend(finished.reasons.iter().map(|reason| reason.code.to_string()));
-    let first = finished.reasons.first();
+    let first = match case.blame {
+        Blame::First => finished.reasons.first(),
+        Blame::Last => finished.reasons.last(),
+    };
     (
         first.map(|reason| reason.code.to_string()).unwrap_or_default(),
         first.map(|reason| reason.place.clone()).unwrap_or_default(),
