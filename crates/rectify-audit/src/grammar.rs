@@ -28,6 +28,8 @@ enum Stand {
     Changed,
     /// It came to an end and left nothing.
     Unchanged,
+    /// The engine was stopped between the intent and the request. It may be begun again.
+    NotBegun,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +126,8 @@ impl Run {
                 self.verified.remove(record.target.as_ref().ok_or("no target is named")?);
             }
             Action::RunResumed => self.verified.clear(),
+            // What it forbids, bodies tell: the journal's own grammar knows the records.
+            Action::RunStopped => {}
             Action::RunUndoing => {
                 if self.undoing {
                     return Err(cannot("taking back"));
@@ -174,7 +178,8 @@ impl Run {
                 let stand = self.next(self.undo.get(&node).copied(), record)?;
                 self.undo.insert(node, stand);
             }
-            Action::LogStarted
+            Action::RunStopped
+            | Action::LogStarted
             | Action::AdmissionRefused
             | Action::RunAdmitted
             | Action::ReceiptKept
@@ -192,6 +197,7 @@ impl Run {
             None => "nothing",
             Some(Stand::Open { unknown: false }) => "an intent",
             Some(Stand::Open { unknown: true }) => "an unknown outcome",
+            Some(Stand::NotBegun) => "what was not begun",
             Some(Stand::Changed | Stand::Unchanged) => {
                 return Err(format!("{action} cannot follow its end"));
             }
@@ -208,7 +214,9 @@ impl Run {
                 }
                 Ok(Stand::Open { unknown: false })
             }
-            Action::StepUnknown | Action::UndoUnknown if intended => Ok(Stand::Open { unknown: true }),
+            Action::StepUnknown | Action::UndoUnknown if intended && before != Some(Stand::NotBegun) => {
+                Ok(Stand::Open { unknown: true })
+            }
             Action::StepSucceeded | Action::UndoDone => match outcome {
                 Some(Outcome::Already) => Ok(Stand::Unchanged),
                 Some(Outcome::Applied | Outcome::Observed | Outcome::Judged) if intended => {
@@ -218,11 +226,14 @@ impl Run {
             },
             Action::StepFailed | Action::UndoFailed => match outcome {
                 Some(Outcome::Unchanged) => Ok(Stand::Unchanged),
+                Some(Outcome::NotBegun) => Ok(Stand::NotBegun),
                 Some(Outcome::MaybeChanged | Outcome::Changed) if intended => Ok(Stand::Changed),
                 _ => Err(cannot()),
             },
             Action::StepStale | Action::UndoConflict => Ok(Stand::Unchanged),
-            Action::StepSkipped | Action::UndoKept if !intended => Ok(Stand::Unchanged),
+            Action::StepSkipped | Action::UndoKept if !intended || before == Some(Stand::NotBegun) => {
+                Ok(Stand::Unchanged)
+            }
             _ => Err(cannot()),
         }
     }

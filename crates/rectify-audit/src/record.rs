@@ -180,6 +180,10 @@ words!(
         RunResumed = "run_resumed",
         /// A run takes back what it did.
         RunUndoing = "run_undoing",
+        /// Nothing new began in a run from here on; in detail, why.
+        RunStopped = "run_stopped",
+        /// Nothing new began from here on; in detail, why.
+        RunStopped = "run_stopped",
         /// A person said what became of an operation.
         RunResolved = "run_resolved",
         /// A run ended.
@@ -208,6 +212,8 @@ words!(
         Judged = "judged",
         /// Nothing was changed.
         Unchanged = "unchanged",
+        /// The engine was stopped before the provider was asked; it may be begun again.
+        NotBegun = "not_begun",
         /// Something may have been changed.
         MaybeChanged = "maybe_changed",
         /// Something was changed.
@@ -351,6 +357,8 @@ impl Act {
             }
             Record::Run(RunMark::Resumed { .. }) => Self::new(Action::RunResumed),
             Record::Run(RunMark::Undoing { .. }) => Self::new(Action::RunUndoing),
+            Record::Run(RunMark::Stopped { .. }) => Self::new(Action::RunStopped),
+            Record::Run(RunMark::Stopped { .. }) => Self::new(Action::RunStopped),
             Record::Run(RunMark::Resolved(resolution)) => Self {
                 actor: Some(Actor::person(resolution.by.clone())),
                 outcome: Some(match resolution.verdict {
@@ -380,6 +388,7 @@ fn of_step(state: &StepState) -> (Action, Option<Outcome>) {
     match state {
         StepState::Intent(_) => (Action::StepIntent, None),
         StepState::Succeeded { how, .. } => (Action::StepSucceeded, Some((*how).into())),
+        StepState::Failed(failure) if failure.not_begun() => (Action::StepFailed, Some(Outcome::NotBegun)),
         StepState::Failed(failure) => (Action::StepFailed, Some(failure.mutated.into())),
         StepState::Unknown(_) => (Action::StepUnknown, None),
         StepState::Stale { .. } => (Action::StepStale, None),
@@ -396,6 +405,7 @@ fn of_undo(state: &UndoState) -> (Action, Option<Outcome>) {
     match state {
         UndoState::Intent(_) => (Action::UndoIntent, None),
         UndoState::Undone { how, .. } => (Action::UndoDone, Some((*how).into())),
+        UndoState::Failed(failure) if failure.not_begun() => (Action::UndoFailed, Some(Outcome::NotBegun)),
         UndoState::Failed(failure) => (Action::UndoFailed, Some(failure.mutated.into())),
         UndoState::Unknown(_) => (Action::UndoUnknown, None),
         UndoState::Conflict { .. } => (Action::UndoConflict, None),
