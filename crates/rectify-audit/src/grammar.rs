@@ -126,8 +126,6 @@ impl Run {
                 self.verified.remove(record.target.as_ref().ok_or("no target is named")?);
             }
             Action::RunResumed => self.verified.clear(),
-            // What it forbids, bodies tell: the journal's own grammar knows the records.
-            Action::RunStopped => {}
             Action::RunUndoing => {
                 if self.undoing {
                     return Err(cannot("taking back"));

@@ -182,8 +182,6 @@ words!(
         RunUndoing = "run_undoing",
         /// Nothing new began in a run from here on; in detail, why.
         RunStopped = "run_stopped",
-        /// Nothing new began from here on; in detail, why.
-        RunStopped = "run_stopped",
         /// A person said what became of an operation.
         RunResolved = "run_resolved",
         /// A run ended.
@@ -357,7 +355,6 @@ impl Act {
             }
             Record::Run(RunMark::Resumed { .. }) => Self::new(Action::RunResumed),
             Record::Run(RunMark::Undoing { .. }) => Self::new(Action::RunUndoing),
-            Record::Run(RunMark::Stopped { .. }) => Self::new(Action::RunStopped),
             Record::Run(RunMark::Stopped { .. }) => Self::new(Action::RunStopped),
             Record::Run(RunMark::Resolved(resolution)) => Self {
                 actor: Some(Actor::person(resolution.by.clone())),
