@@ -122,6 +122,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-model", "documents and records"),
             ("rectify-protocol", "frames and messages"),
             ("rectify-attest", "envelopes and the gate"),
+            ("rectify-audit", "exports and checkpoints"),
             ("rectify-compile", "sources"),
             ("rectify-plan", "what the checker is asked about"),
             ("rectify-review", "what readers see"),

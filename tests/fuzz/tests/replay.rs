@@ -83,7 +83,7 @@ macro_rules! replays {
 }
 
 replays!(
-    accounts admission agent bundle calendar canonical compile documents edits envelope expression facts fingerprints
+    accounts admission agent audit bundle calendar canonical compile documents edits envelope expression facts fingerprints
     frames http journal keys ledger mounts names planning policy properties redact resolution review run serve session settings
     trust
 );

@@ -3,6 +3,7 @@
 mod accounts;
 mod admission;
 mod agent;
+mod audit;
 mod calendar;
 mod canonical;
 mod compile;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     accounts::TARGET,
     admission::TARGET,
     agent::TARGET,
+    audit::TARGET,
     calendar::BUNDLE,
     calendar::TARGET,
     canonical::TARGET,

@@ -1,0 +1,3 @@
+#![no_main]
+
+rectify_libfuzzer::target!("audit");
