@@ -1,5 +1,7 @@
 //! `bench`: whole processes, CPU of the whole tree, ratios of one run. Never a test.
 
+mod converge;
+
 use crate::run::{Outcome, cargo, executable, run, write};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::{
@@ -27,10 +29,14 @@ struct Cost {
     peak_mib: f64,
 }
 
-/// Runs the benchmarks. `floor DIR` is the bare program that the others are compared with.
+/// Runs the benchmarks: all of planning, or `converge`. `floor DIR` and `bare …` are the bare programs
+/// that the others are compared with.
 pub fn bench(words: &[&str]) -> Outcome {
-    if let ["floor", directory] = words {
-        return floor(Path::new(directory));
+    match words {
+        ["floor", directory] => return floor(Path::new(directory)),
+        ["bare", rest @ ..] => return converge::bare(rest),
+        ["converge", rest @ ..] => return converge::converge(rest),
+        _ => {}
     }
     run(cargo(&[
         "build",

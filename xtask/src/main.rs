@@ -18,7 +18,8 @@ cargo xtask ci                 what .ci/run calls: test --install
 cargo xtask layers             check the table of allowed dependencies
 cargo xtask codegen [--check]  write generated files, or say which are stale
 cargo xtask adr new TITLE      begin a decision record with the next number
-cargo xtask bench              measure, and print ratios of one run
+cargo xtask bench              measure planning, and print ratios of one run
+cargo xtask bench converge [FILES [WRITERS]]  measure applying against temp, fsync, rename
 cargo xtask fuzz TARGET|--all [SECONDS]  try bytes on targets of tests/fuzz; see docs/testing.md
 ";
 

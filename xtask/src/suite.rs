@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
     ("groff", "groff-base"),
     ("lexgrog", "man-db"),
+    ("strace", "strace"),
 ];
 
 /// Runs all stages; the first failing one ends the run.

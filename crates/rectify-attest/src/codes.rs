@@ -51,6 +51,8 @@ rectify_base::codes! {
     TRUST_THRESHOLD_UNREACHABLE = "trust-threshold-unreachable";
     /// A ceiling of zero, or one beyond the hard maximum.
     TRUST_CEILING = "trust-ceiling";
+    /// Before-images are to be kept for no time, or for more than ten years.
+    TRUST_RETENTION = "trust-retention";
     /// An empty command among the commands allowed while planning.
     TRUST_PLAN_COMMAND = "trust-plan-command";
     /// The plan's bytes are not canonical, or not a plan.

@@ -45,5 +45,7 @@ pub use refusal::Refusal;
 pub use resolution::{counts, verify_resolution};
 pub use signer::{SignError, Signer, attest, countersign};
 pub use statement::{Kind, Predicate};
-pub use trust::{Ceilings, KeyRecord, Principal, Revocation, Thresholds, TrustData, TrustFile, TrustProblem};
+pub use trust::{
+    Ceilings, KeyRecord, Principal, Retention, Revocation, Thresholds, TrustData, TrustFile, TrustProblem,
+};
 pub use verify::{Signed, SignedBy, verify, verify_by};

@@ -17,6 +17,11 @@ pub const CEILING_DEFAULT_S: u64 = 72 * 3600;
 /// Longest life that the file may grant: 31 days.
 pub const CEILING_MAX_S: u64 = 31 * 24 * 3600;
 
+/// Days for which before-images are kept unless the file says otherwise.
+pub const KEEP_DAYS_DEFAULT: u32 = 30;
+/// Most days for which they can be kept: ten years.
+pub const KEEP_DAYS_MAX: u32 = 3_650;
+
 /// What a trust file says, not checked yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustData {
@@ -37,6 +42,8 @@ pub struct TrustData {
     pub policy_bundles: BTreeSet<Digest>,
     /// How long things may live.
     pub ceilings: Ceilings,
+    /// How long before-images are kept.
+    pub retention: Retention,
     /// Commands, as whole argument lists, that providers may run while planning.
     pub plan_commands: BTreeSet<Vec<String>>,
     /// Commands, as whole argument lists, that the engine may run to fetch secrets.
@@ -103,6 +110,19 @@ pub struct Ceilings {
 impl Default for Ceilings {
     fn default() -> Self {
         Self { seal_s: CEILING_DEFAULT_S, approval_s: CEILING_DEFAULT_S }
+    }
+}
+
+/// How long what undo needs is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days after the end of a run. Until then an exact undo is exact.
+    pub keep_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { keep_days: KEEP_DAYS_DEFAULT }
     }
 }
 
@@ -295,6 +315,11 @@ fn check_limits(data: &TrustData, problems: &mut Vec<TrustProblem>) {
             let message = format!("expected 1 second to 31 days, got {seconds} seconds");
             problem(problems, codes::TRUST_CEILING, format!("/ceilings/{name}"), message);
         }
+    }
+    let keep_days = data.retention.keep_days;
+    if keep_days == 0 || keep_days > KEEP_DAYS_MAX {
+        let message = format!("expected 1 to {KEEP_DAYS_MAX} days, got {keep_days}");
+        problem(problems, codes::TRUST_RETENTION, "/undo/keep_days".to_owned(), message);
     }
     for (list, commands) in
         [("plan_commands", &data.plan_commands), ("secret_commands", &data.secret_commands)]

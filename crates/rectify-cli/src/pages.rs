@@ -355,6 +355,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("trust-no-sealer", include_str!("../../../docs/errors/trust-no-sealer.md")),
     ("trust-plan-command", include_str!("../../../docs/errors/trust-plan-command.md")),
     ("trust-read", include_str!("../../../docs/errors/trust-read.md")),
+    ("trust-retention", include_str!("../../../docs/errors/trust-retention.md")),
     ("trust-threshold-unreachable", include_str!("../../../docs/errors/trust-threshold-unreachable.md")),
     ("trust-threshold-zero", include_str!("../../../docs/errors/trust-threshold-zero.md")),
     ("trust-time", include_str!("../../../docs/errors/trust-time.md")),

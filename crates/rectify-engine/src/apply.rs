@@ -14,7 +14,7 @@ use crate::{
     error::FileVerb,
     gate, identity, lock,
     project::Project,
-    project_key,
+    project_key, retention,
     rundir::RunDirectory,
     secrets::{self, Secrets},
 };
@@ -180,6 +180,9 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
                 problems.push(error.into());
             }
         }
+    }
+    if let Some(trust) = &trust {
+        retention::after_run(engine, &store, trust.data().retention.keep_days).await;
     }
     engine.events.on(&Event::RunEnded { run: run.to_string(), outcome: finished.outcome.as_str().into() });
     Ok(Applied { run, finished, receipt, receipt_path, problems })

@@ -21,6 +21,7 @@ pub mod plan;
 pub mod project;
 pub mod project_key;
 pub mod providers;
+pub mod retention;
 pub mod review;
 pub mod rundir;
 pub mod seal;

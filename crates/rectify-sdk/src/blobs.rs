@@ -42,10 +42,9 @@ pub(crate) fn keep(dir: PathBuf, bytes: &[u8]) -> Result<Digest, ItemError> {
     }
     let digest = Digest::of_bytes(bytes);
     let name = digest.hex();
+    let file = durable::beside(&dir, bytes).map_err(&error)?;
     // What is there is used only if it is whole: a damaged blob could not undo anything.
-    if durable::read_if_exists(&dir.join(&name)).map_err(&error)?.as_deref() != Some(bytes) {
-        durable::replace(&dir, &name, bytes).map_err(&error)?;
-    }
+    durable::place(&dir, &name, file, |there| is_whole(there, &digest, None)).map_err(&error)?;
     Ok(digest)
 }
 
@@ -57,7 +56,7 @@ pub(crate) fn keep_from(
 ) -> Result<Digest, ItemError> {
     let error = failed("the before-image cannot be kept");
     let mut hasher = ContentHasher::new(key);
-    let mut file = durable::unfinished(dir, &[]).map_err(&error)?;
+    let mut file = durable::beside(dir, &[]).map_err(&error)?;
     let mut buffer = vec![0; PIECE_BYTES];
     let mut length = 0_u64;
     loop {
@@ -81,9 +80,8 @@ pub(crate) fn keep_from(
     }
     let (plain, keyed) = hasher.digests();
     let digest = keyed.unwrap_or(plain);
-    file.as_file().sync_all().map_err(&error)?;
-    file.persist(dir.join(digest.hex())).map_err(|e| error(e.error))?;
-    durable::sync_directory(dir).map_err(&error)?;
+    let whole = |there: &mut File| is_whole(there, &digest, key);
+    durable::place(dir, &digest.hex(), file, whole).map_err(&error)?;
     Ok(digest)
 }
 
@@ -119,8 +117,8 @@ fn is_whole(file: &mut File, digest: &Digest, key: Option<&DigestKey>) -> io::Re
 }
 
 fn missing(digest: &Digest) -> ItemError {
-    ItemError::new(ErrorCode::Dependency, format!("there is no blob {digest}"))
-        .hint("it was never sent, or its retention ended")
+    ItemError::new(ErrorCode::Dependency, format!("the content {digest} is not kept here (any more)"))
+        .hint("before-images are deleted when their retention ends (`undo.keep_days` in the trust file)")
 }
 
 /// Takes one chunk. Chunks of one blob come in order, each after the answer to the one before; the
@@ -228,7 +226,8 @@ mod tests {
         assert_eq!((plain, secret), (Digest::of_bytes(&bytes), key.digest(&bytes)));
         // Again: what is there is replaced by the same.
         assert_eq!(keep_from(&dir(), &mut bytes.as_slice(), Some(&key)).unwrap(), secret);
-        assert_eq!(fs::read_dir(dir()).unwrap().count(), 2);
+        let names = fs::read_dir(dir()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| !name.to_string_lossy().starts_with('.')).count(), 2);
         assert_eq!(read(dir(), &secret, Some(&key)).unwrap(), bytes);
         assert_eq!(read(dir(), &plain, None).unwrap(), bytes);
         let other = DigestKey::from_bytes([2; 32]);

@@ -44,7 +44,10 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
-    changed: Condvar,
+    /// For one worker: there is a job. To wake them all for each would cost more than most jobs.
+    work: Condvar,
+    /// For who waits until all is done.
+    idle: Condvar,
 }
 
 impl Queue {
@@ -66,7 +69,7 @@ impl Queue {
         state.bytes += job.bytes;
         state.waiting.push_back(job);
         drop(state);
-        self.changed.notify_all();
+        self.work.notify_one();
         Ok(())
     }
 
@@ -82,14 +85,14 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// The job was answered.
     pub(crate) fn done(&self, id: u64) {
         self.lock().running.remove(&id);
-        self.changed.notify_all();
+        self.idle.notify_all();
     }
 
     /// Cancels a request. If it has not begun, it is taken out, to be answered by the caller.
@@ -115,7 +118,8 @@ impl Queue {
         }
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
-        self.changed.notify_all();
+        self.work.notify_all();
+        self.idle.notify_all();
         waiting
     }
 
@@ -134,7 +138,7 @@ impl Queue {
             if left.is_zero() {
                 return false;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.idle.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }

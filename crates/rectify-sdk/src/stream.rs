@@ -25,7 +25,7 @@ use std::{
 };
 
 /// Requests that are worked on at once.
-const WORKERS: usize = 4;
+const WORKERS: usize = 16;
 /// How long work may take to end once the engine is gone.
 const WORK_GRACE: Duration = Duration::from_secs(9);
 /// How long the last answers may take to leave.

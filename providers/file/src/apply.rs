@@ -3,7 +3,7 @@
 use crate::{
     desired::{Desired, Path, Want, path_of, restore_of},
     entry::{Content, Entry},
-    errors::stale,
+    errors::{conflict, stale},
     goal::Goals,
     look::{Look, Scope, look},
     names::Names,
@@ -18,7 +18,7 @@ use rectify_sdk::{
         message::{Applied, Apply, ApplyStatus, ReadAnswer, ReadItem, Restore},
     },
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{
     fs::File,
     io::{self, Seek},
@@ -124,35 +124,47 @@ fn agrees_with_plan(cx: &Context, op: &Apply, goal: Option<&Entry>, path: &Path)
     Err(stale("what would be written is not what the plan says; names of users or groups may have changed"))
 }
 
+/// Checks what asks for an inverse, without looking at anything.
+pub(crate) fn check_restore(desired: &Map<String, Value>, restore: &Restore) -> Result<(), ItemError> {
+    let path = path_of(desired)?;
+    restore.state.as_ref().map(|state| Entry::from_state(state, &path.text)).transpose().map(drop)
+}
+
+/// Whether a state can be brought back at all from what is there.
+pub(crate) fn can_come_back(goal: Option<&Entry>, found: Option<&Entry>) -> Result<(), ItemError> {
+    let unsupported = |message: String| Err(ItemError::new(ErrorCode::Unsupported, message));
+    match (goal, found) {
+        (Some(Entry::Directory { entries: Some(entries), .. }), None) if entries.count > 0 => {
+            unsupported("what the directory held was not kept".into())
+        }
+        (Some(entry @ Entry::Special { .. }), None) => {
+            unsupported(format!("a {} is not brought back", entry.kind()))
+        }
+        (Some(goal), Some(found)) if goal.kind() != found.kind() => {
+            Err(conflict(format!("a {} is not turned back into a {}", found.kind(), goal.kind())).at("/path"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The state that an inverse brings back, with its content from the blob directory.
 fn restored(cx: &Context, restore: &Restore, path: &Path, found: &Look) -> Result<Option<Entry>, ItemError> {
     let Some(state) = &restore.state else { return Ok(None) };
     let mut entry = Entry::from_state(state, &path.text)?;
-    match &mut entry {
-        Entry::File { content, .. } => {
-            if let Some(Entry::File { content: there, .. }) = &found.entry
-                && there == content
-                && there.bytes.is_some()
-            {
-                content.bytes.clone_from(&there.bytes);
-            } else {
-                content.bytes = Some(match content {
-                    Content { plain: Some(plain), .. } => cx.read_blob(&plain.digest)?,
-                    Content { keyed: Some(keyed), .. } => cx.read_secret_blob(keyed)?,
-                    Content { .. } => return Err(ItemError::new(ErrorCode::Internal, "no digest is known")),
-                });
-            }
+    can_come_back(Some(&entry), found.entry.as_ref())?;
+    if let Entry::File { content, .. } = &mut entry {
+        if let Some(Entry::File { content: there, .. }) = &found.entry
+            && there == content
+            && there.bytes.is_some()
+        {
+            content.bytes.clone_from(&there.bytes);
+        } else {
+            content.bytes = Some(match content {
+                Content { plain: Some(plain), .. } => cx.read_blob(&plain.digest)?,
+                Content { keyed: Some(keyed), .. } => cx.read_secret_blob(keyed)?,
+                Content { .. } => return Err(ItemError::new(ErrorCode::Internal, "no digest is known")),
+            });
         }
-        Entry::Directory { entries: Some(entries), .. } if entries.count > 0 && found.entry.is_none() => {
-            return Err(ItemError::new(ErrorCode::Unsupported, "what the directory held was not kept"));
-        }
-        Entry::Special { .. } if found.entry.is_none() => {
-            return Err(ItemError::new(
-                ErrorCode::Unsupported,
-                format!("a {} is not brought back", entry.kind()),
-            ));
-        }
-        Entry::Directory { .. } | Entry::Link { .. } | Entry::Special { .. } => {}
     }
     Ok(Some(entry))
 }

@@ -15,7 +15,7 @@ use std::{
 /// Most directories that one request keeps open.
 const DIRECTORIES_MAX: usize = 96;
 /// Most requests that are remembered: as many as the SDK works on at once.
-const BATCHES_MAX: usize = 4;
+const BATCHES_MAX: usize = 16;
 
 /// One request.
 #[derive(Debug)]

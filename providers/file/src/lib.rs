@@ -59,7 +59,10 @@ impl Provider for FileProvider {
     }
 
     fn validate(&self, _cx: &Context, item: &DesiredItem) -> Result<(), ItemError> {
-        desired::Desired::parse(&item.type_name, &stand_in(&item.desired)).map(drop)
+        match desired::restore_of(&item.desired)? {
+            Some(restore) => apply::check_restore(&item.desired, &restore),
+            None => desired::Desired::parse(&item.type_name, &stand_in(&item.desired)).map(drop),
+        }
     }
 
     /// Modes in their shortest spelling. Owners and groups are left as they are written: what they

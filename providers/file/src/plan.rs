@@ -1,8 +1,9 @@
 //! What would change. Changes nothing.
 
 use crate::{
+    apply::can_come_back,
     batch::Batch,
-    desired::{Desired, Path, Want},
+    desired::{Desired, Path, Want, path_of, restore_of},
     entry::{Entry, parse_mode},
     errors::conflict,
     goal::{Goals, count},
@@ -17,7 +18,7 @@ use rectify_sdk::{
     base::limits::FILE_CONTENT_MAX_BYTES,
     protocol::{
         ItemError,
-        message::{PlanAnswer, PlanItem, Predicted},
+        message::{PlanAnswer, PlanItem, Predicted, Restore},
     },
 };
 use serde_json::Value;
@@ -30,6 +31,9 @@ struct Undo {
 
 /// Answers one item.
 pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
+    if let Some(restore) = restore_of(&item.desired)? {
+        return plan_back(cx, batch, item, &restore);
+    }
     let revealed = cx.reveal(&item.desired)?;
     let desired = Desired::parse(&item.type_name, &revealed.properties)?;
     let names = batch.names()?;
@@ -74,6 +78,54 @@ pub(crate) fn plan(cx: &Context, batch: &Batch, item: &PlanItem) -> Result<PlanA
     Ok(PlanAnswer::Changed {
         prior: state(prior.as_ref(), path, show)?,
         planned: state(goal.as_ref(), path, show)?,
+        prediction: prediction.into(),
+        disruption: Vec::new(),
+        undo: undo.grade.into(),
+        undo_note: undo.note,
+        resolved,
+    })
+}
+
+/// Answers one item that brings back a state. Whether the content of a file is still kept is seen only
+/// where it is needed: a session that plans has no before-images.
+fn plan_back(
+    cx: &Context,
+    batch: &Batch,
+    item: &PlanItem,
+    restore: &Restore,
+) -> Result<PlanAnswer, ItemError> {
+    let path = path_of(&item.desired)?;
+    let names = batch.names()?;
+    let walked = batch.walk(&path.parent)?;
+    let dir = walked.dir();
+    let resolved: Vec<String> = resolved_key(&walked, &path).into_iter().collect();
+    let scope = Scope::of(&item.type_name, cx.digest_key());
+    let open_to_others = dir.as_ref().is_none_or(|dir| dir.open_to_others);
+    let look = look_in(dir.clone(), names, &path, scope)?;
+    let prior = match &item.prior {
+        None => look.entry.clone(),
+        Some(predicted) => {
+            predicted.state.as_ref().map(|state| Entry::from_state(state, &path.text)).transpose()?
+        }
+    };
+    let goal = restore.state.as_ref().map(|state| Entry::from_state(state, &path.text)).transpose()?;
+    if goal == prior {
+        return Ok(PlanAnswer::Unchanged { state: state(prior.as_ref(), &path, false)?, resolved });
+    }
+    can_come_back(goal.as_ref(), prior.as_ref())?;
+    let prediction = match (&dir, &prior) {
+        (None, None) => into_missing(cx, item, &path)?,
+        _ => "exact",
+    };
+    if let (None, Some(dir), Some(prior)) = (&item.prior, &dir, &prior) {
+        obstacles::refuse(&**dir, &path.name, replaces(prior, goal.as_ref()))?;
+    }
+    let readable = |entry: Option<&Entry>| entry.is_none_or(|entry| !entry.is_secret());
+    let show = open_to_others && !will_be_closed(item) && readable(prior.as_ref()) && readable(goal.as_ref());
+    let undo = undo(prior.as_ref(), goal.as_ref(), Some(&look))?;
+    Ok(PlanAnswer::Changed {
+        prior: state(prior.as_ref(), &path, show)?,
+        planned: state(goal.as_ref(), &path, show)?,
         prediction: prediction.into(),
         disruption: Vec::new(),
         undo: undo.grade.into(),

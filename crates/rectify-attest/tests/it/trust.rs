@@ -5,7 +5,7 @@ use rectify_attest::{Principal, PrincipalKind, TrustData, TrustFile, codes, trus
 use rectify_base::Code;
 
 /// Covered here.
-pub const CODES: [Code; 9] = [
+pub const CODES: [Code; 10] = [
     codes::TRUST_KEY_DUPLICATE,
     codes::TRUST_KEY_PERIOD,
     codes::TRUST_MEMBER_UNKNOWN,
@@ -14,6 +14,7 @@ pub const CODES: [Code; 9] = [
     codes::TRUST_THRESHOLD_ZERO,
     codes::TRUST_THRESHOLD_UNREACHABLE,
     codes::TRUST_CEILING,
+    codes::TRUST_RETENTION,
     codes::TRUST_PLAN_COMMAND,
 ];
 
@@ -24,7 +25,7 @@ fn keys_of<'d>(data: &'d mut TrustData, who: &str) -> &'d mut Vec<rectify_attest
 #[test]
 fn each_mistake_is_named_with_its_place() {
     type Damage = fn(&mut TrustData);
-    let damages: [(Code, &str, Damage); 13] = [
+    let damages: [(Code, &str, Damage); 15] = [
         (codes::TRUST_KEY_DUPLICATE, "/principals/dave/keys/1", |d| {
             let bobs = keys_of(d, "bob")[0].clone();
             keys_of(d, "dave").push(bobs);
@@ -51,6 +52,8 @@ fn each_mistake_is_named_with_its_place() {
         (codes::TRUST_THRESHOLD_UNREACHABLE, "/approvals/projects/web", |d| {
             d.thresholds.projects.insert("web".parse().unwrap(), 5);
         }),
+        (codes::TRUST_RETENTION, "/undo/keep_days", |d| d.retention.keep_days = 0),
+        (codes::TRUST_RETENTION, "/undo/keep_days", |d| d.retention.keep_days = 3_651),
         (codes::TRUST_CEILING, "/ceilings/seal", |d| d.ceilings.seal_s = 0),
         (codes::TRUST_CEILING, "/ceilings/approval", |d| d.ceilings.approval_s = CEILING_MAX_S + 1),
         (codes::TRUST_PLAN_COMMAND, "/plan_commands/0", |d| {

@@ -10,8 +10,8 @@ use crate::{
     error::{FileKind, KeyError},
 };
 use rectify_attest::{
-    Ceilings, KeyRecord, Principal, PrincipalKind, PrincipalName, PublicKey, Revocation, Thresholds,
-    TrustData, TrustFile, TrustProblem, trust::FORMAT,
+    Ceilings, KeyRecord, Principal, PrincipalKind, PrincipalName, PublicKey, Retention, Revocation,
+    Thresholds, TrustData, TrustFile, TrustProblem, trust::FORMAT,
 };
 use rectify_base::{Code, Digest, ProjectName};
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, Options};
@@ -115,6 +115,10 @@ fn understand(wire: &Wire, problems: &mut Vec<TrustProblem>) -> TrustData {
         thresholds: reader.thresholds(wire),
         policy_bundles: reader.bundles(&wire.policy_bundles),
         ceilings: reader.ceilings(wire.ceilings.as_ref()),
+        retention: wire
+            .undo
+            .as_ref()
+            .map_or_else(Retention::default, |undo| Retention { keep_days: undo.keep_days }),
         plan_commands: wire.plan_commands.iter().cloned().collect(),
         secret_commands: wire.secret_commands.iter().cloned().collect(),
     }

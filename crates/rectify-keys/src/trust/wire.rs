@@ -48,6 +48,9 @@ pub(crate) struct Wire {
     /// How long things may live.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) ceilings: Option<WireCeilings>,
+    /// What is kept for taking changes back.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) undo: Option<WireUndo>,
     /// Commands, as whole argument lists, that providers may run while planning.
     #[serde(default, deserialize_with = "valued", skip_serializing_if = "Vec::is_empty")]
     pub(crate) plan_commands: Vec<Vec<String>>,
@@ -166,6 +169,19 @@ pub(crate) struct WireCeilings {
     #[cfg_attr(feature = "schema", schemars(extend("pattern" = DURATION)))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) approval: Option<String>,
+}
+
+/// What is kept for taking changes back.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WireUndo {
+    /// Days after the end of a run for which its before-images are kept; 30 unless this says otherwise.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(range(min = 1, max = rectify_attest::trust::KEEP_DAYS_MAX))
+    )]
+    pub(crate) keep_days: u32,
 }
 
 /// A member that is written has a value: an empty `valid_to:` must not mean "for ever".

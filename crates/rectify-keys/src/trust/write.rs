@@ -3,15 +3,18 @@
 use super::{
     read::parse_trust,
     times::{render_duration, render_time},
-    wire::{Wire, WireApprovals, WireCeilings, WireKey, WireKind, WirePrincipal, WireRevocation, WireRoles},
+    wire::{
+        Wire, WireApprovals, WireCeilings, WireKey, WireKind, WirePrincipal, WireRevocation, WireRoles,
+        WireUndo,
+    },
 };
 use crate::{
     disk::{self, Existing},
     error::{FileKind, KeyError},
 };
 use rectify_attest::{
-    Ceilings, KeyRecord, Principal, PrincipalKind, PrincipalName, PublicKey, Thresholds, TrustData,
-    TrustFile, TrustProblem, trust::FORMAT,
+    Ceilings, KeyRecord, Principal, PrincipalKind, PrincipalName, PublicKey, Retention, Thresholds,
+    TrustData, TrustFile, TrustProblem, trust::FORMAT,
 };
 use rectify_base::Digest;
 use std::{
@@ -51,6 +54,7 @@ pub fn solo_trust(
         thresholds: Thresholds { default: 0, ..Thresholds::default() },
         policy_bundles,
         ceilings: Ceilings::default(),
+        retention: Retention::default(),
         plan_commands: BTreeSet::new(),
         secret_commands: BTreeSet::new(),
     })
@@ -150,6 +154,7 @@ fn wire(data: &TrustData) -> Option<Wire> {
             seal: Some(render_duration(data.ceilings.seal_s)),
             approval: Some(render_duration(data.ceilings.approval_s)),
         }),
+        undo: Some(WireUndo { keep_days: data.retention.keep_days }),
         plan_commands: data.plan_commands.iter().cloned().collect(),
         secret_commands: data.secret_commands.iter().cloned().collect(),
     })

@@ -38,7 +38,8 @@ fn failed(message: String) -> ItemError {
 
 fn append(path: &str, word: &str) -> Result<(), ItemError> {
     let file = OpenOptions::new().append(true).create(true).open(path);
-    file.and_then(|mut file| writeln!(file, "{word}")).map_err(|e| failed(e.to_string()))
+    file.and_then(|mut file| file.write_all(format!("{word}\n").as_bytes()))
+        .map_err(|e| failed(e.to_string()))
 }
 
 /// Waits, unless cancelled. Returns whether it was.

@@ -184,18 +184,18 @@ fn sixty_four_requests_in_flight_are_each_answered_once() {
 fn pings_and_status_are_answered_while_every_worker_is_busy() {
     let home = Home::new();
     let mut client = home.session(Mode::Apply);
-    let slow: Vec<u64> = (0..6)
+    let slow: Vec<u64> = (0..18)
         .map(|i| {
             let op = operation(&format!("slow {i}"), "update", json!({"ms": 20_000}));
             client.send(method::APPLY, &op).unwrap()
         })
         .collect();
-    for _ in 0..4 {
+    for _ in 0..16 {
         assert_eq!(client.receive().unwrap().method.as_deref(), Some(method::PROGRESS));
     }
     let begin = Instant::now();
     let pong: Pong = client.call(method::PING, &json!({})).unwrap();
-    assert_eq!(pong.in_flight, 6);
+    assert_eq!(pong.in_flight, 18);
     client.op_status(&Digest::of_bytes(b"x").hex()).unwrap();
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
 
@@ -220,7 +220,7 @@ fn pings_and_status_are_answered_while_every_worker_is_busy() {
             }
         }
     }
-    assert_eq!((stopped, never_begun), (4, 2));
+    assert_eq!((stopped, never_begun), (16, 2));
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     client.read(read(json!({}))).unwrap();
 }

@@ -8,3 +8,4 @@ mod hostile;
 mod ledger;
 mod lifecycle;
 mod modes;
+mod power;
