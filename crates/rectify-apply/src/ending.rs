@@ -63,8 +63,9 @@ pub fn triggers_of(plan: &Plan, node: &NodeKey) -> Vec<Address> {
 pub fn verdict_record(plan: &Plan, resolution: &Resolution) -> Option<Record> {
     let node = resolution.node.clone();
     let how = How::Judged;
+    let code = if resolution.undo { codes::UNDO_FAILED } else { codes::STEP_FAILED };
     let failure = || Failure {
-        code: codes::STEP_FAILED.as_str().to_string(),
+        code: code.as_str().to_string(),
         message: resolution.reason.clone(),
         mutated: Mutated::Maybe,
     };

@@ -52,12 +52,18 @@ impl RunState {
 
     /// Asks the gates whose pause is over.
     pub(crate) fn wake(&mut self, out: &mut Vec<Effect>) {
+        let mut woken = false;
         while let Some((at_ms, index)) = self.sleeping.first().copied() {
             if at_ms > self.now_ms {
                 break;
             }
             self.sleeping.pop_first();
             self.ask(index, out);
+            woken = true;
+        }
+        // The clock went back while the driver waited: it has to wait for the rest.
+        if let Some((at_ms, _)) = self.sleeping.first().filter(|_| !woken) {
+            out.push(Effect::WaitUntil { at_ms: *at_ms });
         }
     }
 

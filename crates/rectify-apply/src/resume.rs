@@ -13,8 +13,8 @@ use rectify_model::{
     Plan,
     grade::Retry,
     journal::{
-        Because, Direction, Failure, GateState, How, RunView, StepProgress, StepState, UndoProgress,
-        UndoState, UseId, operation_id_of,
+        Because, Direction, Failure, GateState, How, RunView, StepProgress, StepState, TargetState,
+        UndoProgress, UndoState, UseId, operation_id_of,
     },
     plan::Action,
 };
@@ -47,6 +47,7 @@ impl RunState {
         for (node, answer) in view.gates() {
             state.take_in_gate(node, answer)?;
         }
+        state.take_in_stop(view);
         if let Some((because, place)) = view.undoing() {
             state.facts.undoing = true;
             state.facts.failed = true;
@@ -72,7 +73,8 @@ impl RunState {
         let (target, address) = (&node.target, &node.address);
         item.op_id = operation_id_of(&self.use_id, target, address, Direction::Forward, progress.retries);
         item.attempt = progress.attempts;
-        item.granted = progress.granted;
+        let open = matches!(progress.state, StepState::Intent(_) | StepState::Unknown(_));
+        item.granted = progress.granted && open;
         item.before_image = progress.intent.as_ref().and_then(|intent| intent.before_image);
         // An action whose state says nothing looks the same before and after.
         let silent = item.action == Action::Run && item.result.is_none();
@@ -155,12 +157,41 @@ impl RunState {
         Ok(())
     }
 
+    /// What the engine that had the run last said about the run as a whole. A new one that took the
+    /// run up has nothing here: it finds out for itself.
+    fn take_in_stop(&mut self, view: &RunView) {
+        if view.stopped().iter().any(|cause| cause.fails()) {
+            self.facts.failed = true;
+            let expired = || Reason {
+                code: codes::EXPIRED,
+                place: "run".into(),
+                message: "the permission expired before everything had begun".into(),
+            };
+            self.known.push(self.options.no_new.clone().unwrap_or_else(expired));
+        }
+        let verified = |state: &TargetState| matches!(state, TargetState::Verified(_));
+        self.was_verified =
+            self.targets.iter().all(|target| view.targets().get(&target.name).is_some_and(verified));
+        for (name, state) in view.targets() {
+            let TargetState::Refused(refusal) = state else { continue };
+            if refusal.code == codes::ASSUMPTION.as_str() {
+                self.facts.stale = true;
+            } else if view.resumed() == 0 {
+                self.facts.failed = true;
+            } else {
+                continue;
+            }
+            self.known.push(reason(codes::IDENTITY_UNKNOWN, name, refusal));
+        }
+    }
+
     fn take_in_undo(&mut self, index: usize, progress: &UndoProgress) {
         self.members.insert(index);
         self.turn_back(index, progress.retries);
         let Some(item) = self.items.get_mut(index) else { return };
         item.attempt = progress.attempts;
-        item.granted = progress.granted;
+        let open = matches!(progress.state, UndoState::Intent(_) | UndoState::Unknown(_));
+        item.granted = progress.granted && open;
         let silent = item.action == Action::Run && item.result.is_none();
         item.unproven = silent && item.retry == Retry::Converge && progress.attempts > 0 && !item.granted;
         item.phase = match &progress.state {
@@ -177,7 +208,8 @@ impl RunState {
         match &progress.state {
             UndoState::Failed(failure) if !failure.not_begun() => {
                 self.facts.undo_failed = true;
-                self.known.push(reason(codes::UNDO_FAILED, &node, failure));
+                let told = reason(codes::UNDO_FAILED, &node, failure);
+                self.known.push(Reason { code: codes::UNDO_FAILED, ..told });
             }
             UndoState::Conflict { .. } => {
                 self.facts.undo_failed = true;

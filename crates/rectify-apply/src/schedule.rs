@@ -289,6 +289,7 @@ impl RunState {
         self.release(index);
         let Some(item) = self.items.get_mut(index) else { return };
         item.phase = Phase::Done;
+        item.granted = false;
         let state = match entered {
             Entered::Undo(state) => return self.undo_over(index, state, out),
             Entered::Step(state) => state,
@@ -375,7 +376,7 @@ impl RunState {
 
     /// Whether every step and gate is done.
     pub(crate) fn is_complete(&self) -> bool {
-        let verified = self.targets.iter().all(|target| target.trust == Trust::Verified);
+        let verified = self.was_verified || self.targets.iter().all(|target| target.trust == Trust::Verified);
         let any = !self.items.is_empty() || !self.gates.is_empty();
         self.steps_left == 0 && self.gates_left == 0 && (verified || any)
     }
@@ -400,7 +401,7 @@ impl RunState {
             let message = "a person found that it did not happen; it was not tried again";
             let code = String::from(codes::LOST_ANSWER.as_str());
             let failure = Failure { code, message: message.into(), mutated: Mutated::No };
-            self.conclude(*index, Entered::Step(StepState::Failed(failure)), out);
+            self.fail(*index, codes::LOST_ANSWER, failure, out);
         }
         !all.is_empty()
     }

@@ -209,6 +209,8 @@ pub struct RunState {
     pub(crate) use_id: UseId,
     /// Another engine had the run before.
     pub(crate) resumed: bool,
+    /// All targets were verified, and nobody took the run up since.
+    pub(crate) was_verified: bool,
     /// What was begun by another engine is being resolved, or has been.
     pub(crate) recovered: bool,
     /// Remediations that are taken back when something fails.
@@ -292,6 +294,7 @@ impl RunState {
             options,
             use_id: use_id.clone(),
             resumed: false,
+            was_verified: false,
             recovered: false,
             auto: auto.map(|(name, _)| name.to_string()).collect(),
             expires_at_ms,

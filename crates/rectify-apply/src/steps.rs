@@ -275,7 +275,7 @@ impl RunState {
     }
 
     /// Stores a failure. What an earlier attempt may have done is not forgotten.
-    fn fail(&mut self, index: usize, code: Code, told: Failure, out: &mut Vec<Effect>) {
+    pub(crate) fn fail(&mut self, index: usize, code: Code, told: Failure, out: &mut Vec<Effect>) {
         let Some(item) = self.items.get(index) else { return };
         let node = item.node.clone();
         let mutated =
@@ -342,8 +342,13 @@ impl RunState {
         }
     }
 
-    /// Records that the provider was not asked: whoever resumes the run begins here again.
+    /// Records that the provider was not asked: whoever resumes the run begins here again. What an
+    /// earlier attempt may have done is not forgotten.
     fn not_begun(&mut self, index: usize, message: &str, out: &mut Vec<Effect>) {
+        if self.items.get(index).is_some_and(|item| item.unproven) {
+            self.note_unknown(index);
+            return self.unknown(index, message, out);
+        }
         let failure = failure(codes::INTERRUPTED, message, Mutated::No);
         let entered = match self.items.get(index).map(|item| item.direction) {
             Some(Direction::Back) => Entered::Undo(UndoState::Failed(failure)),

@@ -273,7 +273,9 @@ impl RunState {
         let Some(item) = self.items.get(index) else { return };
         let written = item.touches.iter().filter(|(_, access)| *access == Access::Write);
         let held = written.filter_map(|(key, _)| self.held_keys.get(key)).next();
-        let kept = match (item.blocked.as_ref().or(held), &item.inverse) {
+        // What was begun had its turn.
+        let blocked = item.blocked.as_ref().or(held).filter(|_| item.attempt == 0);
+        let kept = match (blocked, &item.inverse) {
             (Some(address), _) => Some(Kept::Dependent(address.clone())),
             (None, None) => Some(Kept::NoInverse),
             (None, Some(_)) => None,

@@ -3,7 +3,7 @@
 
 use crate::{
     plans::{self, Short},
-    sim::{Disturbance, Sim},
+    sim::{Disturbance, Point, Sim},
     world::Fault,
 };
 use rectify_apply::{Effect, Event, Notice, Options, RunState, step};
@@ -55,6 +55,15 @@ struct Case {
     /// In which order steps were taken back.
     #[serde(default)]
     order_back: Option<Vec<String>>,
+    /// The engine dies there.
+    #[serde(default)]
+    kill: Option<CaseKill>,
+    /// The engines that take the run up after that.
+    #[serde(default)]
+    then: Vec<CaseEngine>,
+    /// How often steps were done in the end, and taken back, by address.
+    #[serde(default)]
+    deeds: std::collections::BTreeMap<String, (usize, usize)>,
     /// Which reason is expected; the first as a rule.
     #[serde(default)]
     blame: Blame,
@@ -125,6 +134,43 @@ enum PlanDamage {
     TargetInNoWave,
     TargetInTwoWaves,
     TypeMissing,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseKill {
+    at: Point,
+    step: String,
+    /// While the step is taken back.
+    #[serde(default)]
+    back: bool,
+}
+
+/// A further engine that has the run.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseEngine {
+    #[serde(default)]
+    kill: Option<CaseKill>,
+    /// A person answers first; a new try is allowed if this is true.
+    #[serde(default)]
+    person: Option<bool>,
+    /// Nothing new may begin.
+    #[serde(default)]
+    no_new: bool,
+    #[serde(default)]
+    identity: Option<CaseIdentity>,
+    #[serde(default)]
+    interrupt_at_ms: Option<u64>,
+    /// The gates hold from now on.
+    #[serde(default)]
+    gates_hold: bool,
+    /// These steps are no longer hit by anything.
+    #[serde(default)]
+    mended: Vec<String>,
+    /// Somebody else writes to what this step is about.
+    #[serde(default)]
+    edited: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -216,6 +262,7 @@ fn play(case: &Case, seen: &mut BTreeSet<String>) -> (String, String, Option<Run
         space_low_at_ms: case.space_low_at_ms,
         lease_ending_at_ms: case.lease_ending_at_ms,
         commit_fails: case.commit_fails,
+        kill_when: kill_when(case.kill.as_ref()),
         ..Disturbance::default()
     };
     let mut sim = Sim::new(&plan, 0, disturbance);
@@ -232,21 +279,24 @@ fn play(case: &Case, seen: &mut BTreeSet<String>) -> (String, String, Option<Run
         sim.world.gates.insert(key("a", &gate.address), gate.holds_at);
     }
     if let Some(identity) = case.identity {
-        let answer = match identity {
-            CaseIdentity::Other => Ok(Identity::Root(Digest::of_bytes(b"another root"))),
-            CaseIdentity::Changed => Err(Failure {
-                code: rectify_apply::codes::ASSUMPTION.to_string(),
-                message: "facts.os.id was \"debian\", and is \"fedora\"".into(),
-                mutated: Mutated::No,
-            }),
-            CaseIdentity::Silent => {
-                Err(Failure { code: "FAILED".into(), message: "no marker".into(), mutated: Mutated::No })
-            }
-        };
-        sim.world.identities.insert("a".into(), answer);
+        sim.world.identities.insert("a".into(), answer(identity));
     }
     sim.run();
     sim.check();
+    for engine in &case.then {
+        take_up(&mut sim, engine);
+    }
+    if sim.is_over() {
+        sim.check_that_the_end_stays();
+    }
+    for (address, (done, undone)) in &case.deeds {
+        let count = |direction| {
+            let of =
+                |deed: &&crate::world::Deed| deed.direction == direction && deed.node == key("a", address);
+            sim.world.deeds.iter().filter(of).count()
+        };
+        assert_eq!((count(Direction::Forward), count(Direction::Back)), (*done, *undone), "{address}");
+    }
     for (address, state) in &case.journal {
         let found = sim.view.steps().get(&key("a", address)).map(|progress| &progress.state);
         let found = serde_json::to_value(found).unwrap();
@@ -256,7 +306,7 @@ fn play(case: &Case, seen: &mut BTreeSet<String>) -> (String, String, Option<Run
     if case.as_before {
         assert_eq!(sim.world.states, before, "not as before");
     }
-    let finished = sim.finished.unwrap();
+    let finished = sim.finished.clone().unwrap();
     seen.extend(finished.reasons.iter().map(|reason| reason.code.to_string()));
     let first = match case.blame {
         Blame::First => finished.reasons.first(),
@@ -267,6 +317,55 @@ fn play(case: &Case, seen: &mut BTreeSet<String>) -> (String, String, Option<Run
         first.map(|reason| reason.place.clone()).unwrap_or_default(),
         Some(finished.outcome),
     )
+}
+
+fn answer(identity: CaseIdentity) -> Result<Identity, Failure> {
+    match identity {
+        CaseIdentity::Other => Ok(Identity::Root(Digest::of_bytes(b"another root"))),
+        CaseIdentity::Changed => Err(Failure {
+            code: rectify_apply::codes::ASSUMPTION.to_string(),
+            message: "facts.os.id was \"debian\", and is \"fedora\"".into(),
+            mutated: Mutated::No,
+        }),
+        CaseIdentity::Silent => {
+            Err(Failure { code: "FAILED".into(), message: "no marker".into(), mutated: Mutated::No })
+        }
+    }
+}
+
+fn kill_when(kill: Option<&CaseKill>) -> Option<(Point, NodeKey, Direction)> {
+    kill.map(|kill| {
+        let direction = if kill.back { Direction::Back } else { Direction::Forward };
+        (kill.at, key("a", &kill.step), direction)
+    })
+}
+
+/// Another engine has the run.
+fn take_up(sim: &mut Sim<'_>, engine: &CaseEngine) {
+    assert!(!sim.is_over(), "it has ended before");
+    if let Some(retry) = engine.person {
+        sim.ask_person(retry);
+    }
+    if engine.gates_hold {
+        sim.world.gates.values_mut().for_each(|holds| *holds = Some(1));
+    }
+    for address in &engine.mended {
+        sim.world.faults.remove(&key("a", address));
+        sim.world.back_faults.remove(&key("a", address));
+    }
+    if let Some(address) = &engine.edited {
+        let step = sim.plan.steps.iter().find(|step| step.address.as_str() == address).unwrap();
+        sim.world.edit(&crate::world::thing(step).unwrap());
+    }
+    sim.resume(Disturbance {
+        kill_when: kill_when(engine.kill.as_ref()),
+        no_new: engine.no_new,
+        interrupt_at_ms: engine.interrupt_at_ms,
+        identity: engine.identity.map(|identity| ("a".into(), answer(identity))),
+        ..Disturbance::default()
+    });
+    sim.run();
+    sim.check();
 }
 
 fn check_undo(case: &Case, sim: &Sim<'_>) {
@@ -320,7 +419,7 @@ fn each_damage_has_its_code() {
         assert_eq!((&found, ends), (&expect, case.ends), "{}", name.display());
         seen.insert(expect.code);
     }
-    assert!(names.len() >= 35, "only {} cases", names.len());
+    assert!(names.len() >= 90, "only {} cases", names.len());
     for code in rectify_apply::codes::ALL {
         assert!(seen.contains(code.as_str()), "no case for {code}");
         let page = fs::read_to_string(root.join(format!("docs/errors/{code}.md")))

@@ -72,7 +72,7 @@ pub fn step(short: &Short) -> Step {
     edges.sort();
     let action = if short.thing.is_none() { Action::Run } else { Action::Update };
     let left = result.unwrap_or_else(nothing);
-    let inverse = Inverse { action, expect: left, result: Some(expect) };
+    let inverse = Inverse { action, expect: left, result: short.thing.as_ref().map(|_| expect) };
     Step {
         target: TargetName::new(short.target.clone()).unwrap(),
         address: Address::new(short.address.clone()).unwrap(),
@@ -167,9 +167,25 @@ pub fn undo_auto(plan: &mut Plan, names: &[&str]) {
     }
 }
 
+/// How large random plans are.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub targets_max: usize,
+    pub steps_max: usize,
+    /// Percentage of steps that have an inverse.
+    pub inverses: u64,
+}
+
+pub const SMALL: Size = Size { targets_max: 3, steps_max: 10, inverses: 0 };
+
 /// A random plan: one to three targets in waves, each with a random graph.
 pub fn random(rng: &mut Rng) -> Plan {
-    let names: Vec<String> = (0..1 + rng.below(3)).map(|n| format!("t{n}")).collect();
+    random_of(rng, SMALL)
+}
+
+/// A random plan of this size at most.
+pub fn random_of(rng: &mut Rng, size: Size) -> Plan {
+    let names: Vec<String> = (0..1 + rng.below(size.targets_max)).map(|n| format!("t{n}")).collect();
     let mut waves: Vec<Vec<String>> = vec![Vec::new()];
     for name in &names {
         if rng.chance(50) && !waves[waves.len() - 1].is_empty() {
@@ -179,7 +195,7 @@ pub fn random(rng: &mut Rng) -> Plan {
     }
     let (mut steps, mut gates) = (Vec::new(), Vec::new());
     for target in &names {
-        random_target(rng, target, &mut steps);
+        random_target(rng, target, size, &mut steps);
         for remediation in 0..3 {
             if rng.chance(25) {
                 let within_s = u32::try_from(rng.below(4)).unwrap();
@@ -191,10 +207,10 @@ pub fn random(rng: &mut Rng) -> Plan {
     plan(&steps, &gates, &waves, parallel)
 }
 
-fn random_target(rng: &mut Rng, target: &str, steps: &mut Vec<Short>) {
+fn random_target(rng: &mut Rng, target: &str, size: Size, steps: &mut Vec<Short>) {
     let mut things: Vec<(String, u32, String)> = Vec::new();
     let mut addresses: Vec<String> = Vec::new();
-    for number in 0..rng.below(11) {
+    for number in 0..rng.below(size.steps_max + 1) {
         let address = format!("r{}/s{number}", rng.below(3));
         let retry = [Retry::Converge, Retry::Converge, Retry::Query, Retry::Once][rng.below(4)];
         let mut edges: BTreeMap<String, EdgeKind> = BTreeMap::new();
@@ -233,7 +249,7 @@ fn random_target(rng: &mut Rng, target: &str, steps: &mut Vec<Short>) {
             thing,
             edges: edges.into_iter().collect(),
             locks: locks.into_iter().collect(),
-            inverse: false,
+            inverse: size.inverses > 0 && rng.chance(size.inverses),
         });
         addresses.push(address);
     }

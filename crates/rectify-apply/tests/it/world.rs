@@ -5,12 +5,13 @@ use rectify_apply::{ActAnswer, Applied, GateAnswer, Looked, Operation, Operation
 use rectify_base::{Digest, NodeKey};
 use rectify_model::{
     Plan,
+    grade::Retry,
     journal::{Direction, Failure, Mutated},
     observation::Identity,
     plan::Step,
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What goes wrong with a step, each time or only the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -57,6 +58,8 @@ pub struct Deed {
     pub direction: Direction,
     pub attempt: u32,
     pub op_id: String,
+    /// Whether all of it was done.
+    pub whole: bool,
 }
 
 pub struct World {
@@ -68,7 +71,16 @@ pub struct World {
     /// Gates, and at which question they begin to hold; never if absent.
     pub gates: BTreeMap<NodeKey, Option<u32>>,
     pub identities: BTreeMap<String, Result<Identity, Failure>>,
+    /// Highest fence that was seen, by target. Nothing under a lower one is written.
+    pub fences: BTreeMap<String, u64>,
+    retries: BTreeMap<NodeKey, Retry>,
     ledger: BTreeMap<String, OperationStatus>,
+    /// Things that somebody else wrote to.
+    pub edited: BTreeSet<(String, String)>,
+    /// Number of faults that came to bear.
+    pub faults_seen: u64,
+    /// Number of operations that came too late, under an old fence.
+    pub fenced: u64,
     pub deeds: Vec<Deed>,
 }
 
@@ -89,7 +101,12 @@ impl World {
             back_faults: BTreeMap::new(),
             gates: BTreeMap::new(),
             identities: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            retries: BTreeMap::new(),
             ledger: BTreeMap::new(),
+            edited: BTreeSet::new(),
+            faults_seen: 0,
+            fenced: 0,
             deeds: Vec::new(),
         };
         for step in &plan.steps {
@@ -97,6 +114,7 @@ impl World {
             if let Some(thing) = thing(step) {
                 world.states.entry(thing).or_insert(step.expect);
             }
+            world.retries.insert(node.clone(), plan.types[&step.type_name].retry);
             world.steps.insert(node, step.clone());
         }
         for gate in &plan.gates {
@@ -124,7 +142,14 @@ impl World {
 
     /// Somebody else changes a thing.
     pub fn edit(&mut self, thing: &(String, String)) {
+        self.edited.insert(thing.clone());
         self.states.insert(thing.clone(), garbage());
+    }
+
+    /// A target was verified under this fence.
+    pub fn raise_fence(&mut self, target: &str, fence: u64) {
+        let seen = self.fences.entry(target.to_owned()).or_insert(0);
+        *seen = fence.max(*seen);
     }
 
     fn fault(&self, node: &NodeKey, direction: Direction) -> Option<Fault> {
@@ -146,13 +171,17 @@ impl World {
             && let Some(thing) = thing(&step)
         {
             match fault {
-                Some(Fault::Edited) => drop(self.states.insert(thing, garbage())),
-                Some(Fault::AlreadyThere) => drop(self.states.insert(thing, step.expect)),
+                Some(Fault::Edited) => self.edit(&thing),
+                Some(Fault::AlreadyThere) => {
+                    self.edited.insert(thing.clone());
+                    self.states.insert(thing, step.expect);
+                }
                 _ => {}
             }
         }
         match (fault, again) {
             (Some(Fault::LookFails), false) | (Some(Fault::LookAgainFails), true) => {
+                self.faults_seen += 1;
                 Err(failure("PERMISSION", Mutated::No))
             }
             _ => Ok(Looked { fingerprint: self.state(&step), before_image: None }),
@@ -169,6 +198,7 @@ impl World {
             direction: operation.direction,
             attempt: operation.attempt,
             op_id: operation.op_id.clone(),
+            whole: state != garbage(),
         });
     }
 
@@ -176,11 +206,26 @@ impl World {
     pub fn act(&mut self, operation: &Operation) -> ActAnswer {
         let step = self.steps[&operation.node].clone();
         let lost = || ActAnswer::Lost { message: "the provider died".into() };
+        let seen = self.fences.entry(operation.node.target.to_string()).or_insert(0);
+        if operation.fence < *seen {
+            self.fenced += 1;
+            return ActAnswer::Failed(failure("CONFLICT", Mutated::No));
+        }
+        *seen = operation.fence;
+        // Where repeating would do harm, a second delivery is told what became of the first.
+        if self.retries[&operation.node] != Retry::Converge {
+            match self.ledger.get(&operation.op_id) {
+                Some(OperationStatus::Done(answer)) => return answer.clone(),
+                Some(_) => return ActAnswer::Failed(failure("UNKNOWN_OUTCOME", Mutated::Maybe)),
+                None => {}
+            }
+        }
         let fault = self.fault(&operation.node, operation.direction);
+        self.faults_seen += u64::from(fault.is_some());
         if fault == Some(Fault::EditedLate)
             && let Some(thing) = thing(&step)
         {
-            self.states.insert(thing, garbage());
+            self.edit(&thing);
         }
         let found = self.state(&step);
         let planned = operation.result.unwrap_or_else(nothing);

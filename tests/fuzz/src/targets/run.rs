@@ -1,18 +1,19 @@
-//! A run, and a driver that is late, confused or hostile, and honest at the end.
+//! A run, and a driver that is late, confused or hostile, and honest at the end. The engine may be lost at
+//! any time; another one goes on from what is durable.
 
 use crate::Target;
 use rectify_apply::{
     ATTEMPTS_MAX, ActAnswer, Applied, Effect, Event, Finished, GateAnswer, Looked, Operation,
-    OperationStatus, Options, RunState, Ticket, step,
+    OperationStatus, Options, RunState, Ticket, ending, step,
 };
 use rectify_base::{Digest, FileDigests, NodeKey};
 use rectify_model::{
     Plan,
     grade::Retry,
-    graph::{Access, EdgeKind},
+    graph::{Access, EdgeKind, UndoMode},
     journal::{
-        Admission, Because, Direction, Entry, FORMAT, Failure, How, Mutated, Record, RunId, RunOutcome,
-        RunRecord, RunView, StepState, TargetState, UseId,
+        Admission, Because, Direction, Entry, FORMAT, Failure, How, Mutated, Record, RunId, RunMark,
+        RunOutcome, RunRecord, RunView, StepState, TargetState, UndoState, UseId,
     },
     plan::Step,
 };
@@ -24,7 +25,7 @@ use std::{
 
 pub(super) const TARGET: Target = Target {
     name: "run",
-    holds: "no act without its durable intent, none beside another on one thing, none too late or too often; the run ends",
+    holds: "no act without its durable intent, none beside another on one thing, none too late or too often; it ends as its journal says",
     check,
     seeds,
     max_bytes: 1024,
@@ -58,7 +59,12 @@ struct Driver<'p> {
     open: Vec<Open>,
     told: Vec<Event>,
     acting: BTreeSet<NodeKey>,
-    acts: BTreeMap<NodeKey, u32>,
+    /// Acts of this engine.
+    acts: BTreeMap<(NodeKey, Direction), u32>,
+    /// Steps that some engine let a provider act on.
+    acted: BTreeSet<NodeKey>,
+    fence: u64,
+    journal_failed: bool,
     started: bool,
     stopped: bool,
     finished: Option<Finished>,
@@ -77,6 +83,8 @@ fn check(data: &[u8]) {
         plan.types.values_mut().for_each(|facts| facts.retry = retry);
     }
     plan.limits.parallel_steps = 1 + u32::from(head[1] % 3);
+    let undo = if head[1] & 128 > 0 { UndoMode::Auto } else { UndoMode::Manual };
+    plan.remediations.values_mut().for_each(|info| info.undo = undo);
     let mut driver = Driver::new(&plan);
     for event in data.get(2..).unwrap_or_default().chunks_exact(2) {
         driver.play(event[0], event[1]);
@@ -117,6 +125,9 @@ impl<'p> Driver<'p> {
             told: Vec::new(),
             acting: BTreeSet::new(),
             acts: BTreeMap::new(),
+            acted: BTreeSet::new(),
+            fence: FENCE,
+            journal_failed: false,
             started: false,
             stopped: false,
             finished: None,
@@ -139,6 +150,7 @@ impl<'p> Driver<'p> {
             244 => self.tell(Event::Cancel, true),
             245 => self.tell(Event::Interrupt, true),
             // What is said to be durable is durable, or was never to be stored: that much a driver owes.
+            246 if how & 1 == 1 => self.take_up(),
             246 => self.tell(Event::Committed(Ticket(1_000_000 + u64::from(how))), false),
             247 => {
                 let node = self.steps.keys().nth(usize::from(how) % self.steps.len()).cloned().unwrap();
@@ -151,8 +163,30 @@ impl<'p> Driver<'p> {
                 self.now_ms /= 2;
                 self.tell(Event::Tick, false);
             }
+            249 => self.tell(if how & 1 == 0 { Event::SpaceLow } else { Event::LeaseEnding }, true),
             _ => self.tell(Event::Start, true),
         }
+    }
+
+    /// The engine is lost with all that it had not stored, and another one has the run.
+    fn take_up(&mut self) {
+        if self.journal_failed || self.finished.as_ref().is_some_and(|end| end.outcome.is_final()) {
+            return;
+        }
+        self.fence += 1;
+        self.append(Record::Run(RunMark::Resumed { fence: self.fence }));
+        let use_id = self.view.run().use_id.clone();
+        let options = Options { fence: self.fence, ..Options::default() };
+        self.state = RunState::resume(self.plan, &self.view, &use_id, EXPIRES_MS, options).unwrap();
+        (self.open, self.told) = (Vec::new(), Vec::new());
+        self.acting.clear();
+        self.acts.clear();
+        (self.started, self.stopped, self.finished) = (false, false, None);
+    }
+
+    fn append(&mut self, record: Record) {
+        let entry = Entry { seq: self.view.len() + 1, at_ms: self.now_ms, record };
+        self.view.push(&entry).expect("each record can stand where it stands");
     }
 
     /// Answers what is open, badly for a while and then as all goes well, until the run ends.
@@ -228,15 +262,19 @@ impl<'p> Driver<'p> {
             }
             Open::Store { ticket, record } => {
                 if how >= 253 {
+                    self.journal_failed = true;
                     return self.tell(Event::CommitFailed { ticket, message: "m".into() }, true);
                 }
-                if let Record::Step(record) = &*record
-                    && !matches!(record.state, StepState::Intent(_) | StepState::Unknown(_))
-                {
-                    self.acting.remove(&record.node);
+                match &*record {
+                    Record::Step(record) if !matches!(record.state, StepState::Intent(_)) => {
+                        self.acting.remove(&record.node);
+                    }
+                    Record::Undo(record) if !matches!(record.state, UndoState::Intent(_)) => {
+                        self.acting.remove(&record.node);
+                    }
+                    _ => {}
                 }
-                let entry = Entry { seq: self.view.len() + 1, at_ms: self.now_ms, record: *record };
-                self.view.push(&entry).expect("each record can stand where it stands");
+                self.append(*record);
                 Event::Committed(ticket)
             }
             Open::Act(operation) => {
@@ -266,7 +304,8 @@ impl<'p> Driver<'p> {
 
     fn tell(&mut self, event: Event, once: bool) {
         self.started |= matches!(event, Event::Start);
-        self.stopped |= matches!(event, Event::Cancel | Event::Interrupt) && self.started;
+        let stop = matches!(event, Event::Cancel | Event::Interrupt | Event::SpaceLow | Event::LeaseEnding);
+        self.stopped |= stop && self.started;
         // Only what was answered by us is told again; commits are never promised twice.
         if once && !matches!(event, Event::Start | Event::Committed(_) | Event::CommitFailed { .. }) {
             self.told.push(event.clone());
@@ -291,8 +330,14 @@ impl<'p> Driver<'p> {
             }
             Effect::LookAgain { node, ask } => self.open.push(Open::Look { node, ask, again: true }),
             Effect::CommitIntent { ticket, record } => {
-                assert!(matches!(&record, Record::Step(step) if matches!(step.state, StepState::Intent(_))));
-                assert!(self.now_ms < EXPIRES_MS, "an intent after the permission expired");
+                match &record {
+                    Record::Step(step) if matches!(step.state, StepState::Intent(_)) => {
+                        assert!(self.now_ms < EXPIRES_MS, "an intent after the permission expired");
+                        assert!(self.view.undoing().is_none(), "an intent while the run is taken back");
+                    }
+                    Record::Undo(undo) if matches!(undo.state, UndoState::Intent(_)) => {}
+                    _ => panic!("not an intent: {record:?}"),
+                }
                 assert!(!self.stopped, "an intent after the run was asked to stop");
                 self.open.push(Open::Store { ticket, record: Box::new(record) });
             }
@@ -322,6 +367,9 @@ impl<'p> Driver<'p> {
 
     fn may_look(&self, node: &NodeKey) {
         assert!(matches!(self.view.targets().get(&node.target), Some(TargetState::Verified(_))));
+        if self.view.undoing().is_some() {
+            return;
+        }
         for edge in &self.steps[node].edges {
             let from = NodeKey { target: node.target.clone(), address: edge.from.clone() };
             assert!(self.is_done(&from), "{node} looks before {from} has a durable success");
@@ -330,12 +378,29 @@ impl<'p> Driver<'p> {
 
     fn may_act(&mut self, operation: &Operation) {
         let node = &operation.node;
-        let progress = self.view.steps().get(node).expect("no record of the step");
-        let StepState::Intent(intent) = &progress.state else { panic!("acts in {:?}", progress.state) };
+        let intent = match operation.direction {
+            Direction::Forward => {
+                let progress = self.view.steps().get(node).expect("no record of the step");
+                let StepState::Intent(intent) = &progress.state else {
+                    panic!("acts in {:?}", progress.state)
+                };
+                intent
+            }
+            Direction::Back => {
+                let progress = self.view.undo().get(node).expect("no record of taking back");
+                let UndoState::Intent(intent) = &progress.state else {
+                    panic!("acts in {:?}", progress.state)
+                };
+                intent
+            }
+        };
         assert_eq!((intent.attempt, &intent.op_id), (operation.attempt, &operation.op_id));
-        assert_eq!((intent.fence, operation.fence), (FENCE, FENCE));
+        assert_eq!((intent.fence, operation.fence), (self.fence, self.fence));
         assert_eq!(intent.expect, operation.expect);
-        let count = self.acts.entry(node.clone()).or_insert(0);
+        if operation.direction == Direction::Forward {
+            self.acted.insert(node.clone());
+        }
+        let count = self.acts.entry((node.clone(), operation.direction)).or_insert(0);
         *count += 1;
         let step = self.steps[node];
         let once = self.plan.types[&step.type_name].retry == Retry::Once;
@@ -354,6 +419,9 @@ impl<'p> Driver<'p> {
     fn check_end(&self) {
         let finished = self.finished.as_ref().unwrap();
         let success = finished.outcome == RunOutcome::Succeeded;
+        if !self.journal_failed {
+            assert_eq!(ending(&self.view, self.plan), finished.outcome, "what the journal says");
+        }
         assert_eq!(finished.reasons.is_empty(), success);
         if success {
             assert!(self.steps.keys().all(|node| self.is_done(node)));
@@ -362,7 +430,7 @@ impl<'p> Driver<'p> {
         }
         for (node, progress) in self.view.steps() {
             let StepState::Succeeded { how, owes, .. } = &progress.state else { continue };
-            assert!(*how == How::Already || self.acts.contains_key(node), "changed without an act");
+            assert!(*how == How::Already || self.acted.contains(node), "changed without an act");
             let triggered = self.steps.iter().filter(|(other, step)| {
                 let fires = |edge: &rectify_model::graph::Edge| {
                     edge.from == node.address && edge.kind == EdgeKind::OnChange
