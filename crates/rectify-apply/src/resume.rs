@@ -60,6 +60,9 @@ impl RunState {
             let index = state.known_step(node)?;
             state.take_in_undo(index, progress);
         }
+        let open = |item: &crate::state::Item| matches!(item.phase, Phase::Unresolved { .. });
+        state.unresolved =
+            state.items.iter().enumerate().filter(|(_, item)| open(item)).map(|(index, _)| index).collect();
         Ok(state)
     }
 
@@ -242,7 +245,7 @@ impl RunState {
                 self.skip_dependents(&address, &dependents, out);
             }
         }
-        let open = self.items.iter().any(|item| matches!(item.phase, Phase::Unresolved { .. }));
+        let open = !self.unresolved.is_empty();
         let goes_on = !self.stopping && !self.is_complete();
         if open || goes_on || self.undo_is_left() {
             let assumptions = goes_on && self.options.no_new.is_none();
@@ -252,13 +255,17 @@ impl RunState {
         }
     }
 
-    /// Finds out what became of everything that an earlier engine had begun, where the target is known
-    /// to be the right one.
+    /// Finds out what became of what an earlier engine had begun, where the target is known to be the
+    /// right one: each in its turn, because something may have to be done again.
     pub(crate) fn recover(&mut self, out: &mut Vec<Effect>) {
-        for index in 0..self.items.len() {
+        for index in self.unresolved.clone() {
             let Some(item) = self.items.get(index) else { continue };
             let Phase::Unresolved { recorded } = item.phase else { continue };
-            if self.targets.get(item.target).is_none_or(|target| target.trust != Trust::Verified) {
+            let turn = self
+                .targets
+                .get(item.target)
+                .is_some_and(|t| t.trust == Trust::Verified && t.in_flight < self.parallel);
+            if !turn || self.is_busy(item) {
                 continue;
             }
             let told = match (&item.forward, &item.back) {
@@ -267,6 +274,7 @@ impl RunState {
                 _ => None,
             };
             self.occupy(index);
+            self.unresolved.remove(&index);
             if recorded {
                 self.resolve(index, &told.unwrap_or_default(), out);
             } else {

@@ -115,12 +115,11 @@ impl RunState {
             return;
         }
         let asking = self.targets.iter().any(|t| matches!(t.trust, Trust::Verifying | Trust::Storing));
-        if !asking && !self.recovered && !self.facts.interrupted {
-            self.recovered = true;
+        if !asking && !self.facts.interrupted {
             self.recover(out);
         }
         // What is open comes first; before the first wave nothing else is in flight.
-        let settled = self.recovered && (self.wave.is_some() || self.in_flight == 0);
+        let settled = self.unresolved.is_empty() && (self.wave.is_some() || self.in_flight == 0);
         let verified = self.targets.iter().all(|t| t.trust == Trust::Verified);
         if settled && verified && !self.stopping && self.wave.is_none() {
             self.begin_wave(0, out);
@@ -191,7 +190,7 @@ impl RunState {
     }
 
     /// Whether a step in flight touches what this one touches, and one of them writes it.
-    fn is_busy(&self, item: &Item) -> bool {
+    pub(crate) fn is_busy(&self, item: &Item) -> bool {
         item.touches.iter().any(|(key, access)| {
             self.touched.get(key).is_some_and(|in_use| match access {
                 Access::Read => in_use.writers > 0,

@@ -211,8 +211,8 @@ pub struct RunState {
     pub(crate) resumed: bool,
     /// All targets were verified, and nobody took the run up since.
     pub(crate) was_verified: bool,
-    /// What was begun by another engine is being resolved, or has been.
-    pub(crate) recovered: bool,
+    /// Steps that another engine had begun and that wait to be resolved.
+    pub(crate) unresolved: BTreeSet<usize>,
     /// Remediations that are taken back when something fails.
     pub(crate) auto: BTreeSet<String>,
     pub(crate) expires_at_ms: u64,
@@ -295,7 +295,7 @@ impl RunState {
             use_id: use_id.clone(),
             resumed: false,
             was_verified: false,
-            recovered: false,
+            unresolved: BTreeSet::new(),
             auto: auto.map(|(name, _)| name.to_string()).collect(),
             expires_at_ms,
             parallel: usize::try_from(plan.limits.parallel_steps).unwrap_or(usize::MAX).max(1),
