@@ -74,7 +74,7 @@ fn check(data: &[u8]) {
         b"unit" => {
             let (is_unit, template) = pure::unit(&text);
             if let Some(template) = template {
-                assert_eq!(pure::unit(&template).0, is_unit || template_is_bare(&template), "{template}");
+                assert_eq!(pure::unit(&template).0, is_unit, "{template}");
                 assert_eq!(pure::unit(&template).1, Some(template.clone()), "a template is its own template");
             }
         }
@@ -82,11 +82,6 @@ fn check(data: &[u8]) {
         b"environ" => environ(body),
         _ => {}
     }
-}
-
-/// `@.service` has a stem, whatever it is an instance of.
-fn template_is_bare(template: &str) -> bool {
-    template.starts_with("@.")
 }
 
 fn os(text: &str) {

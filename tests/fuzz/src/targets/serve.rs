@@ -396,7 +396,7 @@ fn check_ledger(data: &[u8]) {
         let untouched = there("claim").is_none() && there("done").is_none();
         assert!(untouched || harmless, "it was claimed or done, and ran again");
         let recorded = fs::read_to_string(place.path().join("fence")).unwrap();
-        assert_eq!(recorded.trim(), FENCE.to_string());
+        assert_eq!(recorded.trim().parse(), Ok(FENCE));
         assert_eq!(after, Ok(OpStatus::Done(Box::new(ItemResult::from(applied())))));
     } else {
         // What was found is found again, unless it was refused for the fence before it was looked at.
