@@ -6,8 +6,11 @@ mod codegen;
 mod demo;
 mod fuzz;
 mod layers;
+mod random;
 mod run;
 mod suite;
+mod torture;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -21,6 +24,7 @@ cargo xtask adr new TITLE      begin a decision record with the next number
 cargo xtask bench              measure planning, and print ratios of one run
 cargo xtask bench converge [FILES [WRITERS]]  measure applying against temp, fsync, rename
 cargo xtask fuzz TARGET|--all [SECONDS]  try bytes on targets of tests/fuzz; see docs/testing.md
+cargo xtask torture [--full] [--only PART]  kill runs everywhere; see docs/reliability.md
 ";
 
 fn main() -> ExitCode {
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         ["adr", "new", title @ ..] if !title.is_empty() => adr::new(&title.join(" ")),
         ["bench", rest @ ..] => bench::bench(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        ["torture", rest @ ..] => torture::torture(rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(64);

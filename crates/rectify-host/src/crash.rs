@@ -1,7 +1,7 @@
 //! Points at which a test kills the engine or its providers. Without the feature `crash-points`,
 //! which no build for use has, nothing of this is compiled but empty calls.
 //!
-//! `RECTIFY_CRASH=POINT[:NTH]:engine|provider` says where and whom, `RECTIFY_CRASH_FILE` names the
+//! `RECTIFY_CRASH=POINT[/POINT][:NTH]:engine|provider` says where and whom, `RECTIFY_CRASH_FILE` names the
 //! file in which all processes count together: a byte each time, `!` where somebody is killed. The
 //! points are those of `docs/reliability.md`.
 
@@ -93,7 +93,7 @@ mod imp {
         let mut words = asked.split(':');
         let (point, second, third) = (words.next()?, words.next()?, words.next());
         let (nth, victim) = third.map_or(("1", second), |victim| (second, victim));
-        if point != name {
+        if !point.split('/').any(|point| point == name) {
             return None;
         }
         let mut file = OpenOptions::new().create(true).append(true).open(env::var_os(COUNT)?).ok()?;

@@ -1,0 +1,251 @@
+//! `torture`: runs that are killed, fail and are delivered twice, and what must be true afterwards.
+//! See `docs/reliability.md`.
+
+mod area;
+mod counts;
+mod ending;
+mod graphs;
+mod journal;
+mod kills;
+mod matrix;
+mod scenario;
+
+use crate::run::{Outcome, cargo, executable, run};
+use area::Area;
+use ending::Way;
+use scenario::Provider;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+const USAGE: &str = "cargo xtask torture [--full] [--rounds N] [--seed N] [--only PART[:TEXT]]
+PART is matrix, kills, graphs, simulation, power, audit or journal; TEXT is in the names of the cells";
+/// Jobs at a time.
+const WORKERS: usize = 2;
+/// Violations that are printed at length.
+const SHOWN: usize = 5;
+
+/// What the parts need.
+pub struct Settings {
+    /// The executable under test.
+    pub program: PathBuf,
+}
+
+/// What a job does, in an area that it makes.
+type Run<'a> = dyn Fn(&mut Option<Area>) -> Result<Way, Vec<String>> + Send + Sync + 'a;
+
+/// One thing to try. The area is left where somebody can look at it if something is wrong.
+pub struct Job<'a> {
+    name: String,
+    run: Box<Run<'a>>,
+}
+
+/// One row of the table.
+struct Row {
+    part: &'static str,
+    what: String,
+    count: usize,
+    seconds: f32,
+    violations: usize,
+    note: String,
+}
+
+/// How much is tried.
+struct Options {
+    full: bool,
+    rounds: Option<usize>,
+    seed: u64,
+    only: Option<(String, String)>,
+}
+
+impl Options {
+    fn read(words: &[&str]) -> Result<Self, String> {
+        let mut options = Self { full: false, rounds: None, seed: 20_261_121, only: None };
+        let mut words = words.iter();
+        let number = |word: Option<&&str>| {
+            word.and_then(|word| word.parse::<u64>().ok()).ok_or_else(|| USAGE.to_owned())
+        };
+        while let Some(word) = words.next() {
+            match *word {
+                "--full" => options.full = true,
+                "--rounds" => options.rounds = usize::try_from(number(words.next())?).ok(),
+                "--seed" => options.seed = number(words.next())?,
+                "--only" => {
+                    let part = words.next().ok_or(USAGE)?;
+                    let (part, text) = part.split_once(':').unwrap_or((part, ""));
+                    options.only = Some((part.into(), text.into()));
+                }
+                _ => return Err(USAGE.into()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_ref().is_none_or(|(only, _)| only == part)
+    }
+
+    /// Quick or full, or as was asked for.
+    fn count(&self, quick: usize, full: usize) -> usize {
+        self.rounds.unwrap_or(if self.full { full } else { quick })
+    }
+}
+
+/// Runs the parts; fails if anything was violated.
+pub fn torture(words: &[&str]) -> Outcome {
+    let options = Options::read(words)?;
+    let mut rows = Vec::new();
+    if options.wants("matrix") || options.wants("graphs") {
+        let settings = Settings { program: with_points()? };
+        if options.wants("matrix") {
+            rows.push(matrix(&settings, &options)?);
+        }
+        if options.wants("graphs") {
+            for provider in Provider::ALL {
+                let begin = Instant::now();
+                let graphs = options.count(2, 20);
+                let jobs = graphs::jobs(&settings, provider, graphs, options.seed)?;
+                let what = format!(
+                    "{provider}: {graphs} random graphs, each node fails once, actions and undo twice, pairs"
+                );
+                rows.push(work("graphs", what, jobs, &options, begin));
+            }
+        }
+    }
+    if options.wants("kills") {
+        rows.push(kills(&options)?);
+    }
+    for part in counts::PARTS {
+        if options.wants(part.name) {
+            let begin = Instant::now();
+            let (what, count, result) = part.run(options.full, options.rounds)?;
+            if let Err(message) = &result {
+                eprintln!("{message}");
+            }
+            let seconds = begin.elapsed().as_secs_f32();
+            let violations = usize::from(result.is_err());
+            rows.push(Row { part: part.name, what, count, seconds, violations, note: String::new() });
+        }
+    }
+    print(&rows);
+    let violations: usize = rows.iter().map(|row| row.violations).sum();
+    if violations == 0 { Ok(()) } else { Err(format!("{violations} violations")) }
+}
+
+/// Builds the executable with crash points, beside the ordinary one.
+fn with_points() -> Result<PathBuf, String> {
+    run(cargo(&[
+        "build",
+        "--locked",
+        "--quiet",
+        "--package",
+        "rectify-cli",
+        "--features",
+        "rectify-cli/crash-points",
+    ]))?;
+    let built = executable("debug");
+    let program = built.with_file_name("rectify-with-crash-points");
+    drop(std::fs::remove_file(&program));
+    // The next build makes a new file and leaves this one alone.
+    std::fs::hard_link(&built, &program).map_err(|e| e.to_string())?;
+    std::fs::remove_file(&built).map_err(|e| e.to_string())?;
+    Ok(program)
+}
+
+fn templates(settings: &Settings) -> Result<BTreeMap<(String, matrix::Kind), matrix::Template>, String> {
+    let mut all = BTreeMap::new();
+    for provider in Provider::ALL {
+        for (kind, template) in matrix::templates(&settings.program, provider)? {
+            all.insert((provider.to_string(), kind), template);
+        }
+    }
+    Ok(all)
+}
+
+fn matrix(settings: &Settings, options: &Options) -> Result<Row, String> {
+    let begin = Instant::now();
+    let templates = templates(settings)?;
+    let rounds = options.count(1, 25);
+    let jobs = matrix::jobs(settings, &templates, rounds);
+    let what = format!("kill matrix, each cell {rounds} times");
+    Ok(work("matrix", what, jobs, options, begin))
+}
+
+fn kills(options: &Options) -> Result<Row, String> {
+    let profile = if options.full { "release" } else { "debug" };
+    let mut words = vec!["build", "--locked", "--quiet", "--package", "rectify-cli"];
+    words.extend(options.full.then_some("--release"));
+    run(cargo(&words))?;
+    let settings = Settings { program: executable(profile) };
+    let begin = Instant::now();
+    let templates = templates(&settings)?;
+    let jobs = kills::jobs(&settings, &templates, options.count(20, 200), options.seed)?;
+    Ok(work("kills", format!("kills at random times, {profile} build, no points"), jobs, options, begin))
+}
+
+/// Does the jobs, a few at a time.
+fn work(part: &'static str, what: String, jobs: Vec<Job<'_>>, options: &Options, begin: Instant) -> Row {
+    let text = options.only.as_ref().map_or("", |(_, text)| text.as_str());
+    let jobs: Vec<&Job<'_>> = jobs.iter().filter(|job| job.name.contains(text)).collect();
+    let next = AtomicUsize::new(0);
+    let (ways, wrong) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut area = None;
+                    match (job.run)(&mut area) {
+                        Ok(way) => ways.lock().unwrap_or_else(PoisonError::into_inner).push(way),
+                        Err(violations) => {
+                            let kept = area.as_mut().map(Area::keep);
+                            let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                            tell(&job.name, &violations, kept, wrong.len());
+                            wrong.push(violations);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let ways = ways.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let sum = |of: fn(&Way) -> u32| ways.iter().map(of).sum::<u32>();
+    let note = format!(
+        "{} resumes, {} decided by a person, {} begun anew",
+        sum(|way| way.resumes),
+        sum(|way| way.resolved),
+        sum(|way| u32::from(way.anew))
+    );
+    let litter = ways.iter().filter(|way| way.litter > 0).count();
+    let note = if litter > 0 { format!("{note}, {litter} left files in TMPDIR") } else { note };
+    let seconds = begin.elapsed().as_secs_f32();
+    Row { part, what, count: jobs.len(), seconds, violations: wrong.len(), note }
+}
+
+fn tell(name: &str, violations: &[String], kept: Option<PathBuf>, before: usize) {
+    eprintln!("VIOLATION [{name}]");
+    if before < SHOWN {
+        for violation in violations {
+            eprintln!("  {violation}");
+        }
+    }
+    if let Some(kept) = kept {
+        eprintln!("  everything is in {}", kept.display());
+    }
+}
+
+fn print(rows: &[Row]) {
+    println!("{:<11} {:>8} {:>8} {:>10}  what", "part", "count", "seconds", "violations");
+    for Row { part, what, count, seconds, violations, note } in rows {
+        println!("{part:<11} {count:>8} {seconds:>8.1} {violations:>10}  {what}");
+        if !note.is_empty() {
+            println!("{:<41}  {note}", "");
+        }
+    }
+}
