@@ -1,11 +1,13 @@
 //! `demo`: the whole chain on copies of this machine's configuration files, in a scratch root.
 
+mod crash;
+
 use crate::run::{Outcome, cargo, executable, root, run};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 /// Files that the demo copies from this machine, or from `examples/files` where one is missing.
@@ -75,14 +77,30 @@ struct Demo {
     quiet: bool,
 }
 
-/// Runs the demo; `--quiet` for the test suite.
+const USAGE: &str = "cargo xtask demo [--quiet] [--crash [--seed N]]";
+
+/// Runs the demo; `--quiet` for the test suite, `--crash` for a run that is killed.
 pub fn demo(words: &[&str]) -> Outcome {
-    let quiet = words.contains(&"--quiet");
-    run(cargo(&["build", "--locked", "--quiet", "--package", "rectify-cli"]))?;
+    let (mut quiet, mut crash, mut seed) = (false, false, None);
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match *word {
+            "--quiet" => quiet = true,
+            "--crash" => crash = true,
+            "--seed" => seed = Some(rest.next().and_then(|n| n.parse().ok()).ok_or(USAGE)?),
+            _ => return Err(USAGE.into()),
+        }
+    }
+    let rectify = if crash {
+        crate::torture::with_points()?
+    } else {
+        run(cargo(&["build", "--locked", "--quiet", "--package", "rectify-cli"]))?;
+        executable("debug")
+    };
     let scratch =
         tempfile::Builder::new().prefix("rectify-demo-").tempdir().map_err(|e| e.to_string())?.keep();
-    let demo = Demo { scratch, rectify: executable("debug"), quiet };
-    let result = demo.story();
+    let demo = Demo { scratch, rectify, quiet };
+    let result = if crash { demo.crash_story(seed) } else { demo.story() };
     if quiet && result.is_ok() {
         fs::remove_dir_all(&demo.scratch).map_err(|e| e.to_string())?;
     } else {
@@ -99,7 +117,7 @@ impl Demo {
         self.copy_files()?;
         self.say("init: a project, whose inventory we point at the scratch root");
         self.rectify(&["init", "project"], 0)?;
-        self.write_project()?;
+        self.write_project(REMEDIATION)?;
         self.rectify(&["-C", "project", "inventory", "adopt", "scratch"], 0)?;
         self.say(
             "Two throwaway identities: one writes and seals, the other approves. In life these are people.",
@@ -142,13 +160,13 @@ impl Demo {
         fs::remove_file(self.scratch.join("root/etc/issue.net")).map_err(|e| e.to_string())
     }
 
-    fn write_project(&self) -> Outcome {
+    fn write_project(&self, remediation: &str) -> Outcome {
         let write =
             |name: &str, text: &str| crate::run::write(&self.scratch.join("project").join(name), text);
         write("rectify.yaml", PROJECT)?;
         let root = self.scratch.join("root");
         write("inventory/local.yaml", &INVENTORY.replace("ROOT", &root.display().to_string()))?;
-        write("remediations/sshd-login-grace.yaml", REMEDIATION)?;
+        write("remediations/sshd-login-grace.yaml", remediation)?;
         fs::remove_file(self.scratch.join("project/remediations/login-banner.yaml"))
             .map_err(|e| e.to_string())
     }
@@ -209,25 +227,36 @@ impl Demo {
     }
 
     fn rectify(&self, arguments: &[&str], expected: i32) -> Outcome {
+        let output = self.output(arguments)?;
+        if output.status.code() == Some(expected) {
+            return Ok(());
+        }
+        Err(format!(
+            "`rectify {}` ended with {}, expected exit code {expected}:\n{}{}",
+            arguments.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+
+    /// A call that may end in several ways.
+    fn call(&self, arguments: &[&str]) -> Result<Option<i32>, String> {
+        Ok(self.output(arguments)?.status.code())
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<Output, String> {
         let mut command = self.command(arguments);
         if !self.quiet {
             println!("\n$ rectify {}", arguments.join(" "));
         }
         command.stdin(Stdio::null());
         let output = command.output().map_err(|e| format!("cannot start rectify: {e}"))?;
-        let text =
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         if !self.quiet {
-            print!("{text}");
+            let (out, err) = (&output.stdout, &output.stderr);
+            print!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err));
         }
-        if output.status.code() == Some(expected) {
-            return Ok(());
-        }
-        Err(format!(
-            "`rectify {}` ended with {}, expected exit code {expected}:\n{text}",
-            arguments.join(" "),
-            output.status
-        ))
+        Ok(output)
     }
 
     fn say(&self, text: &str) {

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask demo               run the whole chain on copies of this machine's configuration files
+cargo xtask demo --crash       the same for a run that is killed, resumed and taken back
 cargo xtask test [--install]   everything that must be green; --install adds missing system packages
 cargo xtask ci                 what .ci/run calls: test --install
 cargo xtask layers             check the table of allowed dependencies

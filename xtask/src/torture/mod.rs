@@ -139,7 +139,7 @@ pub fn torture(words: &[&str]) -> Outcome {
 }
 
 /// Builds the executable with crash points, beside the ordinary one.
-fn with_points() -> Result<PathBuf, String> {
+pub fn with_points() -> Result<PathBuf, String> {
     run(cargo(&[
         "build",
         "--locked",
