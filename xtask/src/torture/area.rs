@@ -106,8 +106,10 @@ impl Area {
         write(&self.path("project/remediations/t.yaml"), &format!("{head}{rest}"))
     }
 
-    /// Plans and seals.
+    /// Plans and seals, in the place of an earlier plan.
     pub fn seal(&self, plan: &str) -> Outcome {
+        drop(fs::remove_file(self.path(plan)));
+        drop(fs::remove_dir_all(self.path(&plan.replace(".plan.json", ".plan.d"))));
         self.expect(0, &["-C", "project", "plan", "--out", plan])?;
         self.expect(0, &["-C", "project", "seal", plan, "--key", "id_ed25519"]).map(drop)
     }
