@@ -37,6 +37,10 @@ use std::{
 /// Begins the names of what is not in place yet, or not any more.
 pub(crate) const TEMPORARY_PREFIX: &str = ".rectify-";
 
+/// Names that an operation may use. More would be needed only if it was killed as often, by one that
+/// is still alive.
+const OPERATION_NAMES: u32 = 3;
+
 /// How much of a candidate is compared at a time.
 const PIECE_BYTES: usize = 128 * 1024;
 
@@ -167,7 +171,7 @@ impl Change<'_> {
 
     fn file(&self, dir: &Arc<Dir>, bytes: &[u8], access: &Access) -> Result<(), ItemError> {
         let (uid, gid) = self.names.ids(&access.owner, &access.group)?;
-        let (temporary, fd) = Temporary::file(dir)?;
+        let (temporary, fd) = Temporary::file(self.cx, dir)?;
         let mut file = File::from(fd);
         let failed = |e: std::io::Error| match Errno::from_io_error(&e) {
             Some(errno) => system(errno, "the new content cannot be written"),
@@ -213,7 +217,7 @@ impl Change<'_> {
 
     fn new_directory(&self, dir: &Arc<Dir>, access: &Access) -> Result<(), ItemError> {
         let (uid, gid) = self.names.ids(&access.owner, &access.group)?;
-        let (temporary, fd) = Temporary::directory(dir)?;
+        let (temporary, fd) = Temporary::directory(self.cx, dir)?;
         own(&fd, uid, gid)?;
         set_mode(&fd, access.mode)?;
         kept_mode(&fd, access.mode)?;
@@ -249,7 +253,7 @@ impl Change<'_> {
 
     fn link(&self, dir: &Arc<Dir>, target: &str, owner: &str, group: &str) -> Result<(), ItemError> {
         let (uid, gid) = self.names.ids(owner, group)?;
-        let temporary = Temporary::link(dir, target)?;
+        let temporary = Temporary::link(self.cx, dir, target)?;
         let made = dir.stat(&temporary.name).map_err(doing("the new link cannot be looked at"))?;
         if made.is_none_or(|stat| (stat.st_uid, stat.st_gid) != (uid, gid)) {
             let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
@@ -396,14 +400,17 @@ struct Temporary {
 }
 
 impl Temporary {
-    /// Makes something under a new name, trying another name where one is taken.
+    /// Makes something under a new name, trying another name where one is taken. First it removes what
+    /// an earlier attempt at the same operation left behind when it was killed.
     fn make<T>(
+        cx: &Context,
         dir: &Arc<Dir>,
         flags: AtFlags,
         make: impl Fn(&CString) -> Result<T, Errno>,
     ) -> Result<(Self, T), ItemError> {
+        let mut own = cx.operation().and_then(|op_id| Self::tidy(dir, op_id));
         loop {
-            let name = random_name()?;
+            let name = own.take().map_or_else(random_name, Ok)?;
             match make(&name) {
                 Ok(made) => return Ok((Self { dir: Arc::clone(dir), name, flags, in_place: false }, made)),
                 Err(Errno::EXIST) => {}
@@ -412,21 +419,37 @@ impl Temporary {
         }
     }
 
-    fn file(dir: &Arc<Dir>) -> Result<(Self, OwnedFd), ItemError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let mode = Mode::RUSR | Mode::WUSR;
-        Self::make(dir, AtFlags::empty(), |name| dir.open(name, flags, mode))
+    /// Removes what has a name of the operation. Returns one that nothing had: somebody who is slow to
+    /// die may still hold one that was taken away, and must not find ours under it.
+    fn tidy(dir: &Dir, op_id: &str) -> Option<CString> {
+        let mut free = None;
+        for number in 0..OPERATION_NAMES {
+            let name = format!("{TEMPORARY_PREFIX}{}-{number}", op_id.get(..16)?);
+            let name = CString::new(name).ok()?;
+            match fs::unlinkat(dir, &*name, AtFlags::empty()) {
+                Err(Errno::NOENT) => free = free.or(Some(name)),
+                Err(Errno::ISDIR) => drop(fs::unlinkat(dir, &*name, AtFlags::REMOVEDIR)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        free
     }
 
-    fn directory(dir: &Arc<Dir>) -> Result<(Self, OwnedFd), ItemError> {
+    fn file(cx: &Context, dir: &Arc<Dir>) -> Result<(Self, OwnedFd), ItemError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let mode = Mode::RUSR | Mode::WUSR;
+        Self::make(cx, dir, AtFlags::empty(), |name| dir.open(name, flags, mode))
+    }
+
+    fn directory(cx: &Context, dir: &Arc<Dir>) -> Result<(Self, OwnedFd), ItemError> {
         let (temporary, ()) =
-            Self::make(dir, AtFlags::REMOVEDIR, |name| fs::mkdirat(&**dir, &**name, Mode::RWXU))?;
+            Self::make(cx, dir, AtFlags::REMOVEDIR, |name| fs::mkdirat(&**dir, &**name, Mode::RWXU))?;
         let opened = dir.open(&temporary.name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
         Ok((temporary, opened.map_err(doing("the new directory cannot be opened"))?))
     }
 
-    fn link(dir: &Arc<Dir>, target: &str) -> Result<Self, ItemError> {
-        Ok(Self::make(dir, AtFlags::empty(), |name| fs::symlinkat(target, &**dir, &**name))?.0)
+    fn link(cx: &Context, dir: &Arc<Dir>, target: &str) -> Result<Self, ItemError> {
+        Ok(Self::make(cx, dir, AtFlags::empty(), |name| fs::symlinkat(target, &**dir, &**name))?.0)
     }
 
     fn shown(&self) -> &str {

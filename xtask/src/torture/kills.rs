@@ -15,13 +15,14 @@ use std::{
 /// The jobs of this part: so many kills, one after the other in a run of the templates.
 pub fn jobs<'a>(
     settings: &'a Settings,
-    templates: &'a BTreeMap<(String, Kind), Template>,
+    templates: &'a BTreeMap<(String, Kind), Result<Template, String>>,
     count: usize,
     seed: u64,
 ) -> Result<Vec<Job<'a>>, String> {
     // How long each takes when nobody disturbs it.
     let mut lengths = Vec::new();
     for (key, template) in templates {
+        let template = template.as_ref().map_err(Clone::clone)?;
         let area = template.copy(&settings.program)?;
         let begin = Instant::now();
         area.rectify(&template.apply())?;

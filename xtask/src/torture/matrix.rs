@@ -101,8 +101,11 @@ impl Template {
     }
 }
 
+/// The templates of a provider; or why there is none of a kind.
+type Templates = BTreeMap<Kind, Result<Template, String>>;
+
 /// The templates of a provider.
-pub fn templates(rectify: &Path, provider: Provider) -> Result<BTreeMap<Kind, Template>, String> {
+pub fn templates(rectify: &Path, provider: Provider) -> Result<Templates, String> {
     let base = Area::with_project(rectify, &root, provider.steps())?;
     let before = base.tree()?;
     base.seal("a.plan.json")?;
@@ -131,14 +134,17 @@ pub fn templates(rectify: &Path, provider: Provider) -> Result<BTreeMap<Kind, Te
         let area = base.copy(rectify)?;
         area.remediation(&rest)?;
         area.seal("a.plan.json")?;
-        templates.insert(kind, template(area, "a.plan.json", "undone", true)?);
+        templates.insert(kind, template(area, "a.plan.json", "undone", true));
     }
-    let runs = known(&applied)?;
-    let run = runs.first().ok_or("nothing was applied")?;
-    applied.expect(0, &["-C", "project", "undo", run, "--out", "undo.plan.json"])?;
-    applied.expect(0, &["-C", "project", "seal", "undo.plan.json", "--key", "id_ed25519"])?;
-    templates.insert(Kind::Undo, template(applied, "undo.plan.json", "succeeded", true)?);
-    templates.insert(Kind::Apply, template(base, "a.plan.json", "succeeded", false)?);
+    let undo = || {
+        let runs = known(&applied)?;
+        let run = runs.first().ok_or("nothing was applied")?;
+        applied.expect(0, &["-C", "project", "undo", run, "--out", "undo.plan.json"])?;
+        applied.expect(0, &["-C", "project", "seal", "undo.plan.json", "--key", "id_ed25519"])
+    };
+    let undo = undo().and_then(|_| template(applied, "undo.plan.json", "succeeded", true));
+    templates.insert(Kind::Undo, undo);
+    templates.insert(Kind::Apply, template(base, "a.plan.json", "succeeded", false));
     Ok(templates)
 }
 
@@ -185,7 +191,7 @@ pub fn cells(rounds: usize) -> Vec<Cell> {
 /// The jobs of this part.
 pub fn jobs<'a>(
     settings: &'a Settings,
-    templates: &'a BTreeMap<(String, Kind), Template>,
+    templates: &'a BTreeMap<(String, Kind), Result<Template, String>>,
     rounds: usize,
 ) -> Vec<Job<'a>> {
     let job = |cell: Cell| {
@@ -193,7 +199,8 @@ pub fn jobs<'a>(
         let run = move |kept: &mut Option<Area>| {
             let one = |message: String| vec![message];
             let template = templates.get(&(cell.provider.to_string(), cell.kind));
-            let template = template.ok_or_else(|| vec!["its template is missing".to_owned()])?;
+            let template = template.ok_or_else(|| one("its template is missing".into()))?;
+            let template = template.as_ref().map_err(|message| one(message.clone()))?;
             let area = kept.insert(template.copy(&settings.program).map_err(one)?);
             let asked = format!("{}:{}:{}", cell.point, cell.nth, cell.victim);
             let count = area.path("crash");

@@ -158,7 +158,10 @@ pub fn with_points() -> Result<PathBuf, String> {
     Ok(program)
 }
 
-fn templates(settings: &Settings) -> Result<BTreeMap<(String, matrix::Kind), matrix::Template>, String> {
+/// By provider and kind.
+type Templates = BTreeMap<(String, matrix::Kind), Result<matrix::Template, String>>;
+
+fn templates(settings: &Settings) -> Result<Templates, String> {
     let mut all = BTreeMap::new();
     for provider in Provider::ALL {
         for (kind, template) in matrix::templates(&settings.program, provider)? {
@@ -230,10 +233,9 @@ fn work(part: &'static str, what: String, jobs: Vec<Job<'_>>, options: &Options,
 
 fn tell(name: &str, violations: &[String], kept: Option<PathBuf>, before: usize) {
     eprintln!("VIOLATION [{name}]");
-    if before < SHOWN {
-        for violation in violations {
-            eprintln!("  {violation}");
-        }
+    // One violation may be long, and one cause may violate much.
+    for violation in violations.iter().take(if before < SHOWN { usize::MAX } else { 1 }) {
+        eprintln!("  {violation}");
     }
     if let Some(kept) = kept {
         eprintln!("  everything is in {}", kept.display());

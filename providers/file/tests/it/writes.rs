@@ -243,3 +243,20 @@ fn a_full_disk_is_reported_and_leaves_nothing() {
     assert_eq!(world.bytes("/a"), b"old");
     world.nothing_left_behind();
 }
+
+#[test]
+fn what_a_killed_attempt_left_behind_goes_with_the_next_one() {
+    let mut world = World::new();
+    world.write("/etc/a", "old", 0o644);
+    let desired = json!({"path": "/etc/a", "content": "new"});
+    let planned = world.changed("file.content", &desired);
+    let op = world.operation("file.content", &desired, &planned);
+    let names = ["0", "1"].map(|number| format!("/etc/.rectify-{}-{number}", &op.op_id[..16]));
+    fs::write(world.at(&names[0]), "half").unwrap();
+    fs::create_dir(world.at(&names[1])).unwrap();
+    fs::write(world.at("/etc/.rectify-somebody-else"), "theirs").unwrap();
+    world.apply(&op).unwrap();
+    assert_eq!(fs::read_to_string(world.at("/etc/a")).unwrap(), "new");
+    assert_eq!(names.map(|name| world.at(&name).exists()), [false, false]);
+    assert_eq!(fs::read_to_string(world.at("/etc/.rectify-somebody-else")).unwrap(), "theirs");
+}
