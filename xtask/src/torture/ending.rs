@@ -12,6 +12,9 @@ const TRIES: usize = 12;
 /// A provider that lost its engine may finish what it does.
 const ORPHANS: Duration = Duration::from_secs(20);
 
+/// It shares no code with ours.
+const SECOND_VERIFIER: &str = "conformance/audit/verify.py";
+
 /// What a run may come to.
 pub struct Expected<'a> {
     /// Words for how it may end.
@@ -24,6 +27,9 @@ pub struct Expected<'a> {
     pub after: &'a Tree,
     /// How often each command had its effect, exactly; `None` where that is judged elsewhere.
     pub counters: Option<&'a [(&'a str, usize)]>,
+    /// Whether the run may instead end with everything taken back: a provider that dies may fail
+    /// steps that were not begun.
+    pub or_undone: bool,
 }
 
 /// What happened on the way.
@@ -193,7 +199,8 @@ fn ended(
     expected: &Expected<'_>,
     violations: &mut Vec<String>,
 ) -> Result<(), String> {
-    if !expected.outcomes.contains(&state.outcome.as_str()) {
+    let undone = expected.or_undone && state.outcome == "undone";
+    if !undone && !expected.outcomes.contains(&state.outcome.as_str()) {
         violations.push(format!("the run ended as `{}`, expected {:?}", state.outcome, expected.outcomes));
     }
     if last.code != exit_code(&state.outcome) {
@@ -214,12 +221,21 @@ fn ended(
         violations.push(format!("processes are left: {left:?}"));
     }
     let tree = area.tree()?;
-    violations.extend(expected.tree.differences(&tree).into_iter().map(|line| format!("at the end: {line}")));
+    let wanted = if undone { expected.before } else { expected.tree };
+    violations.extend(wanted.differences(&tree).into_iter().map(|line| format!("at the end: {line}")));
     let counters = area.counters()?;
     for (name, count) in &counters {
         if *count > 1 {
             violations.push(format!("the command `{name}` had its effect {count} times"));
         }
+    }
+    if undone {
+        for (name, count) in counters.iter().filter(|(name, _)| !name.ends_with(".undo")) {
+            if counters.get(&format!("{name}.undo")) != Some(count) {
+                violations.push(format!("the run was undone, and the command `{name}` was not taken back"));
+            }
+        }
+        return no_lock(area, violations);
     }
     for (name, count) in expected.counters.unwrap_or_default() {
         let found = counters.get(*name).copied().unwrap_or(0);
@@ -227,6 +243,10 @@ fn ended(
             violations.push(format!("the command `{name}` had its effect {found} times, expected {count}"));
         }
     }
+    no_lock(area, violations)
+}
+
+fn no_lock(area: &Area, violations: &mut Vec<String>) -> Result<(), String> {
     let locks = area.expect(0, &["locks"])?;
     if locks.stdout.contains("scratch") {
         violations.push(format!("a lock is still held: {}", locks.stdout.trim()));
@@ -264,7 +284,7 @@ fn audit(area: &Area, violations: &mut Vec<String>) -> Result<(), String> {
     }
     area.expect(0, &["audit", "export", "--out", "audit.jsonl"])?;
     let second = Command::new("python3")
-        .arg(root().join("conformance/audit/verify.py"))
+        .arg(root().join(SECOND_VERIFIER))
         .arg(area.path("audit.jsonl"))
         .output()
         .map_err(|e| format!("python3: {e}"))?;

@@ -296,6 +296,7 @@ fn fail(
         before: &before,
         after: &after,
         counters: None,
+        or_undone: false,
     };
     let way = judge(area, "a.plan.json", first, &BTreeSet::new(), &expected, None)?;
     honest(area, prepared)?;
@@ -359,6 +360,7 @@ fn twice(
         before: &prepared.before,
         after: &prepared.after,
         counters: None,
+        or_undone: !back,
     };
     judge(area, "a.plan.json", first, &BTreeSet::new(), &expected, None)
 }

@@ -46,7 +46,7 @@ pub fn jobs<'a>(
             let pause = Duration::from_micros(random.next() % longest.max(1));
             let child = area.start(&template.apply(), &[]).map_err(one)?;
             let first = kill_after(area, child, pause, &mut random).map_err(one)?;
-            template.judge(area, first, Some(&mut random))
+            template.judge(area, first, true, Some(&mut random))
         };
         Job { name, run: Box::new(run) }
     };

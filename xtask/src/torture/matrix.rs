@@ -87,6 +87,7 @@ impl Template {
         &self,
         area: &Area,
         first: super::area::Ran,
+        provider_died: bool,
         again: Option<&mut crate::random::Random>,
     ) -> Result<Way, Vec<String>> {
         let taken_back = self.outcome == "undone" || self.plan == "undo.plan.json";
@@ -96,6 +97,7 @@ impl Template {
             before: &self.before,
             after: &self.after,
             counters: Some(&self.counters),
+            or_undone: provider_died && !taken_back,
         };
         judge(area, self.plan, first, &self.runs, &expected, again)
     }
@@ -213,7 +215,7 @@ pub fn jobs<'a>(
             if cell.victim == "engine" && first.code.is_some() {
                 return Err(one(format!("the engine was killed at {asked}, and ended by itself")));
             }
-            template.judge(area, first, None)
+            template.judge(area, first, cell.victim == "provider", None)
         };
         Job { name, run: Box::new(run) }
     };
