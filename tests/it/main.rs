@@ -14,6 +14,7 @@ mod init;
 mod interrupt;
 mod laws;
 mod manual;
+mod odd;
 mod overrides;
 mod permission;
 mod policy;
