@@ -43,6 +43,10 @@ fn a_sealed_and_approved_plan_is_applied_once_and_the_next_plan_is_empty() {
     assert_eq!(scratch.read("root/etc/sshd_config"), "Port 22\nLoginGraceTime 0\n");
     assert_eq!(scratch.read("root/count"), "x\n");
     scratch.ok(&["-C", "project", "plan", "--detailed-exitcode"]);
+    let again = scratch.ok(&["-C", "project", "apply", "a.plan.json"]);
+    assert!(again.stdout.contains("ended before: succeeded"), "{}", again.stdout);
+    // Without what was kept of it the run cannot be told of; the permission is used up all the same.
+    fs::remove_dir_all(scratch.path("state/runs")).unwrap();
     let again = scratch.expect(3, &["-C", "project", "apply", "a.plan.json"]);
     assert!(again.stderr.contains("store-use-taken"), "{}", again.stderr);
     assert_eq!(scratch.read("root/count"), "x\n");

@@ -84,6 +84,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-policy", "bundles"),
             ("rectify-apply", "the step function"),
             ("rectify-store", "the journal"),
+            ("rectify-audit", "checkpoints, verifying the log"),
             ("rectify-host", "provider sessions"),
             ("rectify-keys", "signers from files"),
         ],
@@ -91,6 +92,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
     (
         "rectify-cli",
         &[
+            ("rectify-audit", "verifying an export"),
             ("rectify-base", "diagnostics"),
             ("rectify-model", "documents to show"),
             ("rectify-protocol", "manifests to list"),

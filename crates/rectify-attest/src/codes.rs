@@ -55,6 +55,8 @@ rectify_base::codes! {
     TRUST_RETENTION = "trust-retention";
     /// An empty command among the commands allowed while planning.
     TRUST_PLAN_COMMAND = "trust-plan-command";
+    /// A sink of checkpoints is not an absolute path.
+    TRUST_SINK = "trust-sink";
     /// The plan's bytes are not canonical, or not a plan.
     SEAL_PLAN = "seal-plan";
     /// The plan is of a format that this release does not know.

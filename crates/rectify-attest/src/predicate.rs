@@ -217,6 +217,9 @@ pub struct Receipt {
     /// What policy denied and people let pass, by envelope.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<UsedOverride>,
+    /// The audit log's checkpoint after the run: a signed note (C2SP `tlog-checkpoint`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// An override that a run rested on.

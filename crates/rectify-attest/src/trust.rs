@@ -48,6 +48,8 @@ pub struct TrustData {
     pub plan_commands: BTreeSet<Vec<String>>,
     /// Commands, as whole argument lists, that the engine may run to fetch secrets.
     pub secret_commands: BTreeSet<Vec<String>>,
+    /// Absolute paths of files to which each checkpoint of the audit log is appended.
+    pub audit_sinks: BTreeSet<String>,
 }
 
 /// A holder of keys. One without keys can be named as author.
@@ -320,6 +322,12 @@ fn check_limits(data: &TrustData, problems: &mut Vec<TrustProblem>) {
     if keep_days == 0 || keep_days > KEEP_DAYS_MAX {
         let message = format!("expected 1 to {KEEP_DAYS_MAX} days, got {keep_days}");
         problem(problems, codes::TRUST_RETENTION, "/undo/keep_days".to_owned(), message);
+    }
+    for (index, sink) in data.audit_sinks.iter().enumerate() {
+        if !sink.starts_with('/') {
+            let message = format!("`{sink}` is not an absolute path");
+            problem(problems, codes::TRUST_SINK, format!("/audit/sinks/{index}"), message);
+        }
     }
     for (list, commands) in
         [("plan_commands", &data.plan_commands), ("secret_commands", &data.secret_commands)]

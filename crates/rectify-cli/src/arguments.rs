@@ -200,6 +200,33 @@ pub enum Command {
         #[arg(long, value_name = "FILE", requires = "auto")]
         passphrase_file: Option<PathBuf>,
     },
+    /// Go on with a run that was broken off
+    Resume {
+        /// The run, or the beginning of its id [default: the one that is not finished]
+        run: Option<String>,
+    },
+    /// Say what became of a step of which nobody knows, signed
+    Resolve {
+        /// The run, or the beginning of its id
+        run: String,
+        /// The step, such as `web-1:sshd/reload`, or without its target where that is clear
+        step: String,
+        /// What you found: it happened; it did not, do not try again; it did not, try again
+        #[arg(long = "as", value_name = "ANSWER", value_enum)]
+        answer: ResolveAs,
+        /// What you looked at; it stays in the journal
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// About taking the step back, instead of the step itself
+        #[arg(long)]
+        undo: bool,
+        /// Private key that signs, as of `rectify seal`
+        #[arg(long, value_name = "KEY", env = "RECTIFY_KEY", hide_env_values = true)]
+        key: PathBuf,
+        /// File with the key's passphrase [default: ask on the terminal]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
     /// Make a plan that takes back what a run did
     Undo {
         /// The run, or the beginning of its id
@@ -253,6 +280,15 @@ pub enum Command {
     /// The policy that decides
     #[command(subcommand)]
     Policy(Policy),
+    /// List who works on which target
+    #[command(args_conflicts_with_subcommands = true)]
+    Locks {
+        #[command(subcommand)]
+        command: Option<Locks>,
+    },
+    /// The audit log of this machine
+    #[command(subcommand)]
+    Audit(Audit),
     /// Targets
     #[command(subcommand)]
     Inventory(Inventory),
@@ -381,6 +417,49 @@ pub enum Policy {
     },
 }
 
+/// `locks`.
+#[derive(Debug, Subcommand)]
+pub enum Locks {
+    /// Take a lock away from whoever has it
+    Break {
+        /// What is locked, as `rectify locks` shows it
+        scope: String,
+        /// The lock's number, as `rectify locks` shows it
+        #[arg(long, value_name = "NUMBER")]
+        fence: u64,
+    },
+}
+
+/// `audit`.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Write the log as JSON lines, to be verified elsewhere
+    Export {
+        /// Where [default: standard output]
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Say whether a log is whole, and what vouches for it
+    Verify {
+        /// An export [default: the log of this machine]
+        export: Option<PathBuf>,
+        /// A checkpoint that was kept elsewhere; of several in a file the last
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+        /// Public key of the executor that signed it
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// An earlier checkpoint, of which the log must be the continuation
+        #[arg(long, value_name = "FILE", requires = "checkpoint")]
+        since: Option<PathBuf>,
+        /// How the answer is written
+        #[arg(long, value_enum, default_value_t = DataFormat::Text)]
+        format: DataFormat,
+    },
+    /// Sign what the log says now, and copy that to the sinks of the trust file
+    Checkpoint,
+}
+
 /// `inventory`.
 #[derive(Debug, Subcommand)]
 pub enum Inventory {
@@ -408,6 +487,17 @@ pub enum ProviderCommand {
         /// The provider
         name: String,
     },
+}
+
+/// What a person found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ResolveAs {
+    /// It happened
+    Succeeded,
+    /// It did not happen, or not as it should; it is not tried again
+    Failed,
+    /// It did not happen; it is tried again, as a new operation
+    Retry,
 }
 
 /// Text for people, or data.

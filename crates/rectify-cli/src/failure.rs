@@ -75,8 +75,8 @@ fn report(error: &EngineError) -> u8 {
             head(error.code(), &error.to_string());
             for conflict in conflicts {
                 let found = match &conflict.found {
-                    Some(found) => format!("found {found}"),
-                    None => "it cannot be read".to_owned(),
+                    Ok(found) => format!("found {found}"),
+                    Err(why) => rectify_review::visible(why),
                 };
                 tell!("  {}: the run left {}, {found}", conflict.node, conflict.expected);
             }
@@ -120,7 +120,8 @@ fn exit_code(error: &EngineError) -> u8 {
         EngineError::UndoConflicts { .. } => exit::UNDO_FAILED,
         EngineError::Store(StoreError::UseTaken { .. }) => exit::DENIED,
         EngineError::FactsChanged { .. } => rectify_model::journal::RunOutcome::Stale.exit_code(),
-        EngineError::Store(StoreError::Busy { .. }) | EngineError::Locked { .. } => exit::LOCKED,
+        EngineError::Store(StoreError::Busy { .. } | StoreError::Held { .. })
+        | EngineError::Locked { .. } => exit::LOCKED,
         _ => exit::ERROR,
     }
 }

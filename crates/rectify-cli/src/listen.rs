@@ -3,6 +3,7 @@
 use crate::{
     progress,
     say::{self, tell},
+    words::count,
 };
 use rectify_engine::{Event, Events};
 
@@ -34,6 +35,23 @@ impl Events for Listener {
                 let message = message.as_ref().map(|m| format!(": {m}")).unwrap_or_default();
                 tell!("{word:>8}  {target}:{address}{message}");
             }
+            Event::NothingNew { code, message } => {
+                tell!("nothing new is begun: {message} [{code}]");
+            }
+            Event::Undoing { place, message, steps } => {
+                tell!("{place}: {message}");
+                tell!("taking back {}", count(*steps, "step"));
+            }
+            Event::UndoEnded { target, address, result, message } => match message {
+                Some(message) => tell!("{result:>8}  {target}:{address}: {message}"),
+                None => tell!("{result:>8}  {target}:{address}"),
+            },
+            Event::GraceOver { waited_s } => {
+                tell!("what is under way did not end within {waited_s} s; stopping now");
+            }
+            Event::Warning { code, message } => tell!("WARNING[{code}]: {message}"),
+            // It is nowhere else.
+            Event::Unsaved { record } => say::event(&serde_json::json!({"unsaved": record})),
             Event::ProviderStarted { provider, confinement: Some(confinement) } if self.verbose => {
                 tell!("provider {provider}: {confinement}");
             }

@@ -118,6 +118,10 @@ enum Phase {
         done: u64,
         total: u64,
     },
+    Undoing {
+        done: u64,
+        total: u64,
+    },
 }
 
 impl Status {
@@ -126,7 +130,9 @@ impl Status {
             Event::Observing { target, nodes, total } => {
                 self.phase = Phase::Observing { target: target.to_string(), nodes: *nodes, total: *total };
             }
-            Event::RunStarted { changes, .. } => self.phase = Phase::Applying { done: 0, total: *changes },
+            Event::RunStarted { changes, .. } | Event::RunResumed { changes, .. } => {
+                self.phase = Phase::Applying { done: 0, total: *changes }
+            }
             Event::StepStarted { target, address } => self.running.push(format!("{target}:{address}")),
             Event::StepEnded { target, address, .. } => {
                 let name = format!("{target}:{address}");
@@ -142,7 +148,20 @@ impl Status {
                 self.waiting.remove(&format!("{target}:{address}"));
             }
             Event::Planned { .. } | Event::RunEnded { .. } => *self = Self::default(),
-            Event::ProviderStarted { .. } => {}
+            Event::Undoing { steps, .. } => self.phase = Phase::Undoing { done: 0, total: *steps },
+            Event::UndoStarted { target, address } => self.running.push(format!("{target}:{address}")),
+            Event::UndoEnded { target, address, .. } => {
+                let name = format!("{target}:{address}");
+                self.running.retain(|running| *running != name);
+                if let Phase::Undoing { done, .. } = &mut self.phase {
+                    *done += 1;
+                }
+            }
+            Event::ProviderStarted { .. }
+            | Event::NothingNew { .. }
+            | Event::GraceOver { .. }
+            | Event::Warning { .. }
+            | Event::Unsaved { .. } => {}
         }
     }
 
@@ -151,6 +170,7 @@ impl Status {
         match (&self.phase, self.running.first(), self.waiting.keys().next()) {
             (Phase::Nothing, ..) => String::new(),
             (Phase::Observing { target, .. }, ..) => target.clone(),
+            (Phase::Undoing { .. }, step, _) => step.cloned().unwrap_or_default(),
             (Phase::Applying { .. }, Some(step), _) => step.clone(),
             (Phase::Applying { .. }, None, gate) => gate.cloned().unwrap_or_default(),
         }
@@ -162,6 +182,9 @@ impl Status {
         let text = match &self.phase {
             Phase::Nothing => String::new(),
             Phase::Observing { nodes, total, .. } => format!("observing {subject}: {nodes} of {total}"),
+            Phase::Undoing { done, total } => {
+                format!("taking back {} of {total}: {subject}", (done + 1).min(*total))
+            }
             Phase::Applying { done, total } => match (self.running.len(), self.waiting.get(&subject)) {
                 (0, Some(message)) => format!("waiting for {subject}: {message}"),
                 (0, None) => format!("applying: {done} of {total} done"),

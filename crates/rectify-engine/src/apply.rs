@@ -1,28 +1,39 @@
 //! `apply`: a sealed plan and nothing else. The gate is passed here, by the executor itself; then
 //! the step function decides, a driver does, and the journal keeps every intent before its effect.
 
+mod asks;
+mod clock;
 mod crash;
 mod driver;
+mod fence;
 mod receipt;
+mod resume;
 mod sessions;
+mod tell;
 
-pub use receipt::EXECUTOR_KEY;
+pub use receipt::{EXECUTOR_KEY, executor};
+pub use resume::{ResumeRequest, resume};
 
 use crate::{
     Engine, EngineError, Event,
     artifact::Artifact,
+    audit,
     error::FileVerb,
-    gate, identity, lock,
+    gate, identity,
+    lease::Held,
     project::Project,
     project_key, retention,
     rundir::RunDirectory,
     secrets::{self, Secrets},
 };
+use driver::Drive;
 use rectify_apply::{Finished, Options, RunState};
-use rectify_attest::{AdmissionInput, Admitted, Receipt};
+use rectify_attest::{AdmissionInput, Admitted, Receipt, Signer};
+use rectify_audit::Actor;
 use rectify_base::{Digest, TypeName};
 use rectify_compile::Connection;
 use rectify_host::crash::{Point, reached};
+use rectify_keys::LocalSigner;
 use rectify_model::{
     Plan,
     journal::{self, Admission, ProviderRecord, RunId, RunRecord},
@@ -62,6 +73,19 @@ pub struct ApplyRequest<'a> {
     pub stop: tokio::sync::watch::Receiver<Stop>,
 }
 
+/// What a call had to do with a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// It took the run up where it was broken off.
+    Rest,
+    /// Only its receipt was missing.
+    Receipt,
+    /// Nothing: the run had ended before.
+    Nothing,
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Applied {
@@ -69,19 +93,27 @@ pub struct Applied {
     pub run: RunId,
     /// How it ended, and why not well.
     pub finished: Finished,
-    /// The receipt.
-    pub receipt: Receipt,
+    /// What this call had to do with it.
+    pub part: Part,
+    /// The receipt; absent if it could not be made.
+    pub receipt: Option<Receipt>,
     /// Where the signed receipt lies; absent if it could not be written.
     pub receipt_path: Option<PathBuf>,
     /// What went wrong after the run had ended: with the journal's last record, or the receipt.
     pub problems: Vec<EngineError>,
 }
 
-/// Admits a plan as this machine sees it now.
+/// Admits a plan as this machine sees it now. A run that is `resumed` does not count as one of those that
+/// policy looks back on.
 ///
 /// # Errors
 /// When policy cannot decide, or [`EngineError::Refused`] with every reason.
-pub async fn admit(engine: &Engine, project: &Path, artifact: &Artifact) -> Result<Admitted, EngineError> {
+pub async fn admit(
+    engine: &Engine,
+    project: &Path,
+    artifact: &Artifact,
+    resumed: Option<&RunId>,
+) -> Result<Admitted, EngineError> {
     let trust = gate::required_trust(engine)?;
     let plan = artifact.plan()?;
     let notes = rectify_check::check_alone(&plan);
@@ -92,7 +124,7 @@ pub async fn admit(engine: &Engine, project: &Path, artifact: &Artifact) -> Resu
     let envelopes = artifact.envelopes()?;
     let now = (engine.now_ms)() / 1000;
     let overridden = rectify_attest::overridden(&artifact.bytes, &envelopes, &trust, now);
-    let decision = gate::decide_with(engine, &gate, &plan, overridden).await?;
+    let decision = gate::decide_for(engine, &gate, &plan, overridden, resumed).await?;
     rectify_attest::admit(&AdmissionInput {
         plan: &artifact.bytes,
         envelopes: &envelopes,
@@ -103,89 +135,177 @@ pub async fn admit(engine: &Engine, project: &Path, artifact: &Artifact) -> Resu
     .map_err(|refusals| EngineError::Refused { refusals })
 }
 
-/// Applies a sealed plan.
+/// The same, and the log keeps a refusal.
+async fn let_in(
+    engine: &Engine,
+    project: &Path,
+    artifact: &Artifact,
+    resumed: Option<&RunId>,
+) -> Result<Admitted, EngineError> {
+    let admitted = admit(engine, project, artifact, resumed).await;
+    if let Err(EngineError::Refused { refusals }) = &admitted {
+        audit::note_refused(engine, artifact.digests.blake3, refusals).await;
+    }
+    admitted
+}
+
+/// Applies a sealed plan. If its permission was used by a run here already, that run goes on, or is told
+/// of if it has ended.
 ///
 /// # Errors
-/// When it is not admitted, its permission is used up, or the journal fails. A run that began ends
-/// with [`Applied`], whatever its outcome.
+/// When it is not admitted, or the journal fails. A run that began ends with [`Applied`], whatever its
+/// outcome.
 pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied, EngineError> {
     let artifact = Artifact::read(request.plan)?;
     let plan = artifact.plan()?;
+    if let Some(run) = resume::begun(engine, &artifact, &plan).await? {
+        let request = ResumeRequest { run: &run, project: Some(request.project), stop: request.stop };
+        return resume::resume(engine, request).await;
+    }
     let connections = connections(engine, request.project, &plan)?;
-    let admitted = admit(engine, request.project, &artifact).instrument(debug_span!("admit")).await?;
+    let admitted = let_in(engine, request.project, &artifact, None).instrument(debug_span!("admit")).await?;
     prepare_state(&engine.places.state)?;
     // Everything that can fail without a change comes before the permission is used.
     let signer = receipt::executor(engine)?;
     verify_identities(&plan, &connections, request.project)?;
-    let trust = gate::trust(engine)?;
-    let mut vault = Secrets::new(
-        engine,
-        request.project,
-        trust.as_ref(),
-        plan.targets.values().flat_map(|target| target.secrets.values()).map(|planned| &planned.origin),
-    );
-    let key = |_: &_, target: &PlanTarget| project_key::of_target(engine, request.project, &target.identity);
-    let values = secrets::of_plan(&mut vault, &plan, key)?;
+    let values = values(engine, request.project, &plan)?;
     let run = RunId::derive(admitted.use_id(), plan.targets.keys());
-    let _locks = lock::take(&engine.places.state, &plan, &run)?;
+    rectify_store::space::require(&engine.places.state, artifact.bytes.len() as u64)?;
     let store = Arc::new(SqliteJournal::open(&engine.places.state.join(JOURNAL)).await?);
-    let record = run_record(engine, &artifact, &plan, &admitted, &run)?;
+    store.act_as(actor(&signer));
     for (name, target) in &plan.targets {
         let Some(connection) = connections.get(name) else { continue };
         crate::facts::verify(engine, name, &target.assumptions, connection, request.project)
             .instrument(debug_span!("facts", target = %name))
             .await?;
     }
-    let started_at_ms = record.started_at_ms;
-    let options = Options { fence: record.fence, ..Options::default() };
-    let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?
-        .with_deadlines(&deadlines(engine, &plan));
-    reached(Point::BeforeRun);
+    let held = Held::take(engine, &store, &plan, &run).await?;
     // From here on the run needs nothing but what is kept.
-    RunDirectory::of(&engine.places.state, &run).keep(&artifact, request.project)?;
-    store.begin_run(&record).await?;
-    reached(Point::Begun);
+    let kept = RunDirectory::of(&engine.places.state, &run);
+    let end =
+        Ending { engine, store: &store, signer: &signer, artifact: &artifact, kept: &kept, plan: &plan };
+    let begun = async {
+        let record = run_record(engine, &artifact, &plan, &admitted, &run, held.fence())?;
+        let options = Options { fence: record.fence, ..Options::default() };
+        let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?
+            .with_deadlines(&deadlines(engine, &plan));
+        kept.keep(&artifact, request.project)?;
+        reached(Point::BeforeRun);
+        store.begin_run(&record).await?;
+        reached(Point::Begun);
+        Ok::<_, EngineError>((record.expires_at_ms, state))
+    };
+    let (expires_at_ms, state) = match begun.await {
+        Ok(begun) => begun,
+        Err(error) => {
+            held.give_back(engine).await;
+            return Err(error);
+        }
+    };
     engine.events.on(&Event::RunStarted { run: run.to_string(), changes: plan.counts.changes() });
-    let sessions = sessions::Sessions::new(engine, &connections, request.project, values);
-    let (finished, tally) =
-        driver::drive(engine, Arc::clone(&store), &run, &plan, state, sessions, request.stop)
-            .instrument(debug_span!("drive", %run))
-            .await?;
-    let receipt = receipt::receipt(
-        &record,
-        &plan,
-        &admitted.overrides,
-        &finished,
-        tally,
-        (started_at_ms, (engine.now_ms)()),
-    );
-    // The outcome is what matters: nothing that fails from here on may hide it.
-    let mut problems = Vec::new();
-    let mut receipt_path = None;
-    if let Err(error) = store.finish_run(&run, (engine.now_ms)(), finished.outcome, None).await {
-        problems.push(error.into());
-    }
-    reached(Point::Ended);
-    match receipt::sign(&signer, &artifact, &receipt) {
-        Err(error) => problems.push(error),
-        Ok(bytes) => {
-            match receipt::write(&artifact, &run, &bytes) {
-                Ok(path) => receipt_path = Some(path),
-                Err(error) => problems.push(error),
-            }
-            if problems.is_empty()
-                && let Err(error) =
-                    store.finish_run(&run, (engine.now_ms)(), finished.outcome, Some(bytes)).await
-            {
-                problems.push(error.into());
-            }
+    let drive = Drive {
+        engine,
+        store: Arc::clone(&store),
+        run: &run,
+        plan: &plan,
+        expires_at_ms,
+        sessions: sessions::Sessions::new(engine, &connections, request.project, values),
+        stop: request.stop,
+        ending: held.ending(),
+    };
+    let finished = end.busy(driver::drive(drive, state)).instrument(debug_span!("drive", %run)).await?;
+    Ok(end.conclude(&run, finished, Part::Whole, held).await)
+}
+
+/// Who writes the audit log.
+fn actor(signer: &LocalSigner) -> Actor {
+    Actor { keyid: Some(signer.public_key().fingerprint()), ..Actor::executor() }
+}
+
+/// What the end of a run needs.
+struct Ending<'a> {
+    engine: &'a Engine,
+    store: &'a Arc<SqliteJournal>,
+    signer: &'a LocalSigner,
+    artifact: &'a Artifact,
+    kept: &'a RunDirectory,
+    plan: &'a Plan,
+}
+
+impl Ending<'_> {
+    /// Makes checkpoints while a run is at work.
+    async fn busy<T>(&self, work: impl Future<Output = T>) -> T {
+        let checkpoints = audit::while_busy(self.engine, Arc::clone(self.store), self.signer);
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = checkpoints => std::future::pending().await,
         }
     }
-    if let Some(trust) = &trust {
-        retention::after_run(engine, &store, trust.data().retention.keep_days).await;
+
+    /// Writes down how a run ended, and proves it. The outcome is what matters: nothing that fails here
+    /// may hide it.
+    async fn conclude(&self, run: &RunId, finished: Finished, part: Part, held: Held) -> Applied {
+        let Self { engine, store, .. } = *self;
+        let mut problems = Vec::new();
+        let (mut receipt_path, mut receipt) = (None, None);
+        let now_ms = (engine.now_ms)();
+        if let Err(error) = store.finish_run(run, now_ms, finished.outcome, None).await {
+            problems.push(error.into());
+        }
+        reached(Point::Ended);
+        match self.prove(run, &finished).await {
+            Err(error) => problems.push(error),
+            Ok((told, bytes)) => {
+                receipt = Some(told);
+                match receipt::write(self.artifact, self.kept, run, &bytes) {
+                    Ok(path) => receipt_path = Some(path),
+                    Err(error) => problems.push(error),
+                }
+                if problems.is_empty()
+                    && let Err(error) = store.finish_run(run, now_ms, finished.outcome, Some(bytes)).await
+                {
+                    problems.push(error.into());
+                }
+            }
+        }
+        // Without a trust file nothing says how long, and nothing is deleted.
+        if let Ok(Some(trust)) = gate::trust(engine) {
+            retention::after_run(engine, store, trust.data().retention.keep_days).await;
+        }
+        if let Err(error) = held.release((engine.now_ms)()).await {
+            problems.push(error);
+        }
+        engine
+            .events
+            .on(&Event::RunEnded { run: run.to_string(), outcome: finished.outcome.as_str().into() });
+        Applied { run: run.clone(), part, finished, receipt, receipt_path, problems }
     }
-    engine.events.on(&Event::RunEnded { run: run.to_string(), outcome: finished.outcome.as_str().into() });
-    Ok(Applied { run, finished, receipt, receipt_path, problems })
+
+    /// The receipt and its signed bytes, over a fresh checkpoint of the audit log.
+    async fn prove(&self, run: &RunId, finished: &Finished) -> Result<(Receipt, Vec<u8>), EngineError> {
+        let checkpoint = audit::checkpoint(self.engine, self.store, self.signer).await?;
+        let loaded = self.store.load_run(run).await?;
+        let overrides = receipt::overrides(loaded.view.run(), self.artifact)?;
+        let ended_at_ms = loaded.finished_at_ms.unwrap_or_else(self.engine.now_ms);
+        let mut receipt = receipt::receipt(&loaded.view, self.plan, overrides, finished.outcome, ended_at_ms);
+        receipt.checkpoint = Some(String::from_utf8_lossy(&checkpoint).into_owned());
+        let bytes = receipt::sign(self.signer, self.artifact, &receipt)?;
+        Ok((receipt, bytes))
+    }
+}
+
+/// The values of the secrets that a plan's steps need, if they are those that it was made with.
+fn values(
+    engine: &Engine,
+    project: &Path,
+    plan: &Plan,
+) -> Result<BTreeMap<rectify_base::TargetName, secrets::Values>, EngineError> {
+    let trust = gate::trust(engine)?;
+    let origins = plan.targets.values().flat_map(|target| target.secrets.values());
+    let mut vault = Secrets::new(engine, project, trust.as_ref(), origins.map(|planned| &planned.origin));
+    let key = |_: &_, target: &PlanTarget| project_key::of_target(engine, project, &target.identity);
+    secrets::of_plan(&mut vault, plan, key)
 }
 
 /// Refuses before anything is begun if a target is not the one that the plan was made for. The run
@@ -254,13 +374,8 @@ pub fn prepare_state(state: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn run_record(
-    engine: &Engine,
-    artifact: &Artifact,
-    plan: &Plan,
-    admitted: &Admitted,
-    run: &RunId,
-) -> Result<RunRecord, EngineError> {
+/// What carries a plan out, if it is what the plan was made with.
+fn providers(engine: &Engine, plan: &Plan) -> Result<BTreeMap<String, ProviderRecord>, EngineError> {
     let mut providers = BTreeMap::new();
     for name in plan.types.keys() {
         let provider = crate::observe::provider_of(engine, name)?;
@@ -282,6 +397,18 @@ fn run_record(
             },
         );
     }
+    Ok(providers)
+}
+
+fn run_record(
+    engine: &Engine,
+    artifact: &Artifact,
+    plan: &Plan,
+    admitted: &Admitted,
+    run: &RunId,
+    fence: u64,
+) -> Result<RunRecord, EngineError> {
+    let providers = providers(engine, plan)?;
     let use_id = admitted.use_id().clone();
     let mut approvals: Vec<Digest> = admitted.approvals.iter().map(|approval| approval.envelope).collect();
     approvals.sort();
@@ -295,7 +422,7 @@ fn run_record(
         targets: plan.targets.keys().cloned().collect(),
         admission: Admission { seal: admitted.seal_envelope, approvals, bundle: admitted.bundle, overrides },
         providers,
-        fence: 1,
+        fence,
         started_at_ms: (engine.now_ms)(),
         expires_at_ms: admitted.expires_at.saturating_mul(1000),
     })

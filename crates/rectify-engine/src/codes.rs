@@ -49,10 +49,16 @@ rectify_base::codes! {
     PLAN_APPROVED = "plan-approved";
     /// A fact cannot be read.
     FACT_UNREADABLE = "fact-unreadable";
+    /// A checkpoint was not copied to a sink.
+    AUDIT_SINK = "audit-sink";
     /// The plan that was kept for a run is another one.
     RUN_PLAN = "run-plan";
     /// A run has to end first.
     RUN_UNFINISHED = "run-unfinished";
+    /// What became of a step is known, so nobody has to say it.
+    RESOLVE_KNOWN = "resolve-known";
+    /// A run has no such step whose outcome is open.
+    RESOLVE_STEP = "resolve-step";
     /// Something is not as the run left it that is to be taken back.
     UNDO_CONFLICT = "engine-undo-conflict";
     /// Another engine changes the target.

@@ -36,8 +36,8 @@ pub struct UndoConflict {
     pub node: NodeKey,
     /// Fingerprint of what it left.
     pub expected: Digest,
-    /// Fingerprint of what is there; absent if it could not be read.
-    pub found: Option<Digest>,
+    /// Fingerprint of what is there, or why it could not be read.
+    pub found: Result<Digest, String>,
 }
 
 impl std::fmt::Display for Changed {
@@ -112,8 +112,10 @@ pub enum EngineError {
     #[error("what the plan assumes is no longer so")]
     FactsChanged { changed: Vec<Changed> },
     /// Another engine changes the target.
-    #[error("target `{target}` is being changed by {holder}")]
-    Locked { target: TargetName, holder: String },
+    #[error("target `{target}` is being changed by {holder}{}", age_s.map(|age| format!(", for {age} s")).unwrap_or_default())]
+    Locked { target: TargetName, holder: String, age_s: Option<u64> },
+    #[error("no checkpoint can be made: {message}")]
+    Checkpoint { message: String },
     #[error("there is no trust file at {}", path.display())]
     NoTrust { path: PathBuf },
     /// A secret without a usable value.
@@ -138,6 +140,12 @@ pub enum EngineError {
     /// Something is not as a run left it.
     #[error("what run {} did cannot be taken back: {} as it left them", crate::undo::short(run), if conflicts.len() == 1 { "1 thing is not".to_owned() } else { format!("{} things are not", conflicts.len()) })]
     UndoConflicts { run: RunId, conflicts: Vec<UndoConflict> },
+    #[error("{node}: {state}, so there is nothing to resolve")]
+    ResolveKnown { node: NodeKey, state: String },
+    #[error("the run has not come to a step `{step}`")]
+    ResolveStep { step: String },
+    #[error("`{step}` is open on several targets: {}", nodes.join(", "))]
+    ResolveSeveral { step: String, nodes: Vec<String> },
     #[error("run {} has not ended", crate::undo::short(run))]
     RunUnfinished { run: RunId },
     #[error(transparent)]
@@ -195,6 +203,7 @@ impl EngineError {
             Self::Fact { .. } => codes::FACT_UNREADABLE,
             Self::FactsChanged { .. } => rectify_apply::codes::ASSUMPTION,
             Self::Locked { .. } => codes::TARGET_LOCKED,
+            Self::Checkpoint { .. } => codes::SIGNING_FAILED,
             Self::OtherTarget { .. } => rectify_apply::codes::IDENTITY,
             Self::NoTrust { .. } => codes::TRUST_FILE_MISSING,
             Self::Secret { problem, .. } => match **problem {
@@ -215,6 +224,8 @@ impl EngineError {
             }
             Self::KeptPlan { .. } => codes::RUN_PLAN,
             Self::UndoConflicts { .. } => codes::UNDO_CONFLICT,
+            Self::ResolveKnown { .. } => codes::RESOLVE_KNOWN,
+            Self::ResolveStep { .. } | Self::ResolveSeveral { .. } => codes::RESOLVE_STEP,
             Self::RunUnfinished { .. } => codes::RUN_UNFINISHED,
             Self::Plan(error) => error.code,
             Self::Host(error) => error.code(),
@@ -273,7 +284,7 @@ impl EngineError {
             Self::Fact { .. } => "run as somebody who may read it, or ask for it less widely",
             Self::FactsChanged { .. } => "nothing was begun; plan again",
             Self::OtherTarget { .. } => "nothing was begun; check the inventory, or plan again",
-            Self::Locked { .. } => "wait until that run has ended; `rectify history` shows runs",
+            Self::Locked { .. } => "wait until that run has ended; `rectify locks` shows who holds what",
             Self::Secret { problem, .. } => match &**problem {
                 SecretProblem::Untrusted { .. } => {
                     "whoever keeps the trust file lists it under `secret_commands`, word for word"
@@ -310,6 +321,12 @@ impl EngineError {
             }
             Self::UndoConflicts { .. } => {
                 "nothing was begun; look at what was changed since, and put it right by hand or by a remediation"
+            }
+            Self::ResolveKnown { .. } => {
+                "`rectify history RUN` shows what is open; go on with `rectify resume RUN`"
+            }
+            Self::ResolveStep { .. } | Self::ResolveSeveral { .. } => {
+                "name it as `rectify history RUN` does: TARGET:REMEDIATION/STEP"
             }
             Self::RunUnfinished { .. } => "`rectify resume` ends it, one way or the other",
             _ => return None,

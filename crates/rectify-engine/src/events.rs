@@ -78,6 +78,65 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
+    /// A run that was broken off goes on.
+    RunResumed {
+        /// The run.
+        run: String,
+        /// Number of changing steps of its plan.
+        changes: u64,
+    },
+    /// Nothing new is begun any more; what is open is resolved and finished.
+    NothingNew {
+        /// Stable code.
+        code: rectify_base::Code,
+        /// Why.
+        message: String,
+    },
+    /// Something failed, and from now on steps are taken back.
+    Undoing {
+        /// The step, gate or target that failed.
+        place: String,
+        /// What happened.
+        message: String,
+        /// How many steps.
+        steps: u64,
+    },
+    /// Taking a step back begins; its intent is durable.
+    UndoStarted {
+        /// Where.
+        target: TargetName,
+        /// What.
+        address: Address,
+    },
+    /// Taking a step back ended, and its result is durable.
+    UndoEnded {
+        /// Where.
+        target: TargetName,
+        /// What.
+        address: Address,
+        /// `undone`, `failed`, `conflict`, `unknown` or `kept`.
+        result: String,
+        /// Why, where it was not taken back.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    /// What was under way did not end in time after somebody asked to stop; it is not waited for any more.
+    GraceOver {
+        /// How long it was waited for.
+        waited_s: u64,
+    },
+    /// Something went wrong that does not change what the run came to.
+    Warning {
+        /// Stable code.
+        code: rectify_base::Code,
+        /// What.
+        message: String,
+    },
+    /// A result that the journal could not keep.
+    Unsaved {
+        /// The record, as the journal would hold it.
+        record: Box<rectify_model::journal::Record>,
+    },
     /// A run ended.
     RunEnded {
         /// The run.

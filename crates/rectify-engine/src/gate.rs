@@ -7,7 +7,7 @@ use rectify_attest::TrustFile;
 use rectify_base::limits::SOURCE_MAX_BYTES;
 use rectify_compile::Output;
 use rectify_host::policy::CompiledZones;
-use rectify_model::{Decision, Plan};
+use rectify_model::{Decision, Plan, journal::RunId};
 use rectify_policy::{
     Bundle, Clock, Explanation, History, Surroundings, TestReport, Zones, surroundings::HISTORY_S,
 };
@@ -145,7 +145,21 @@ pub async fn decide_with(
     plan: &Plan,
     overrides: BTreeSet<String>,
 ) -> Result<Decision, EngineError> {
-    let input = input(engine, gate, plan, overrides).await?;
+    decide_for(engine, gate, plan, overrides, None).await
+}
+
+/// The same for a run that goes on: it is none of those before it.
+///
+/// # Errors
+/// As for [`decide`].
+pub async fn decide_for(
+    engine: &Engine,
+    gate: &Gate,
+    plan: &Plan,
+    overrides: BTreeSet<String>,
+    resumed: Option<&RunId>,
+) -> Result<Decision, EngineError> {
+    let input = input(engine, gate, plan, overrides, resumed).await?;
     let helpers = &engine.helpers;
     let decided =
         rectify_host::policy::evaluate(&helpers.policy, &helpers.policy_arguments, &gate.bundle, &input);
@@ -158,12 +172,13 @@ async fn input(
     gate: &Gate,
     plan: &Plan,
     overrides: BTreeSet<String>,
+    resumed: Option<&RunId>,
 ) -> Result<serde_json::Value, EngineError> {
     let seconds = (engine.now_ms)() / 1000;
     let surroundings = Surroundings {
         now: clock(&gate.bundle, i64::try_from(seconds).unwrap_or(i64::MAX)),
         fleet: gate.fleet.clone(),
-        history: recent(engine, seconds).await?,
+        history: recent(engine, seconds, resumed).await?,
         overrides,
     };
     Ok(rectify_policy::input(plan, &surroundings))
@@ -192,7 +207,7 @@ pub async fn test(
 /// As for [`decide`].
 pub async fn explain(engine: &Engine, project: &Path, plan: &Plan) -> Result<Explanation, EngineError> {
     let gate = of_project(engine, project)?;
-    let input = input(engine, &gate, plan, BTreeSet::new()).await?;
+    let input = input(engine, &gate, plan, BTreeSet::new(), None).await?;
     let helpers = &engine.helpers;
     let explained =
         rectify_host::policy::explain(&helpers.policy, &helpers.policy_arguments, &gate.bundle, &input);
@@ -213,10 +228,10 @@ fn clock(bundle: &Bundle, seconds: i64) -> Clock {
 }
 
 /// What this machine applied lately, by its journal.
-async fn recent(engine: &Engine, now_unix_s: u64) -> Result<History, EngineError> {
+async fn recent(engine: &Engine, now_unix_s: u64, resumed: Option<&RunId>) -> Result<History, EngineError> {
     let runs = history::list(engine, HISTORY_RUNS_MAX).await?;
     let mut recent = History::default();
-    for summary in &runs {
+    for summary in runs.iter().filter(|summary| Some(&summary.run.run) != resumed) {
         recent.count(now_unix_s, summary.run.started_at_ms / 1000, &summary.run.targets);
     }
     let earliest = runs.last().map(|summary| summary.run.started_at_ms / 1000);

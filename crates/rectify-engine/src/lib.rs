@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod artifact;
+pub mod audit;
 pub mod codes;
 pub mod error;
 pub mod events;
@@ -15,12 +16,15 @@ pub mod gate;
 pub mod history;
 pub mod identity;
 pub mod init;
+pub mod lease;
 pub mod lock;
 pub mod observe;
+pub mod owed;
 pub mod plan;
 pub mod project;
 pub mod project_key;
 pub mod providers;
+pub mod resolve;
 pub mod retention;
 pub mod review;
 pub mod rundir;

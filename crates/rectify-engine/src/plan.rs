@@ -4,6 +4,7 @@ use crate::{
     Engine, EngineError, artifact, codes,
     gate::{self, Verdict},
     observe,
+    owed::{self, Owed},
     secrets::{self, Secrets},
     validate::{Compiled, complete},
 };
@@ -32,6 +33,8 @@ pub struct PlanOutcome {
     pub verdict: Verdict,
     /// Target and canonical bytes of each observation.
     pub observations: Vec<(String, Vec<u8>)>,
+    /// Triggers that earlier runs owe and that this plan does not run.
+    pub owed: Vec<Owed>,
 }
 
 /// Makes a plan; nothing is written, and no target is changed.
@@ -83,7 +86,11 @@ pub async fn plan(
             why: step.why.to_string(),
         })
         .collect();
-    Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations })
+    let mut owed = owed::of_graph(engine, &compiled.graph).await?;
+    owed.retain(|owed| {
+        !plan.steps.iter().any(|step| step.target == owed.node.target && step.address == owed.node.address)
+    });
+    Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations, owed })
 }
 
 /// The bytes of a document and their digests.

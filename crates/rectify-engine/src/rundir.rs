@@ -58,6 +58,12 @@ impl RunDirectory {
         &self.path
     }
 
+    /// Whether a plan was kept: not for runs of releases that did not.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.path.join(PLAN).exists()
+    }
+
     /// Keeps a sealed plan, durably. What an attempt left that never began is replaced. Whoever calls
     /// this holds the locks of the run's targets.
     ///

@@ -5,7 +5,7 @@ use rectify_attest::{Principal, PrincipalKind, TrustData, TrustFile, codes, trus
 use rectify_base::Code;
 
 /// Covered here.
-pub const CODES: [Code; 10] = [
+pub const CODES: [Code; 11] = [
     codes::TRUST_KEY_DUPLICATE,
     codes::TRUST_KEY_PERIOD,
     codes::TRUST_MEMBER_UNKNOWN,
@@ -16,6 +16,7 @@ pub const CODES: [Code; 10] = [
     codes::TRUST_CEILING,
     codes::TRUST_RETENTION,
     codes::TRUST_PLAN_COMMAND,
+    codes::TRUST_SINK,
 ];
 
 fn keys_of<'d>(data: &'d mut TrustData, who: &str) -> &'d mut Vec<rectify_attest::KeyRecord> {
@@ -25,7 +26,7 @@ fn keys_of<'d>(data: &'d mut TrustData, who: &str) -> &'d mut Vec<rectify_attest
 #[test]
 fn each_mistake_is_named_with_its_place() {
     type Damage = fn(&mut TrustData);
-    let damages: [(Code, &str, Damage); 15] = [
+    let damages: [(Code, &str, Damage); 16] = [
         (codes::TRUST_KEY_DUPLICATE, "/principals/dave/keys/1", |d| {
             let bobs = keys_of(d, "bob")[0].clone();
             keys_of(d, "dave").push(bobs);
@@ -61,6 +62,9 @@ fn each_mistake_is_named_with_its_place() {
         }),
         (codes::TRUST_PLAN_COMMAND, "/plan_commands/0", |d| {
             d.plan_commands.insert(vec![String::new(), "-x".to_owned()]);
+        }),
+        (codes::TRUST_SINK, "/audit/sinks/1", |d| {
+            d.audit_sinks.extend(["/mnt/audit".to_owned(), "audit".to_owned()]);
         }),
     ];
     assert!(TrustFile::new(trust_data()).is_ok());

@@ -191,6 +191,7 @@ pub fn receipt() -> Receipt {
         providers: BTreeMap::from([("file".to_owned(), "builtin:file@0.1.0".to_owned())]),
         result: RunOutcome::Succeeded,
         overrides: Vec::new(),
+        checkpoint: None,
     }
 }
 

@@ -4,6 +4,7 @@ mod auto;
 mod diff;
 mod editor;
 mod graph;
+mod locks;
 mod page;
 mod policy;
 mod project;
@@ -72,6 +73,12 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
                 let key = key.map(|key| Key { key, principal: None, passphrase_file });
                 auto::apply(&engine, &at, key, yes).await
             }
+            Command::Resume { run } => recovery::resume(&engine, &at, run.as_deref()).await,
+            Command::Resolve { run, step, answer, reason, undo, key, passphrase_file } => {
+                let key = Key { key, principal: None, passphrase_file };
+                let said = recovery::Answer { answer, reason, undo };
+                recovery::resolve(&engine, &run, &step, &key, said).await
+            }
             Command::Undo { run, out, format, details } => {
                 recovery::undo(&engine, &at, &run, out.as_deref(), format, details).await
             }
@@ -84,6 +91,8 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Keys(keys) => signing::keys(keys),
             Command::Trust(trust) => trust::trust(&engine, trust),
             Command::Policy(command) => policy::policy(&engine, &at, command).await,
+            Command::Locks { command } => locks::locks(&engine, command).await,
+            Command::Audit(command) => locks::audit(&engine, command).await,
             Command::Inventory(inventory) => reference::inventory(&engine, &at, inventory),
             Command::Provider(provider) => reference::provider(&engine, provider),
         }

@@ -17,6 +17,7 @@ use rectify_engine::{
     gate::Verdict,
     init::TEMPLATES,
     plan as planning, show as showing,
+    undo::short,
     validate::{self as compiling, Validated},
 };
 use rectify_model::Decision;
@@ -182,6 +183,13 @@ pub async fn plan(
     }
     if wanted.format == PlanFormat::Text {
         say!("plan {}", outcome.digests.blake3);
+    }
+    for owed in &outcome.owed {
+        tell!(
+            "OWED: {} was to run because of what run {} changed, and did not; this plan does not run it",
+            owed.node,
+            short(&owed.run)
+        );
     }
     say_verdict(&outcome.verdict);
     if let Some(path) = &wanted.out {

@@ -1,8 +1,13 @@
-//! After something went wrong: `undo`.
+//! After something went wrong: `resume`, `resolve` and `undo`.
 
-use super::{page, project::say_verdict, run::named};
+use super::{
+    page,
+    project::say_verdict,
+    run::{conclude, listen, named},
+    signing::{holder, load},
+};
 use crate::{
-    arguments::PlanFormat,
+    arguments::{Key, PlanFormat, ResolveAs},
     exit,
     failure::Failure,
     say::{say, tell},
@@ -10,11 +15,14 @@ use crate::{
 };
 use rectify_engine::{
     Engine,
+    apply::{ResumeRequest, Stop, resume as engine_resume},
     artifact::check_place,
+    gate, history,
+    resolve::{ResolveRequest, resolve as engine_resolve},
     rundir::RunDirectory,
     undo::{self as undoing, Kept, short},
 };
-use rectify_model::journal::RunId;
+use rectify_model::journal::{RunId, Verdict};
 use rectify_review::visible;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +33,62 @@ fn project_of(engine: &Engine, project: &Path, run: &RunId) -> PathBuf {
     }
     let origin = RunDirectory::of(&engine.places.state, run).origin();
     origin.map_or_else(|_| project.to_owned(), |origin| PathBuf::from(origin.project))
+}
+
+/// `resume`.
+pub async fn resume(engine: &Engine, project: &Path, id: Option<&str>) -> Result<u8, Failure> {
+    let run = match id {
+        Some(id) => named(engine, id).await?,
+        None => {
+            let open = history::unfinished(engine).await?;
+            match open.as_slice() {
+                [] => {
+                    say!("every run has ended; there is nothing to resume");
+                    return Ok(exit::DONE);
+                }
+                [only] => only.run.run.clone(),
+                several => {
+                    let names: Vec<&str> = several.iter().map(|summary| short(&summary.run.run)).collect();
+                    let message = format!("several runs have not ended; name one: {}", names.join(", "));
+                    return Err(Failure::usage(message));
+                }
+            }
+        }
+    };
+    let (wish, stop) = tokio::sync::watch::channel(Stop::No);
+    let listener = tokio::spawn(listen(wish));
+    // The one that it was started from is known best.
+    let project = (project != Path::new(".")).then_some(project);
+    let applied = engine_resume(engine, ResumeRequest { run: &run, project, stop }).await;
+    listener.abort();
+    Ok(conclude(&applied?))
+}
+
+/// What a person says of a step.
+pub struct Answer {
+    /// See [`ResolveRequest`]; likewise the others.
+    pub answer: ResolveAs,
+    pub reason: String,
+    pub undo: bool,
+}
+
+/// `resolve`.
+pub async fn resolve(engine: &Engine, id: &str, step: &str, key: &Key, said: Answer) -> Result<u8, Failure> {
+    let run = named(engine, id).await?;
+    let trust = gate::required_trust(engine)?;
+    let signer = load(key)?;
+    let by = holder(&trust, &*signer, key)?;
+    let verdict = match said.answer {
+        ResolveAs::Succeeded => Verdict::Succeeded,
+        ResolveAs::Failed => Verdict::Failed,
+        ResolveAs::Retry => Verdict::Retry,
+    };
+    let Answer { reason, undo, .. } = said;
+    let request = ResolveRequest { run: &run, step, undo, verdict, reason, signer: &*signer, by: by.clone() };
+    let node = engine_resolve(engine, &request).await?;
+    say!("{node}: {}, says {by}", verdict.as_str());
+    say!("next: rectify resume {}", short(&run));
+    Ok(exit::DONE)
 }
 
 /// `undo`.

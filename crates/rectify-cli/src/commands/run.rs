@@ -9,8 +9,9 @@ use crate::{
 use rectify_attest::moment;
 use rectify_engine::{
     Engine,
-    apply::{ApplyRequest, Stop, apply as engine_apply},
+    apply::{Applied, ApplyRequest, Part, Stop, apply as engine_apply},
     history as engine_history,
+    undo::short,
 };
 use rectify_model::journal::{
     GateState, Kept, Record, RunId, RunMark, RunOutcome, StepState, TargetState, UndoState,
@@ -28,39 +29,65 @@ pub async fn apply(engine: &Engine, project: &Path, plan: &Path) -> Result<u8, F
     let listener = tokio::spawn(listen(wish));
     let applied = engine_apply(engine, ApplyRequest { project, plan, stop }).await;
     listener.abort();
-    let applied = applied?;
-    let short: String = applied.run.as_str().chars().take(16).collect();
-    let (mut changed, mut already) = (0, 0);
-    for target in applied.receipt.targets.values() {
+    Ok(conclude(&applied?))
+}
+
+/// Says what came of a run, and answers with the exit code.
+pub fn conclude(applied: &Applied) -> u8 {
+    let run = short(&applied.run);
+    for reason in &applied.finished.reasons {
+        tell!("{}: {} [{}]", reason.place, visible(&reason.message), reason.code);
+    }
+    let (mut changed, mut already, mut undone) = (0, 0, 0);
+    for target in applied.receipt.iter().flat_map(|receipt| receipt.targets.values()) {
         changed += target.changed;
         already += target.already;
+        undone += target.undone;
     }
-    for reason in &applied.finished.reasons {
-        tell!("{}: {} [{}]", reason.place, reason.message, reason.code);
-    }
-    say!(
-        "run {short}: {}, {changed} changed, {already} already as planned",
-        applied.finished.outcome.as_str()
-    );
-    for used in &applied.receipt.overrides {
+    let outcome = applied.finished.outcome;
+    let before = if applied.part == Part::Nothing { "ended before: " } else { "" };
+    let back = if undone > 0 { format!(", {undone} taken back") } else { String::new() };
+    say!("run {run}: {before}{}, {changed} changed{back}, {already} already as planned", outcome.as_str());
+    for used in applied.receipt.iter().flat_map(|receipt| &receipt.overrides) {
         let rules = used.rules.iter().cloned().collect::<Vec<_>>().join(", ");
         say!("policy was OVERRIDDEN by {} ({rules}): {}", used.by, visible(&used.reason));
     }
     if let Some(path) = &applied.receipt_path {
         say!("receipt {}", path.display());
     }
-    let code = applied.finished.outcome.exit_code();
-    if applied.problems.is_empty() {
-        return Ok(code);
-    }
+    next(applied, run);
+    let code = outcome.exit_code();
     for problem in &applied.problems {
         tell!("error[{}]: after the run: {problem}", problem.code());
     }
-    Ok(if code == exit::DONE { exit::ERROR } else { code })
+    if applied.problems.is_empty() || code != exit::DONE { code } else { exit::ERROR }
+}
+
+/// Says what to do about a run that did not come to a good end.
+fn next(applied: &Applied, run: &str) {
+    match applied.finished.outcome {
+        RunOutcome::Succeeded | RunOutcome::Failed | RunOutcome::Stale | RunOutcome::Undone => {}
+        RunOutcome::Cancelled | RunOutcome::Interrupted => {
+            tell!("next: `rectify resume {run}` goes on; `rectify undo {run}` plans to take it back");
+        }
+        RunOutcome::NeedsOperator => {
+            tell!("next: look at what is unknown, then say what you found, and go on:");
+            tell!("  rectify resolve {run} STEP --as succeeded|failed|retry --reason TEXT");
+            tell!("  rectify resume {run}");
+        }
+        RunOutcome::PartiallyApplied => {
+            tell!(
+                "next: `rectify plan` shows what is left to do; `rectify undo {run}` plans to take it back"
+            );
+        }
+        RunOutcome::UndoFailed => {
+            tell!("next: `rectify history {run}` shows what was not taken back; put that right by hand");
+        }
+    }
 }
 
 /// The first signal asks to stop, the second does not ask.
-async fn listen(wish: watch::Sender<Stop>) {
+pub async fn listen(wish: watch::Sender<Stop>) {
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
@@ -76,7 +103,7 @@ async fn listen(wish: watch::Sender<Stop>) {
             _ = hangup.recv() => {}
         }
         if stop == Stop::Gracefully {
-            tell!("stopping after what is under way; once more to stop now");
+            tell!("stopping after what is under way, or in 30 s; once more to stop now");
         }
         if wish.send(stop).is_err() {
             return;
@@ -128,6 +155,9 @@ pub async fn one(engine: &Engine, id: &str) -> Result<u8, Failure> {
         };
         let line = visible(&line);
         text.push_str(&format!("{:>5}  {}  {line}\n", entry.seq, moment(entry.at_ms / 1000)));
+    }
+    for node in loaded.view.owed() {
+        text.push_str(&format!("       OWED: {node} was to run because of what changed, and has not\n"));
     }
     out(text.as_bytes())?;
     Ok(exit::DONE)

@@ -249,7 +249,7 @@ fn describe(description: &Description) -> String {
 
 /// The key that `--key` names: a private key's file; or a public key's file or a fingerprint, whose private
 /// half an agent holds, as ssh and git take it.
-fn load(key: &Key) -> Result<Box<dyn Signer>, Failure> {
+pub fn load(key: &Key) -> Result<Box<dyn Signer>, Failure> {
     if key.key.extension().is_some_and(|extension| extension == "pub") {
         let public = rectify_keys::read_public_key(&key.key).map_err(EngineError::from)?;
         let what = key.key.display().to_string();
@@ -290,7 +290,8 @@ fn agent(what: &str) -> Result<PathBuf, Failure> {
     })
 }
 
-fn holder(trust: &TrustFile, signer: &dyn Signer, key: &Key) -> Result<PrincipalName, Failure> {
+/// Who signs with this key.
+pub fn holder(trust: &TrustFile, signer: &dyn Signer, key: &Key) -> Result<PrincipalName, Failure> {
     if let Some(name) = &key.principal {
         return PrincipalName::new(name.as_str()).map_err(|e| Failure::usage(e.to_string()));
     }

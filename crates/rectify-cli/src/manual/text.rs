@@ -137,6 +137,16 @@ pub const EXAMPLES: &[Example] = &[
         "The whole way in one command",
         &["rectify apply --auto --key ~/.config/rectify/id_ed25519"],
     ),
+    example("resume", "After a crash, or a lost connection", &["rectify resume"]),
+    example(
+        "resolve",
+        "Somebody has looked: the service was restarted",
+        &[
+            "rectify history 8a2537fc",
+            "rectify resolve 8a2537fc web-1:sshd/restart --as succeeded --reason 'up since 14:02'",
+            "rectify resume 8a2537fc",
+        ],
+    ),
     example(
         "undo",
         "Take back what a run did, as any other change",
@@ -191,6 +201,19 @@ pub const EXAMPLES: &[Example] = &[
         &["rectify policy override sshd.plan.json --rule freeze --reason urgent --key ~/.ssh/id_ed25519"],
     ),
     example("policy digest", "For policy_bundles in the trust file", &["rectify policy digest"]),
+    example("locks", "Who is at work", &["rectify locks"]),
+    example(
+        "locks break",
+        "A machine is gone for good that had the lock",
+        &["rectify locks", "rectify locks break 8a2537fc --fence 12"],
+    ),
+    example("audit export", "For whoever audits", &["rectify audit export --out web-1.jsonl"]),
+    example(
+        "audit verify",
+        "Elsewhere, against a checkpoint that was kept there",
+        &["rectify audit verify web-1.jsonl --checkpoint web-1.checkpoints --key web-1.pub"],
+    ),
+    example("audit checkpoint", "To keep elsewhere", &["rectify audit checkpoint > web-1.checkpoint"]),
     example("inventory list", "The targets, and how they are reached", &["rectify inventory list"]),
     example(
         "inventory adopt",

@@ -1,61 +1,71 @@
 //! The receipt: signed proof of what a run did. The key is this machine's own, made at its first run.
 
-use super::driver::Tally;
-use crate::{Engine, EngineError, artifact::Artifact, error::FileVerb};
-use rectify_apply::Finished;
-use rectify_attest::{CountedOverride, Receipt, TargetResult, UsedOverride, attest};
-use rectify_base::{NodeKey, TargetName};
+use crate::{Engine, EngineError, artifact::Artifact, error::FileVerb, rundir::RunDirectory, undo::short};
+use rectify_attest::{Envelope, Override, Receipt, TargetResult, UsedOverride, attest, statement};
+use rectify_base::{Digest, TargetName};
 use rectify_keys::LocalSigner;
 use rectify_model::{
     Plan,
-    journal::{RunId, RunOutcome, RunRecord, StepState},
+    journal::{Because, GateState, Mutated, RunId, RunOutcome, RunRecord, RunView, StepState, UndoState},
 };
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Name of the executor's key in the state directory.
 pub const EXECUTOR_KEY: &str = "executor_ed25519";
 
-/// Sums up a run, which lasted from the first to the second of these times.
+/// Sums up a run from its journal. `overrides` are those that it rested on.
 pub fn receipt(
-    record: &RunRecord,
+    view: &RunView,
     plan: &Plan,
-    overrides: &[CountedOverride],
-    finished: &Finished,
-    tally: Tally,
-    (started_at_ms, ended_at_ms): (u64, u64),
+    overrides: Vec<UsedOverride>,
+    outcome: RunOutcome,
+    ended_at_ms: u64,
 ) -> Receipt {
-    let overrides = overrides.iter().map(|used| UsedOverride {
-        envelope: used.envelope,
-        by: used.by.clone(),
-        rules: used.rules.clone(),
-        reason: used.reason.clone(),
-    });
-    let targets = plan.targets.keys().map(|name| {
-        let planned = plan.steps.iter().filter(|step| &step.target == name).count() as u64;
-        (name.clone(), on_target(name, planned, plan, finished, &tally))
-    });
-    let targets = targets.collect();
+    let record = view.run();
+    let targets = plan.targets.keys().map(|name| (name.clone(), on_target(name, plan, view, outcome)));
     Receipt {
         run: record.run.clone(),
         use_id: record.use_id.clone(),
-        targets,
-        started_at: started_at_ms / 1000,
+        targets: targets.collect(),
+        started_at: record.started_at_ms / 1000,
         ended_at: ended_at_ms / 1000,
         providers: record.providers.iter().map(|(name, p)| (name.clone(), p.executable.clone())).collect(),
-        result: finished.outcome,
-        overrides: overrides.collect(),
+        result: outcome,
+        overrides,
+        checkpoint: None,
     }
+}
+
+/// The overrides that a run rested on, from the envelopes that were kept for it.
+///
+/// # Errors
+/// When an envelope cannot be read.
+pub fn overrides(record: &RunRecord, artifact: &Artifact) -> Result<Vec<UsedOverride>, EngineError> {
+    let mut used = Vec::new();
+    for (_, bytes) in artifact.attestations()? {
+        let envelope = Digest::of_bytes(&bytes);
+        if !record.admission.overrides.contains(&envelope) {
+            continue;
+        }
+        // What the journal names by digest was verified when the run began.
+        let said = Envelope::read(&bytes)
+            .ok()
+            .and_then(|e| statement::decode::<Override>(artifact.digests, e.payload()).ok());
+        if let Some(Override { by, rules, reason, .. }) = said {
+            used.push(UsedOverride { envelope, by, rules, reason });
+        }
+    }
+    used.sort_by_key(|used| used.envelope);
+    Ok(used)
 }
 
 /// What happened on one target. Its result is its own: where everything was done it succeeded,
 /// whatever became of the others.
-fn on_target(
-    name: &TargetName,
-    planned: u64,
-    plan: &Plan,
-    finished: &Finished,
-    tally: &Tally,
-) -> TargetResult {
+fn on_target(name: &TargetName, plan: &Plan, view: &RunView, outcome: RunOutcome) -> TargetResult {
+    let planned = plan.steps.iter().filter(|step| &step.target == name).count() as u64;
     let mut target = TargetResult {
         result: RunOutcome::Succeeded,
         changed: 0,
@@ -64,12 +74,15 @@ fn on_target(
         skipped: planned,
         undone: 0,
     };
-    let (mut unknown, mut stale) = (false, false);
-    for state in tally.iter().filter(|(node, _)| &node.target == name).map(|(_, state)| state) {
+    let (mut unknown, mut stale, mut touched, mut idle) = (false, false, 0, 0);
+    for state in view.steps().iter().filter(|(node, _)| &node.target == name).map(|(_, step)| &step.state) {
         let counter = match state {
             StepState::Succeeded { how, .. } if how.changed() => &mut target.changed,
             StepState::Succeeded { .. } => &mut target.already,
-            StepState::Skipped { .. } => continue,
+            StepState::Skipped { because } => {
+                idle += u64::from(matches!(because, Because::NotTriggered));
+                continue;
+            }
             StepState::Unknown(_) | StepState::Intent(_) => {
                 unknown = true;
                 &mut target.failed
@@ -78,20 +91,37 @@ fn on_target(
                 stale = true;
                 &mut target.failed
             }
-            StepState::Failed(_) => &mut target.failed,
+            StepState::Failed(failure) => {
+                touched += u64::from(failure.mutated != Mutated::No);
+                &mut target.failed
+            }
         };
         *counter += 1;
         target.skipped = target.skipped.saturating_sub(1);
     }
-    let gate_failed = plan.gates.iter().filter(|gate| &gate.target == name).any(|gate| {
-        let node = NodeKey { target: gate.target.clone(), address: gate.address.clone() }.to_string();
-        finished.reasons.iter().any(|reason| reason.place == node)
-    });
+    touched += target.changed;
+    let mut undo_failed = false;
+    for state in view.undo().iter().filter(|(node, _)| &node.target == name).map(|(_, step)| &step.state) {
+        match state {
+            UndoState::Undone { .. } => target.undone += 1,
+            UndoState::Failed(_) | UndoState::Conflict { .. } => undo_failed = true,
+            UndoState::Intent(_) | UndoState::Unknown(_) => unknown = true,
+            UndoState::Kept { .. } => {}
+        }
+    }
+    let mut gates = view.gates().iter().filter(|(node, _)| &node.target == name).map(|(_, state)| state);
+    let gate_failed = gates.any(|state| matches!(state, GateState::Failed(_)));
+    // What nothing triggered was not left out.
+    let complete = target.failed == 0 && target.skipped == idle && !gate_failed;
     target.result = if unknown {
         RunOutcome::NeedsOperator
-    } else if target.failed == 0 && target.skipped == 0 && !gate_failed {
+    } else if complete && target.undone == 0 && !undo_failed {
         RunOutcome::Succeeded
-    } else if target.changed > 0 {
+    } else if undo_failed {
+        RunOutcome::UndoFailed
+    } else if touched > 0 && target.undone >= touched {
+        RunOutcome::Undone
+    } else if touched > 0 {
         RunOutcome::PartiallyApplied
     } else if stale {
         RunOutcome::Stale
@@ -99,8 +129,8 @@ fn on_target(
         RunOutcome::Failed
     } else {
         // Nothing was begun here: the reason lies with the run.
-        match finished.outcome {
-            RunOutcome::Cancelled | RunOutcome::Interrupted => finished.outcome,
+        match outcome {
+            RunOutcome::Cancelled | RunOutcome::Interrupted => outcome,
             _ => RunOutcome::Failed,
         }
     };
@@ -128,15 +158,26 @@ pub fn sign(signer: &LocalSigner, artifact: &Artifact, receipt: &Receipt) -> Res
     Ok(attest(artifact.digests, receipt, &[signer])?)
 }
 
-/// Writes a receipt beside the plan, apart from what vouches for it.
+/// Writes a receipt beside the plan that the run was started with, apart from what vouches for it; where
+/// that is not there any more, in the directory of the run.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write(artifact: &Artifact, run: &RunId, bytes: &[u8]) -> Result<PathBuf, EngineError> {
-    let directory = artifact.receipts_directory();
+pub fn write(
+    artifact: &Artifact,
+    kept: &RunDirectory,
+    run: &RunId,
+    bytes: &[u8],
+) -> Result<PathBuf, EngineError> {
+    // The run may go on from what was kept, and its plan may be gone, or be another one by now.
+    let origin = kept.origin().ok().and_then(|origin| Artifact::read(Path::new(&origin.plan)).ok());
+    let beside = origin.filter(|origin| origin.digests == artifact.digests);
+    let directory = match beside {
+        Some(artifact) => artifact.receipts_directory(),
+        None => kept.path().join("receipts"),
+    };
     fs::create_dir_all(&directory).map_err(|e| EngineError::file(FileVerb::Write, &directory, e))?;
-    let short: String = run.as_str().chars().take(16).collect();
-    let path = directory.join(format!("{short}.dsse.json"));
+    let path = directory.join(format!("{}.dsse.json", short(run)));
     crate::files::replace(&path, bytes)?;
     Ok(path)
 }

@@ -96,7 +96,7 @@ pub fn inverses(
         }
         let desired = match &step.undo.inverse {
             Some(inverse) => {
-                let desired = inverse::desired(step, planned, descriptor, inverse.result.into());
+                let desired = inverse::desired(step, planned, descriptor, inverse.result);
                 if desired.is_none() {
                     kept.push(Kept {
                         node: node.clone(),

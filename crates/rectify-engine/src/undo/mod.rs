@@ -169,7 +169,7 @@ async fn planned(engine: &Engine, graph: Graph, directory: &Path) -> Result<Plan
     let verdict = gate::advise(engine, &compiled, &plan).await;
     engine.events.on(&crate::Event::Planned { changes: plan.counts.changes() });
     report.sessions = sessions;
-    Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations })
+    Ok(PlanOutcome { compiled, plan, bytes, digests, report, verdict, observations, owed: Vec::new() })
 }
 
 /// Where something is neither as the run left it nor as it was before.
@@ -178,12 +178,12 @@ fn conflicts(plan: &Plan, left: &BTreeMap<NodeKey, Digest>) -> Vec<UndoConflict>
     for step in &plan.steps {
         let node = NodeKey { target: step.target.clone(), address: step.address.clone() };
         let Some(expected) = left.get(&node).filter(|left| **left != step.expect) else { continue };
-        found.push(UndoConflict { expected: *expected, node, found: Some(step.expect) });
+        found.push(UndoConflict { expected: *expected, node, found: Ok(step.expect) });
     }
     for entry in plan.undecided() {
         let node = NodeKey { target: entry.target.clone(), address: entry.address.clone() };
         if let Some(expected) = left.get(&node) {
-            found.push(UndoConflict { expected: *expected, node, found: None });
+            found.push(UndoConflict { expected: *expected, node, found: Err(entry.message.clone()) });
         }
     }
     found

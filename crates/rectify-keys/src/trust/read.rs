@@ -121,6 +121,7 @@ fn understand(wire: &Wire, problems: &mut Vec<TrustProblem>) -> TrustData {
             .map_or_else(Retention::default, |undo| Retention { keep_days: undo.keep_days }),
         plan_commands: wire.plan_commands.iter().cloned().collect(),
         secret_commands: wire.secret_commands.iter().cloned().collect(),
+        audit_sinks: wire.audit.iter().flat_map(|audit| audit.sinks.iter().cloned()).collect(),
     }
 }
 

@@ -57,6 +57,19 @@ pub(crate) struct Wire {
     /// Commands, as whole argument lists, that the engine may run to fetch secrets.
     #[serde(default, deserialize_with = "valued", skip_serializing_if = "Vec::is_empty")]
     pub(crate) secret_commands: Vec<Vec<String>>,
+    /// What happens to the audit log.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) audit: Option<WireAudit>,
+}
+
+/// What happens to the audit log.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WireAudit {
+    /// Absolute paths of files to which each checkpoint is appended: on another machine's disk, best.
+    #[serde(deserialize_with = "valued")]
+    pub(crate) sinks: Vec<String>,
 }
 
 /// A holder of keys. One without keys can be named as author.

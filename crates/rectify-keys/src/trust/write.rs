@@ -4,8 +4,8 @@ use super::{
     read::parse_trust,
     times::{render_duration, render_time},
     wire::{
-        Wire, WireApprovals, WireCeilings, WireKey, WireKind, WirePrincipal, WireRevocation, WireRoles,
-        WireUndo,
+        Wire, WireApprovals, WireAudit, WireCeilings, WireKey, WireKind, WirePrincipal, WireRevocation,
+        WireRoles, WireUndo,
     },
 };
 use crate::{
@@ -57,6 +57,7 @@ pub fn solo_trust(
         retention: Retention::default(),
         plan_commands: BTreeSet::new(),
         secret_commands: BTreeSet::new(),
+        audit_sinks: BTreeSet::new(),
     })
 }
 
@@ -157,6 +158,8 @@ fn wire(data: &TrustData) -> Option<Wire> {
         undo: Some(WireUndo { keep_days: data.retention.keep_days }),
         plan_commands: data.plan_commands.iter().cloned().collect(),
         secret_commands: data.secret_commands.iter().cloned().collect(),
+        audit: (!data.audit_sinks.is_empty())
+            .then(|| WireAudit { sinks: data.audit_sinks.iter().cloned().collect() }),
     })
 }
 
