@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
     ("groff", "groff-base"),
     ("lexgrog", "man-db"),
+    ("python3", "python3"),
     ("strace", "strace"),
 ];
 

@@ -36,7 +36,7 @@ pub struct Options {
     pub busy_timeout_ms: u64,
     /// Most pages (of 4 KiB) that the file may have.
     pub pages_max: u32,
-    /// Size of the reserve for when the disk is full, in bytes.
+    /// Size of the reserve for when the disk is full, in bytes; none if 0.
     pub reserve_bytes: u64,
 }
 

@@ -43,10 +43,14 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// Makes the reserve beside the journal if it is not there. Without space for it there is none.
+    /// Makes the reserve beside the journal if it is not there. Without space for it there is
+    /// none, nor with a size of 0.
     pub fn make(journal: &Path, bytes: u64) -> Result<Self, StoreError> {
         let path = journal.with_file_name(RESERVE_NAME);
         let io = |error: io::Error| StoreError::io(&path, &error);
+        if bytes == 0 {
+            return Ok(Self { path, there: false });
+        }
         match path.symlink_metadata() {
             Ok(found) if found.is_file() && found.len() >= bytes => return Ok(Self { path, there: true }),
             Ok(_) => fs::remove_file(&path).map_err(io)?,

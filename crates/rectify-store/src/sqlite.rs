@@ -73,7 +73,8 @@ impl SqliteJournal {
         let reserve = Reserve::make(path, options.reserve_bytes)?;
         let (commands, queue) = mpsc::channel(QUEUE_MAX);
         let counters = Arc::new(Counters::default());
-        counters.low_space.store(!reserve.there(), Ordering::Relaxed);
+        let low = options.reserve_bytes > 0 && !reserve.there();
+        counters.low_space.store(low, Ordering::Relaxed);
         let writer = Writer {
             path: path.to_owned(),
             connection,

@@ -21,7 +21,7 @@ struct Case {
 }
 
 /// The lines of an export, header first, each with its end.
-fn lines(export: &[u8]) -> Vec<Vec<u8>> {
+pub fn lines(export: &[u8]) -> Vec<Vec<u8>> {
     export.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
@@ -61,7 +61,7 @@ fn forged() -> Writer {
     log
 }
 
-fn act_of(record: &rectify_audit::AuditRecord) -> rectify_audit::record::Act {
+pub fn act_of(record: &rectify_audit::AuditRecord) -> rectify_audit::record::Act {
     let record = record.clone();
     rectify_audit::record::Act {
         action: record.action,
@@ -489,6 +489,17 @@ fn top() -> PathBuf {
 fn directory(case: &Case) -> PathBuf {
     let group = if case.expect.is_some() { "cases/audit" } else { "vectors/audit" };
     top().join(group).join(case.name)
+}
+
+/// Where the files of all cases are, good ones included.
+pub fn directories() -> Vec<PathBuf> {
+    cases().iter().map(directory).collect()
+}
+
+/// What must come of the case in a directory.
+pub fn expected(wanted: &std::path::Path) -> Option<(String, Option<u64>)> {
+    let case = cases().into_iter().find(|case| directory(case) == wanted).unwrap();
+    case.expect.map(|(code, seq, _)| (code.to_owned(), seq))
 }
 
 fn files(case: &Case) -> Vec<(&'static str, Option<Vec<u8>>)> {

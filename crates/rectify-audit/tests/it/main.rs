@@ -4,4 +4,6 @@
 mod cases;
 mod checkpoint;
 mod merkle;
+mod mutations;
+mod second;
 mod support;

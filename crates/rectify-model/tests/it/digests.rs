@@ -59,6 +59,8 @@ fn derived() {
         context::SECRET,
         context::POLICY_BUNDLE,
         context::SOURCES,
+        context::AUDIT_RECORD,
+        context::AUDIT_DETAIL,
     ] {
         assert!(seen.contains(context), "no vector for `{context}`");
     }

@@ -9,7 +9,7 @@ use rectify_model::{
     },
     observation::Identity,
 };
-use rectify_store::{Holder, SqliteJournal};
+use rectify_store::{Holder, Journal as _, SqliteJournal};
 use std::path::PathBuf;
 
 /// A directory of its own, and where the journal goes in it.
@@ -91,4 +91,62 @@ pub fn holder(use_number: u128, locked: bool) -> Holder {
 
 pub fn scopes(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The audit log of a journal, with bodies.
+pub async fn export(journal: &SqliteJournal) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut sink = |line: &[u8]| {
+        bytes.extend_from_slice(line);
+        Ok(())
+    };
+    journal.export(None, true, &mut sink).await.unwrap();
+    bytes
+}
+
+/// Records that are given to the second verifier, which is slow: the beginning of a log is a log.
+const SECOND_MAX: usize = 500;
+
+/// Both verifiers must say the same of a log, whatever it is.
+pub fn agree(bytes: &[u8]) {
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').take(SECOND_MAX).collect();
+    let bytes = lines.concat();
+    let first = rectify_audit::verify(&bytes, rectify_audit::Anchors::default());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("export.jsonl");
+    std::fs::write(&file, &bytes).unwrap();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/audit/verify.py");
+    let output = std::process::Command::new("python3").arg(script).arg(&file).output().unwrap();
+    let second: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let finding = first.finding.as_ref().map(|finding| (finding.code, finding.seq));
+    let other = second.get("finding").filter(|finding| !finding.is_null());
+    let other = other.map(|finding| (finding["code"].as_str().unwrap(), finding["seq"].as_u64()));
+    assert_eq!(finding, other, "the verifiers disagree: {first:?}, {second}");
+    assert_eq!(
+        (first.root.as_str(), Some(first.records)),
+        (second["root"].as_str().unwrap(), second["records"].as_u64())
+    );
+}
+
+impl Drop for Place {
+    /// Whatever a test has done to a journal, both verifiers say the same of its audit log.
+    fn drop(&mut self) {
+        if std::thread::panicking() || !self.path.is_file() {
+            return;
+        }
+        let path = self.path.clone();
+        let exported = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                // One that was damaged does not open.
+                let journal = SqliteJournal::open(&path).await.ok()?;
+                journal.head().await.ok()?;
+                Some(export(&journal).await)
+            })
+        });
+        if let Some(bytes) = exported.join().unwrap() {
+            agree(&bytes);
+        }
+    }
 }
