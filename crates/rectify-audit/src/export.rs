@@ -31,6 +31,7 @@ pub struct Header {
     /// The key that signs its checkpoints, as whoever exported it says. Only a hint: who verifies
     /// gives a key of their own, and it must be this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = "^ssh-ed25519 [A-Za-z0-9+/]{68}$")))]
     pub key: Option<PublicKey>,
     /// Whether records come with what they say in detail; then none may lack it, but receipts.
     pub bodies: bool,

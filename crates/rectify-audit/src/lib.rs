@@ -16,6 +16,8 @@ pub mod export;
 pub mod grammar;
 pub mod merkle;
 pub mod record;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod verify;
 
 pub use chain::{Chain, Head};

@@ -15,6 +15,7 @@ fn main() {
         rectify_model::schema::schemas(),
         rectify_protocol::schema::schemas(),
         rectify_attest::schema::schemas(),
+        rectify_audit::schema::schemas(),
         rectify_keys::schema::schemas(),
         rectify_plan::schema::schemas(),
         rectify_review::schema::schemas(),

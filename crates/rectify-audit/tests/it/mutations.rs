@@ -67,14 +67,22 @@ fn rechained(original: &Writer, bodies: bool, numbers: &mut Numbers) -> Writer {
     log
 }
 
+/// A good log, its exports with bodies and without, and the checkpoint over it.
+#[derive(Clone)]
+struct Original {
+    log: Writer,
+    exports: [Vec<u8>; 2],
+    note: Vec<u8>,
+}
+
 /// A changed export, and the checkpoint that it comes with.
-fn mutate(original: &Writer, numbers: &mut Numbers) -> (Vec<u8>, Vec<u8>, &'static str) {
+fn mutate(original: &Original, numbers: &mut Numbers) -> (Vec<u8>, Vec<u8>, &'static str) {
     let bodies = numbers.below(4) != 0;
-    let good = original.export(bodies);
+    let good = &original.exports[usize::from(!bodies)];
     let mut bytes = good.clone();
-    let mut all = lines(&good);
+    let mut all = lines(good);
     let (at, other) = (numbers.below(all.len()), numbers.below(all.len()));
-    let mut note = original.checkpoint();
+    let mut note = original.note.clone();
     let kind = match numbers.below(9) {
         0 | 1 => {
             let at = numbers.below(bytes.len());
@@ -111,16 +119,16 @@ fn mutate(original: &Writer, numbers: &mut Numbers) -> (Vec<u8>, Vec<u8>, &'stat
             "truncated"
         }
         7 => {
-            bytes = rechained(original, bodies, numbers).export(bodies);
+            bytes = rechained(&original.log, bodies, numbers).export(bodies);
             "re-chained"
         }
         _ => {
-            let forged = rechained(original, bodies, numbers);
+            let forged = rechained(&original.log, bodies, numbers);
             bytes = forged.export(bodies);
             note = checkpoint::sign(&forged.chain.head(), &Key::new(9)).unwrap();
             // Or the good signature under another text.
             if numbers.below(2) == 0 {
-                let good = String::from_utf8(original.checkpoint()).unwrap();
+                let good = String::from_utf8(original.note.clone()).unwrap();
                 let (_, signatures) = good.rsplit_once("\n\n").unwrap();
                 note = format!("{}\n{signatures}", checkpoint::text(&forged.chain.head())).into_bytes();
             }
@@ -134,19 +142,20 @@ fn mutate(original: &Writer, numbers: &mut Numbers) -> (Vec<u8>, Vec<u8>, &'stat
 fn each_random_change_is_found() {
     let wanted: u64 =
         std::env::var("RECTIFY_AUDIT_MUTATIONS").ok().map_or(2_000, |text| text.parse().unwrap());
-    let original = sample();
+    let log = sample();
+    let exports = [log.export(true), log.export(false)];
+    let original = Original { note: log.checkpoint(), exports, log };
     let key = Key::new(7).public_key();
-    let exports = [original.export(true), original.export(false)];
     let threads: Vec<_> = (0..2_u64)
         .map(|thread| {
-            let (original, exports) = (original.clone(), exports.clone());
+            let original = original.clone();
             std::thread::spawn(move || {
                 let mut numbers = Numbers(0x6175_6469_7400 + thread);
                 let mut found = std::collections::BTreeMap::<(&str, &str), u64>::new();
                 let mut second = Vec::new();
                 for number in 0..wanted.div_ceil(2) {
                     let (bytes, note, kind) = mutate(&original, &mut numbers);
-                    if exports.contains(&bytes) && note == original.checkpoint() {
+                    if original.exports.contains(&bytes) && note == original.note {
                         *found.entry((kind, "nothing changed")).or_default() += 1;
                         continue;
                     }
@@ -178,5 +187,5 @@ fn each_random_change_is_found() {
     }
     println!("{total} changes, all found");
     assert!(total * 10 > wanted * 8, "too many changed nothing");
-    assert_eq!(Checkpoint::read(&original.checkpoint()).unwrap().size, original.lines.len() as u64);
+    assert_eq!(Checkpoint::read(&original.note).unwrap().size, original.log.lines.len() as u64);
 }
