@@ -162,11 +162,12 @@ ACTIONS = {"log_started", "admission_refused", "run_admitted", "target_verified"
            "gate_passed", "gate_failed", "run_resumed", "run_undoing", "run_stopped", "run_resolved", "run_ended",
            "receipt_kept", "lease_acquired", "lease_released", "lease_broken"} \
     | {"step_" + w for w in STEPS} | {"undo_" + w for w in UNDOS}
+STOPPED_BEFORE = "apply-interrupted"  # code of a failure that says that the provider was not asked
 FINAL = {"succeeded", "failed", "partially_applied", "stale", "undone", "undo_failed"}
 ENDS = FINAL | {"cancelled", "interrupted", "needs_operator"}
 CHANGES = {"no": "unchanged", "maybe": "maybe_changed", "yes": "changed"}
 OUTCOMES = ENDS | {"applied", "already", "observed", "judged", "dependency", "not_triggered", "no_inverse",
-                   "retry"} | set(CHANGES.values())
+                   "not_begun", "retry"} | set(CHANGES.values())
 
 def actor(value):
     return isinstance(value, dict) and value.get("kind") in ("executor", "person") \
@@ -248,7 +249,7 @@ class Note:
             raise Bad("audit-signature", None, "not signed by the key")
 
 # --- run grammar ------------------------------------------------------------------------------------
-OPEN, UNKNOWN, CHANGED, UNCHANGED = "open", "unknown", "changed", "unchanged"
+OPEN, UNKNOWN, CHANGED, UNCHANGED, NOT_BEGUN = "open", "unknown", "changed", "unchanged", "not begun"
 
 class Run:
     def __init__(self, body):
@@ -338,15 +339,18 @@ class Grammar:
             if target not in run.verified or before == OPEN:
                 raise ValueError("the intent cannot stand here")
             return OPEN
-        if what == "unknown" and before:
+        intended = before in (OPEN, UNKNOWN)
+        if what == "unknown" and intended:
             return UNKNOWN
         if what in ("succeeded", "done") and outcome == "already" or what in ("failed",) and outcome == "unchanged":
             return UNCHANGED
-        if what in ("succeeded", "done") and outcome in ("applied", "observed", "judged") and before:
+        if what in ("succeeded", "done") and outcome in ("applied", "observed", "judged") and intended:
             return CHANGED
-        if what == "failed" and outcome in ("maybe_changed", "changed") and before:
+        if what == "failed" and outcome in ("maybe_changed", "changed") and intended:
             return CHANGED
-        if what in ("stale", "conflict") or what in ("skipped", "kept") and not before:
+        if what == "failed" and outcome == "not_begun":
+            return NOT_BEGUN
+        if what in ("stale", "conflict") or what in ("skipped", "kept") and before in (None, NOT_BEGUN):
             return UNCHANGED
         raise ValueError("the result cannot stand here")
 
@@ -401,7 +405,8 @@ def told(record, body):
         if what in ("succeeded", "done"):
             outcome = inner["how"]
         elif what == "failed" and kind != "gate":
-            outcome = CHANGES[inner["mutated"]]
+            idle = inner["mutated"] == "no" and inner["code"] == STOPPED_BEFORE
+            outcome = "not_begun" if idle else CHANGES[inner["mutated"]]
         elif what in ("skipped", "kept"):
             because = inner["because"]
             outcome = because if isinstance(because, str) else "dependency"

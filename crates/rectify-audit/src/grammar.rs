@@ -201,7 +201,7 @@ impl Run {
             }
         };
         let cannot = || format!("{action} cannot follow {from}");
-        let intended = before.is_some();
+        let intended = matches!(before, Some(Stand::Open { .. }));
         match action {
             Action::StepIntent | Action::UndoIntent => {
                 if record.target.as_ref().is_none_or(|target| !self.verified.contains(target)) {
@@ -212,9 +212,7 @@ impl Run {
                 }
                 Ok(Stand::Open { unknown: false })
             }
-            Action::StepUnknown | Action::UndoUnknown if intended && before != Some(Stand::NotBegun) => {
-                Ok(Stand::Open { unknown: true })
-            }
+            Action::StepUnknown | Action::UndoUnknown if intended => Ok(Stand::Open { unknown: true }),
             Action::StepSucceeded | Action::UndoDone => match outcome {
                 Some(Outcome::Already) => Ok(Stand::Unchanged),
                 Some(Outcome::Applied | Outcome::Observed | Outcome::Judged) if intended => {
@@ -229,9 +227,7 @@ impl Run {
                 _ => Err(cannot()),
             },
             Action::StepStale | Action::UndoConflict => Ok(Stand::Unchanged),
-            Action::StepSkipped | Action::UndoKept if !intended || before == Some(Stand::NotBegun) => {
-                Ok(Stand::Unchanged)
-            }
+            Action::StepSkipped | Action::UndoKept if !intended => Ok(Stand::Unchanged),
             _ => Err(cannot()),
         }
     }

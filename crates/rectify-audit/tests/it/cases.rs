@@ -3,7 +3,7 @@
 //! otherwise, so that another verifier can run them.
 
 use crate::support::{
-    Key, Writer, failure, intent, log_id, mark, run, sample, step, succeeded, undone, verified,
+    Key, Writer, failure, intent, log_id, mark, not_begun, run, sample, step, succeeded, undone, verified,
 };
 use rectify_audit::{Action, Anchors, Checkpoint, Header, LogId, Verifier, checkpoint, codes, verify};
 use rectify_model::journal::{How, Mutated, RunMark, RunOutcome, StepState};
@@ -305,6 +305,19 @@ fn cases() -> Vec<Case> {
             }),
             Some(4),
             "something was changed without an intent",
+        ),
+        grammar(
+            "result-of-what-was-not-begun",
+            wrong(|log| {
+                let run = run(1, 1);
+                log.admit(&run);
+                log.record(&run, &verified());
+                log.record(&run, &intent(&run, "config", 1, 1));
+                log.record(&run, &step("config", StepState::Failed(not_begun())));
+                log.record(&run, &succeeded("config", How::Applied));
+            }),
+            Some(6),
+            "what was not begun has changed something, without a new intent",
         ),
         grammar(
             "two-results",

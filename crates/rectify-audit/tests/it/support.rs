@@ -13,8 +13,8 @@ use rectify_model::{
     grade::Retry,
     journal::{
         Admission, Because, Direction, FORMAT, Failure, GateRecord, GateState, How, Intent, Kept, Mutated,
-        Record, Resolution, RunId, RunMark, RunOutcome, RunRecord, StepRecord, StepState, TargetRecord,
-        TargetState, UndoRecord, UndoState, UseId, Verdict, operation_id_of,
+        NOT_BEGUN, Record, Resolution, RunId, RunMark, RunOutcome, RunRecord, StepRecord, StepState,
+        StopCause, TargetRecord, TargetState, UndoRecord, UndoState, UseId, Verdict, operation_id_of,
     },
     observation::Identity,
 };
@@ -203,6 +203,11 @@ pub fn failure(mutated: Mutated) -> Failure {
     Failure { code: "EXIT".into(), message: "ended with 1 — \u{7f}\"\\\n".into(), mutated }
 }
 
+/// The engine was stopped between the intent and the request.
+pub fn not_begun() -> Failure {
+    Failure { code: NOT_BEGUN.into(), ..failure(Mutated::No) }
+}
+
 pub fn undone(address: &str) -> Record {
     undo(address, UndoState::Undone { how: How::Applied, fingerprint: None })
 }
@@ -284,5 +289,12 @@ pub fn sample() -> Writer {
     log.admit(&open);
     log.record(&open, &verified());
     log.record(&open, &intent(&open, "config", 1, 6));
+    log.record(&open, &step("config", StepState::Failed(not_begun())));
+    let message = "asked to stop".into();
+    log.record(&open, &mark(RunMark::Stopped { cause: StopCause::Cancelled, message }));
+    log.end(&open, RunOutcome::Cancelled);
+    log.record(&open, &mark(RunMark::Resumed { fence: 7 }));
+    log.record(&open, &verified());
+    log.record(&open, &intent(&open, "config", 2, 7));
     log
 }
