@@ -3,6 +3,7 @@
 
 mod cases;
 mod each;
+mod found;
 mod honest;
 mod nonsense;
 mod plans;

@@ -466,6 +466,35 @@ fn only_what_is_unknown_is_resolved_and_a_retry_is_a_new_operation() {
 }
 
 #[test]
+fn what_was_not_begun_may_begin_again_and_nothing_else_that_failed() {
+    let failed =
+        |code: &str, mutated| StepState::Failed(Failure { code: code.into(), message: "m".into(), mutated });
+    let after = |state: StepState, next: StepState| {
+        fold_all(vec![forward("web/a", begin(1)), forward("web/a", state), forward("web/a", next)])
+    };
+    let not_begun = || failed(rectify_model::journal::NOT_BEGUN, Mutated::No);
+    assert!(after(not_begun(), begin(2)).is_ok());
+    assert!(after(not_begun(), success(How::Observed, &[])).is_ok());
+    let unknown = after(not_begun(), StepState::Unknown(broken())).unwrap_err();
+    assert!(matches!(unknown, GrammarError::Transition { from: "failed", to: "unknown", .. }), "{unknown}");
+    for other in [failed(rectify_model::journal::NOT_BEGUN, Mutated::Maybe), failed("EXIT", Mutated::No)] {
+        let again = after(other, begin(2)).unwrap_err();
+        assert!(matches!(again, GrammarError::Transition { from: "failed", to: "intent", .. }), "{again}");
+    }
+}
+
+#[test]
+fn why_nothing_new_began_holds_until_the_run_is_taken_up() {
+    let stopped = |cause| Record::Run(RunMark::Stopped { cause, message: "m".into() });
+    let both = vec![stopped(StopCause::Cancelled), stopped(StopCause::SpaceLow)];
+    let view = fold_all(both.clone()).unwrap();
+    assert_eq!(view.stopped().len(), 2);
+    let again = both.into_iter().chain([Record::Run(RunMark::Resumed { fence: 1 })]).collect();
+    assert!(fold_all(again).unwrap().stopped().is_empty());
+    assert_eq!(StopCause::ALL.map(StopCause::fails), [false, false, true, true, false, false]);
+}
+
+#[test]
 fn operations_differ_by_direction_and_retry() {
     let (use_id, node) = (fixed_run().use_id, key("web/a"));
     let id = |direction, retries| operation_id_of(&use_id, &node.target, &node.address, direction, retries);

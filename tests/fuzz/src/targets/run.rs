@@ -453,6 +453,12 @@ fn seeds(_: &Path) -> Vec<Vec<u8>> {
             script.extend([0, 0].repeat(8 + usize::from(how % 16)));
             script.extend([0, how].repeat(6));
             script.extend([245 - retry % 2, 0]);
+            all.push(script.clone());
+            // The same, taken back; and lost in between, and gone on with.
+            script[1] |= 128;
+            script.extend([246, 1, 255, 0]);
+            script.extend([0, 0].repeat(12));
+            script.extend([246, 1, 255, 0, 249, 0]);
             all.push(script);
         }
     }
