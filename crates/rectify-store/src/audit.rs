@@ -1,6 +1,6 @@
 //! The audit log beside the journal: its end, appending within a transaction, reading back.
 
-use crate::{StoreError, write::integer};
+use crate::{StoreError, together::ROWS_MAX, write::integer};
 use rectify_audit::{
     Action, Actor, BootId, Chain, Checkpoint, Head, Imported, LogId,
     chain::{Stamp, detail_digest},
@@ -11,7 +11,7 @@ use rectify_audit::{
 };
 use rectify_base::{Digest, canonical};
 use rectify_model::journal::RunId;
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -123,22 +123,23 @@ impl Log {
         entries: Entries,
     ) -> Result<(), StoreError> {
         let actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut rows = Vec::with_capacity(entries.0.len());
         for entry in entries.0 {
             let bytes = chain
                 .append(&self.stamp(entry.at_ms), &actor, entry.act)
                 .map_err(|error| StoreError::Audit { detail: error.to_string() })?;
-            let (run, record) = entry.journal.unzip();
-            sqlx::query(
-                "INSERT INTO audit (seq, record, body, run_id, record_seq) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(integer(chain.frontier().size()))
-            .bind(bytes)
-            .bind(entry.body)
-            .bind(run)
-            .bind(record)
-            .execute(&mut *connection)
-            .await
-            .map_err(self.sqlite())?;
+            rows.push((integer(chain.frontier().size()), bytes, entry.body, entry.journal.unzip()));
+        }
+        // A statement costs more than a row.
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(ROWS_MAX));
+            let mut sql: QueryBuilder<Sqlite> =
+                QueryBuilder::new("INSERT INTO audit (seq, record, body, run_id, record_seq) ");
+            sql.push_values(rows, |mut values, (seq, record, body, (run, place))| {
+                values.push_bind(seq).push_bind(record).push_bind(body).push_bind(run).push_bind(place);
+            });
+            sql.build().execute(&mut *connection).await.map_err(self.sqlite())?;
+            rows = rest;
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ mod open;
 mod read;
 pub mod space;
 mod sqlite;
+mod together;
 mod write;
 
 pub use audit::KeptCheckpoint;

@@ -5,6 +5,7 @@ use crate::{
     audit::{self, Entries, Log},
     lease,
     space::Reserve,
+    together,
 };
 use rectify_audit::{Action, Actor, Chain, Decision, record::Act};
 use rectify_base::{Digest, TargetName};
@@ -189,8 +190,11 @@ impl Writer {
         execute(connection, "BEGIN IMMEDIATE").await.map_err(|e| sqlite(&e))?;
         let mut chain = self.log.chain(connection).await.map_err(failed)?;
         let began = chain.frontier().size();
-        let mut answers = Vec::with_capacity(group.len());
-        for work in group {
+        let together =
+            together::append(path, connection, &self.log, &mut chain, group).await.map_err(failed)?;
+        let alone = if together.is_some() { &[][..] } else { group };
+        let mut answers: Vec<_> = together.into_iter().flatten().map(Ok).collect();
+        for work in alone {
             execute(connection, "SAVEPOINT submission").await.map_err(|e| sqlite(&e))?;
             let before = chain.clone();
             let answer = store_one(path, connection, &self.log, &mut chain, work).await;
@@ -499,7 +503,7 @@ async fn insert_record(
     })
 }
 
-const fn intent(record: &Record) -> Option<&Intent> {
+pub(crate) const fn intent(record: &Record) -> Option<&Intent> {
     match record {
         Record::Step(StepRecord { state: StepState::Intent(intent), .. })
         | Record::Undo(UndoRecord { state: UndoState::Intent(intent), .. }) => Some(intent),
