@@ -42,8 +42,11 @@ pub(super) const TARGET: Target = Target {
     replays: 120,
 };
 
-/// Sessions with all providers, by type.
-static PROVIDERS: LazyLock<Mutex<Vec<(Vec<TypeName>, Client)>>> = LazyLock::new(|| {
+/// A session, and the types that its provider knows.
+type Known = (Vec<TypeName>, Client);
+
+/// Sessions with all providers.
+static PROVIDERS: LazyLock<Mutex<Vec<Known>>> = LazyLock::new(|| {
     fn serve(provider: impl Provider) -> (Vec<TypeName>, Client) {
         let types = provider.manifest().types.iter().map(|known| known.name.clone()).collect();
         let mut client = Client::in_process(provider).unwrap();
