@@ -12,6 +12,9 @@ const TRIES: usize = 12;
 /// A provider that lost its engine may finish what it does.
 const ORPHANS: Duration = Duration::from_secs(20);
 
+/// The plan of `rectify undo`, in every area that has one.
+pub const UNDO_PLAN: &str = "undo.plan.json";
+
 /// It shares no code with ours.
 const SECOND_VERIFIER: &str = "conformance/audit/verify.py";
 
@@ -88,7 +91,7 @@ pub fn judge(
             break;
         }
         if state.outcome == "needs_operator" {
-            way.resolved += resolve(area, &run, &state).map_err(one)?;
+            way.resolved += resolve(area, &run, plan == UNDO_PLAN, &state).map_err(one)?;
         }
         // Sometimes whoever resumes is killed too.
         let killer = again.as_deref_mut().and_then(|random| random.chance(30).then_some(random));
@@ -145,11 +148,12 @@ pub fn kill_after(
 }
 
 /// Decides what only a person can: by looking whether the command had its effect.
-fn resolve(area: &Area, run: &str, state: &Journal) -> Result<u32, String> {
+fn resolve(area: &Area, run: &str, undoes: bool, state: &Journal) -> Result<u32, String> {
     // Whoever decides looks first whether it still runs.
     area.quiet(ORPHANS).map_err(|left| format!("processes still run when a person must decide: {left:?}"))?;
     let mut resolved = 0;
-    for (states, suffix, flag) in [(&state.steps, "", None), (&state.back, ".undo", Some("--undo"))] {
+    let forth = if undoes { ".undo" } else { "" };
+    for (states, suffix, flag) in [(&state.steps, forth, None), (&state.back, ".undo", Some("--undo"))] {
         for (node, _) in states.iter().filter(|(_, known)| **known != Known::Ended) {
             let step = node.rsplit(['/', ':']).next().unwrap_or(node);
             let count = area.counters()?.get(&format!("{step}{suffix}")).copied().unwrap_or(0);

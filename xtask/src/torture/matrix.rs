@@ -4,7 +4,7 @@
 use super::{
     Job, Settings,
     area::Area,
-    ending::{Expected, Way, judge, known},
+    ending::{Expected, UNDO_PLAN, Way, judge, known},
     scenario::{GATE, Provider, failing, root},
 };
 use crate::tree::Tree;
@@ -90,7 +90,7 @@ impl Template {
         provider_died: bool,
         again: Option<&mut crate::random::Random>,
     ) -> Result<Way, Vec<String>> {
-        let taken_back = self.outcome == "undone" || self.plan == "undo.plan.json";
+        let taken_back = self.outcome == "undone" || self.plan == UNDO_PLAN;
         let expected = Expected {
             outcomes: &[self.outcome],
             tree: if taken_back { &self.before } else { &self.after },
@@ -141,10 +141,10 @@ pub fn templates(rectify: &Path, provider: Provider) -> Result<Templates, String
     let undo = || {
         let runs = known(&applied)?;
         let run = runs.first().ok_or("nothing was applied")?;
-        applied.expect(0, &["-C", "project", "undo", run, "--out", "undo.plan.json"])?;
-        applied.expect(0, &["-C", "project", "seal", "undo.plan.json", "--key", "id_ed25519"])
+        applied.expect(0, &["-C", "project", "undo", run, "--out", UNDO_PLAN])?;
+        applied.expect(0, &["-C", "project", "seal", UNDO_PLAN, "--key", "id_ed25519"])
     };
-    let undo = undo().and_then(|_| template(applied, "undo.plan.json", "succeeded", true));
+    let undo = undo().and_then(|_| template(applied, UNDO_PLAN, "succeeded", true));
     templates.insert(Kind::Undo, undo);
     templates.insert(Kind::Apply, template(base, "a.plan.json", "succeeded", false));
     Ok(templates)

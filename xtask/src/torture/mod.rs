@@ -25,7 +25,7 @@ use std::{
 };
 
 const USAGE: &str = "cargo xtask torture [--full] [--rounds N] [--seed N] [--only PART[:TEXT]]
-PART is matrix, kills, graphs, simulation, power, audit or journal; TEXT is in the names of the cells";
+PART is matrix, kills, graphs, simulation, power or audit; TEXT is in the names of the cells";
 /// Jobs at a time.
 const WORKERS: usize = 2;
 /// Violations that are printed at length.

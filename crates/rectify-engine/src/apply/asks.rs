@@ -4,7 +4,7 @@ use super::{driver::Heard, sessions::Sessions};
 use crate::{Engine, observe::ProviderSession, undo::inverse};
 use rectify_apply::{ActAnswer, Applied, Event, GateAnswer, Looked, Operation, OperationStatus};
 use rectify_base::{NodeKey, TypeName, fingerprint::fingerprint};
-use rectify_host::HostError;
+use rectify_host::{Fault, HostError};
 use rectify_model::{
     Plan,
     journal::{Direction, Failure, Mutated},
@@ -65,15 +65,43 @@ async fn session(
     }
 }
 
-async fn read(session: &ProviderSession, subject: &Subject, capture: bool) -> Result<ReadAnswer, Failure> {
+/// How often a question is asked of a provider that ends before it answers.
+const TRIES: u32 = 3;
+
+/// A question that a provider did not hear, or that only looked, because its process ended: something
+/// else that it did was its end. A fresh one is asked.
+pub enum Unheard {
+    /// As [`look`] has it.
+    Look { node: NodeKey, ask: u32, capture: bool, tries: u32 },
+    /// As [`act`] has it.
+    Act { operation: Box<Operation>, tries: u32 },
+    /// As [`ask_gate`] has it.
+    Gate { node: NodeKey, attempt: u32, tries: u32 },
+}
+
+/// Whether a fresh process may be asked instead: nothing of the question was done, and nobody ended
+/// the process on purpose.
+fn may_ask_again(error: &HostError, tries: u32) -> bool {
+    tries < TRIES
+        && matches!(*error.fault, Fault::Exited(_))
+        && error.effect() == rectify_host::Effect::Nothing
+        && error.still_running().is_empty()
+}
+
+async fn read(
+    session: &ProviderSession,
+    subject: &Subject,
+    capture: bool,
+) -> Result<Result<ReadAnswer, Failure>, HostError> {
     let item = ReadItem { type_name: subject.type_name.clone(), desired: subject.desired.clone(), capture };
-    match session.read(vec![item]).await {
-        Ok(mut answers) => match answers.pop() {
-            Some(answer) => answer.map_err(|error| item_failure(&error)),
-            None => Err(failure("INTERNAL", "the provider did not answer", Mutated::No)),
-        },
-        Err(error) => Err(failure(error.code().as_str(), error.to_string(), Mutated::No)),
-    }
+    Ok(match session.read(vec![item]).await?.pop() {
+        Some(answer) => answer.map_err(|error| item_failure(&error)),
+        None => Err(failure("INTERNAL", "the provider did not answer", Mutated::No)),
+    })
+}
+
+fn unread(error: &HostError) -> Failure {
+    failure(error.code().as_str(), error.to_string(), Mutated::No)
 }
 
 /// Reads the state of a step's resource.
@@ -82,20 +110,27 @@ pub async fn look(
     subjects: &Subjects,
     sender: &mpsc::UnboundedSender<Heard>,
     node: NodeKey,
-    ask: u32,
-    capture: bool,
+    (ask, capture, tries): (u32, bool, u32),
 ) {
     let found = session(sessions, subjects, &node).await;
     let sender = sender.clone();
     tokio::spawn(async move {
         let answer = match found {
             Err(failure) => Err(failure),
-            Ok((session, subject)) => read(&session, &subject, capture).await.and_then(|answer| {
-                let state = answer.state.as_ref();
-                fingerprint(&subject.type_name, subject.version, state, &subject.volatile)
-                    .map(|fingerprint| Looked { fingerprint, before_image: answer.before_image })
-                    .map_err(|error| failure("INTERNAL", error.to_string(), Mutated::No))
-            }),
+            Ok((session, subject)) => match read(&session, &subject, capture).await {
+                Err(error) if may_ask_again(&error, tries) => {
+                    let again = Unheard::Look { node, ask, capture, tries: tries + 1 };
+                    drop(sender.send(Heard::Again(again)));
+                    return;
+                }
+                Err(error) => Err(unread(&error)),
+                Ok(answer) => answer.and_then(|answer| {
+                    let state = answer.state.as_ref();
+                    fingerprint(&subject.type_name, subject.version, state, &subject.volatile)
+                        .map(|fingerprint| Looked { fingerprint, before_image: answer.before_image })
+                        .map_err(|error| failure("INTERNAL", error.to_string(), Mutated::No))
+                }),
+            },
         };
         drop(sender.send(Heard::Event(Event::Looked { node, ask, answer })));
     });
@@ -117,6 +152,7 @@ pub async fn act(
     sessions: &mut Sessions<'_>,
     sender: &mpsc::UnboundedSender<Heard>,
     mut operation: Operation,
+    tries: u32,
 ) {
     let back = operation.direction == Direction::Back;
     if back {
@@ -131,36 +167,38 @@ pub async fn act(
             }
         }
     }
-    let Operation {
-        node,
-        direction,
-        attempt,
-        op_id,
-        type_name,
-        action,
-        desired,
-        expect,
-        result,
-        deadline_ms,
-        fence,
-    } = operation;
-    let session = sessions.of(&node.target, &type_name).await;
+    let session = sessions.of(&operation.node.target, &operation.type_name).await;
     let sender = sender.clone();
     tokio::spawn(async move {
         let answer = match session {
             // Nothing was sent: the provider could not even be started.
             Err(error) => ActAnswer::Failed(failure(error.code().as_str(), error.to_string(), Mutated::No)),
-            Ok(session) => {
-                let action = action.as_str().to_owned();
-                let request = Apply { op_id, type_name, action, desired, expect, result, deadline_ms, fence };
-                match session.apply(request).await {
-                    Ok(answer) => act_answer(answer),
-                    Err(error) => unanswered(&error),
+            Ok(session) => match session.apply(request(&operation)).await {
+                Ok(answer) => act_answer(answer),
+                Err(error) if may_ask_again(&error, tries) => {
+                    let again = Unheard::Act { operation: Box::new(operation), tries: tries + 1 };
+                    drop(sender.send(Heard::Again(again)));
+                    return;
                 }
-            }
+                Err(error) => unanswered(&error),
+            },
         };
+        let Operation { node, direction, attempt, .. } = operation;
         drop(sender.send(Heard::Event(Event::Acted { node, direction, attempt, answer })));
     });
+}
+
+fn request(operation: &Operation) -> Apply {
+    Apply {
+        op_id: operation.op_id.clone(),
+        type_name: operation.type_name.clone(),
+        action: operation.action.as_str().to_owned(),
+        desired: operation.desired.clone(),
+        expect: operation.expect,
+        result: operation.result,
+        deadline_ms: operation.deadline_ms,
+        fence: operation.fence,
+    }
 }
 
 /// What an operation came to of which there is no answer.
@@ -183,6 +221,26 @@ fn act_answer(answer: Result<rectify_protocol::message::Applied, ItemError>) -> 
         Ok(applied) if applied.status == ApplyStatus::Already => ActAnswer::Done(Applied::Already),
         Ok(_) => ActAnswer::Done(Applied::Applied),
         Err(error) => ActAnswer::Failed(item_failure(&error)),
+    }
+}
+
+/// Asks once more what was not heard.
+pub async fn again(
+    engine: &Engine,
+    plan: &Plan,
+    sessions: &mut Sessions<'_>,
+    subjects: &Subjects,
+    sender: &mpsc::UnboundedSender<Heard>,
+    unheard: Unheard,
+) {
+    match unheard {
+        Unheard::Look { node, ask, capture, tries } => {
+            look(sessions, subjects, sender, node, (ask, capture, tries)).await;
+        }
+        Unheard::Act { operation, tries } => act(engine, plan, sessions, sender, *operation, tries).await,
+        Unheard::Gate { node, attempt, tries } => {
+            ask_gate(sessions, subjects, sender, node, (attempt, tries)).await;
+        }
     }
 }
 
@@ -221,14 +279,21 @@ pub async fn ask_gate(
     subjects: &Subjects,
     sender: &mpsc::UnboundedSender<Heard>,
     node: NodeKey,
-    attempt: u32,
+    (attempt, tries): (u32, u32),
 ) {
     let found = session(sessions, subjects, &node).await;
     let sender = sender.clone();
     tokio::spawn(async move {
         let answer = match found {
             Err(failure) => Err(failure),
-            Ok((session, subject)) => read(&session, &subject, false).await,
+            Ok((session, subject)) => match read(&session, &subject, false).await {
+                Err(error) if may_ask_again(&error, tries) => {
+                    drop(sender.send(Heard::Again(Unheard::Gate { node, attempt, tries: tries + 1 })));
+                    return;
+                }
+                Err(error) => Err(unread(&error)),
+                Ok(answer) => answer,
+            },
         };
         let answer = match answer {
             Err(failure) => GateAnswer::NotYet { message: failure.message },
@@ -269,7 +334,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use super::*;
-    use rectify_host::Fault;
 
     fn error(fault: Fault) -> HostError {
         HostError {
@@ -292,5 +356,17 @@ mod tests {
             panic!("nothing was lost")
         };
         assert_eq!(told.mutated, Mutated::No);
+    }
+
+    #[test]
+    fn only_what_a_process_did_not_hear_at_its_end_is_asked_again() {
+        let exited = || Fault::Exited("signal: 9 (SIGKILL)".into());
+        let unknown = Fault::UnknownOutcome { op_id: "op".into(), cause: Box::new(exited()) };
+        let stuck = Fault::StillRuns { processes: vec![4711], cause: Box::new(exited()) };
+        assert!(may_ask_again(&error(exited()), 1));
+        assert!(!may_ask_again(&error(exited()), TRIES), "it ends each time");
+        for fault in [unknown, stuck, Fault::Killed, Fault::SessionOver] {
+            assert!(!may_ask_again(&error(fault), 1));
+        }
     }
 }

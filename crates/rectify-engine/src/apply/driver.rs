@@ -2,7 +2,7 @@
 
 use super::{
     Stop,
-    asks::{act, ask_gate, ask_status, failure, look, subjects},
+    asks::{Unheard, act, again, ask_gate, ask_status, failure, look, subjects},
     clock::Clock,
     crash::Around,
     sessions::Sessions,
@@ -37,6 +37,8 @@ pub enum Heard {
     Event(Event),
     /// A record that could not be stored.
     Unsaved(Box<Record>),
+    /// A question that has to be asked of a fresh provider.
+    Again(Unheard),
 }
 
 /// What a run is driven with.
@@ -104,6 +106,10 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
                 }
                 heard = events.recv() => match heard {
                     Some(Heard::Event(event)) => event,
+                    Some(Heard::Again(unheard)) => {
+                        again(engine, plan, &mut sessions, &subjects, &sender, unheard).await;
+                        continue;
+                    }
                     Some(Heard::Unsaved(record)) => {
                         engine.events.on(&crate::Event::Unsaved { record });
                         continue;
@@ -121,22 +127,22 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
                     pending.push(Event::Verified { target, answer });
                 }
                 Effect::Look { node, ask, capture } => {
-                    look(&mut sessions, &subjects, &sender, node, ask, capture).await;
+                    look(&mut sessions, &subjects, &sender, node, (ask, capture, 1)).await;
                 }
                 Effect::LookAgain { node, ask } => {
-                    look(&mut sessions, &subjects, &sender, node, ask, false).await;
+                    look(&mut sessions, &subjects, &sender, node, (ask, false, 1)).await;
                 }
                 Effect::CommitIntent { ticket, record } | Effect::CommitResult { ticket, record } => {
                     let (store, run, sender) = (Arc::clone(&store), run.clone(), sender.clone());
                     tokio::spawn(commit(store, run, engine.now_ms, ticket, record, sender));
                 }
-                Effect::Act(operation) => act(engine, plan, &mut sessions, &sender, operation).await,
+                Effect::Act(operation) => act(engine, plan, &mut sessions, &sender, operation, 1).await,
                 Effect::AskStatus { node, direction, attempt, op_id } => {
                     let node = (node, direction);
                     ask_status(&mut sessions, &subjects, &sender, node, attempt, op_id).await;
                 }
                 Effect::AskGate { node, attempt } => {
-                    ask_gate(&mut sessions, &subjects, &sender, node, attempt).await;
+                    ask_gate(&mut sessions, &subjects, &sender, node, (attempt, 1)).await;
                 }
                 Effect::WaitUntil { at_ms } => {
                     let wait = clock.until(at_ms);
