@@ -123,9 +123,9 @@ mod tests {
     fn leaves(command: &Command, above: &str, found: &mut BTreeSet<String>) {
         let name = format!("{above}{}", command.get_name());
         let mut below = command.get_subcommands().filter(|below| !below.is_hide_set()).peekable();
-        if below.peek().is_none() {
-            found.insert(name);
-            return;
+        // Some do something of their own without the commands below them.
+        if below.peek().is_none() || !command.is_subcommand_required_set() {
+            found.insert(name.clone());
         }
         for command in below {
             leaves(command, &format!("{name} "), found);
@@ -148,7 +148,11 @@ mod tests {
                 let line = line.trim_start_matches("sudo ");
                 let Some(words) = line.strip_prefix("rectify ") else { continue };
                 let words = words.split(['>', '|', '<', '&']).next().unwrap_or_default();
-                let words = words.split_whitespace().map(|word| word.trim_matches('\''));
+                // What stands in quotes is one word.
+                let words = words.split('\'').enumerate().flat_map(|(place, text)| match place % 2 {
+                    0 => text.split_whitespace().collect::<Vec<_>>(),
+                    _ => vec![text],
+                });
                 let arguments = std::iter::once("rectify").chain(words);
                 if let Err(error) = Arguments::try_parse_from(arguments) {
                     panic!("`{line}`: {error}");

@@ -143,7 +143,7 @@ pub const EXAMPLES: &[Example] = &[
         "Somebody has looked: the service was restarted",
         &[
             "rectify history 8a2537fc",
-            "rectify resolve 8a2537fc web-1:sshd/restart --as succeeded --reason 'up since 14:02'",
+            "rectify resolve 8a2537fc web-1:sshd/restart --as succeeded --reason 'up since 14:02' --key ~/.ssh/id_ed25519",
             "rectify resume 8a2537fc",
         ],
     ),

@@ -3,14 +3,21 @@
 
 use crate::types::{INVENTORY, PROJECT, compile_bodies, compile_files, file, graph, manifests};
 use rectify_compile::{Input, compile, limits};
-use std::time::{Duration, Instant};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
 
 const BOUNDED: Duration = Duration::from_secs(20);
 
+/// Processor time of this thread: what others do on the machine does not count.
+fn spent() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap())
+}
+
 fn code(body: &str) -> &'static str {
-    let start = Instant::now();
+    let start = spent();
     let output = compile_bodies(&[body]);
-    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    assert!(spent() - start < BOUNDED, "{:?}", spent() - start);
     assert!(output.graph.is_none());
     output.diagnostics[0].code.as_str()
 }
@@ -114,10 +121,10 @@ fn ten_thousand_writers_and_readers_of_one_thing() {
         .collect();
     let readers: String =
         (0..3_000).map(|i| format!("  r{i}:\n    command.run: {{argv: [a], reads: /x}}\n")).collect();
-    let start = Instant::now();
+    let start = spent();
     let body = format!("targets: {{select: target.name == \"alpha\"}}\nsteps:\n{chain}{readers}");
     let graph = graph(compile_bodies(&[&body]));
-    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    assert!(spent() - start < BOUNDED, "{:?}", spent() - start);
     assert_eq!(graph.nodes[2_999].address.step(), "s2999");
     assert_eq!(graph.nodes[3_000].edges[0].from.step(), "s2999");
 }
@@ -152,9 +159,9 @@ fn modules(count: usize, text: impl Fn(usize) -> String) -> Vec<rectify_compile:
 }
 
 fn codes(files: &[rectify_compile::SourceFile]) -> Vec<&'static str> {
-    let start = Instant::now();
+    let start = spent();
     let output = compile_files(files);
-    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    assert!(spent() - start < BOUNDED, "{:?}", spent() - start);
     output.diagnostics.iter().map(|d| d.code.as_str()).collect()
 }
 
@@ -206,9 +213,9 @@ fn long_chains_of_steps_that_are_left_out() {
     }
     body += "  s4000:\n    command.run: {argv: [a]}\n    when: 'false'\n";
     body += "  t:\n    command.run: {argv: [a]}\n    after: [s0000]\n";
-    let start = Instant::now();
+    let start = spent();
     let output = compile_bodies(&[&body]);
-    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    assert!(spent() - start < BOUNDED, "{:?}", spent() - start);
     assert!(output.diagnostics.is_empty(), "{:#?}", output.diagnostics);
     // Those that only come after it stay, those that it would have triggered do not.
     assert_eq!(output.left_out.len(), 2 * 2);
@@ -242,8 +249,8 @@ fn many_steps_with_expressions_that_wait_for_each_other() {
             body += &format!("    after: [s{}]\n", i - 1);
         }
     }
-    let start = Instant::now();
+    let start = spent();
     let nodes = graph(compile_bodies(&[&body])).nodes.len();
-    assert!(start.elapsed() < BOUNDED, "{:?}", start.elapsed());
+    assert!(spent() - start < BOUNDED, "{:?}", spent() - start);
     assert_eq!(nodes, 2 * 8000);
 }
