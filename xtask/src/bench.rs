@@ -180,12 +180,14 @@ fn floor(directory: &Path) -> Outcome {
 }
 
 fn measure(mut command: Command) -> Result<Cost, String> {
+    // A file, because a pipe that nobody reads would stop what is measured.
+    let mut errors = tempfile::tempfile().map_err(|e| e.to_string())?;
     let before = used()?;
     let start = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(errors.try_clone().map_err(|e| e.to_string())?)
         .spawn()
         .map_err(|e| format!("cannot start {command:?}: {e}"))?;
     let mut peaks = std::collections::BTreeMap::new();
@@ -199,9 +201,8 @@ fn measure(mut command: Command) -> Result<Cost, String> {
     let wall_s = start.elapsed().as_secs_f64();
     if !status.success() {
         let mut text = String::new();
-        if let Some(mut stderr) = child.stderr.take() {
-            drop(std::io::Read::read_to_string(&mut stderr, &mut text));
-        }
+        drop(std::io::Seek::rewind(&mut errors));
+        drop(std::io::Read::read_to_string(&mut errors, &mut text));
         return Err(format!("{command:?} ended with {status}: {text}"));
     }
     let peak_kib: u64 = peaks.values().sum();

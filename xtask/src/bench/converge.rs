@@ -54,11 +54,13 @@ pub fn converge(words: &[&str]) -> Outcome {
     let (mut ours, mut floors) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         remediation(at, files, round)?;
-        quietly(rectify(&["plan", "--out", "x.plan.json"]), 0)?;
-        quietly(rectify(&["seal", "x.plan.json", "--key", "author"]), 0)?;
-        quietly(rectify(&["approve", "x.plan.json", "--key", "reviewer"]), 0)?;
+        // A sealed plan is never written over.
+        let plan = format!("{round}.plan.json");
+        quietly(rectify(&["plan", "--out", &plan]), 0)?;
+        quietly(rectify(&["seal", &plan, "--key", "author"]), 0)?;
+        quietly(rectify(&["approve", &plan, "--key", "reviewer"]), 0)?;
         nix::unistd::sync();
-        ours.push(measure(rectify(&["apply", "x.plan.json"]))?);
+        ours.push(measure(rectify(&["apply", &plan]))?);
         let mut floor = Command::new(&xtask);
         let words = [files, writers, round].map(|number| number.to_string());
         floor.args(["bench", "bare", "bare"]).args(&words).current_dir(at);
