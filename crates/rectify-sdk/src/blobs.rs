@@ -18,6 +18,8 @@ use std::{
 
 /// How much of a before-image is in memory at a time.
 const PIECE_BYTES: usize = 128 * 1024;
+/// How much is read at first: most are no longer, and to clear a large piece takes longer than they do.
+const FIRST_PIECE_BYTES: usize = 8 * 1024;
 /// Longest chunk of a transfer.
 const CHUNK_MAX_BYTES: u64 = 512 * 1024;
 
@@ -57,7 +59,7 @@ pub(crate) fn keep_from(
     let error = failed("the before-image cannot be kept");
     let mut hasher = ContentHasher::new(key);
     let mut file = durable::beside(dir, &[]).map_err(&error)?;
-    let mut buffer = vec![0; PIECE_BYTES];
+    let mut buffer = vec![0; FIRST_PIECE_BYTES];
     let mut length = 0_u64;
     loop {
         let piece = match reader.read(&mut buffer) {
@@ -77,6 +79,9 @@ pub(crate) fn keep_from(
         }
         hasher.update(piece);
         file.write_all(piece).map_err(&error)?;
+        if length >= FIRST_PIECE_BYTES as u64 {
+            buffer.resize(PIECE_BYTES, 0);
+        }
     }
     let (plain, keyed) = hasher.digests();
     let digest = keyed.unwrap_or(plain);

@@ -1,4 +1,5 @@
-//! The way out: one thread writes frames, so that they never mix, and flushes when nothing waits.
+//! The way out. Whoever has an answer writes it, if nothing else is on its way; all else goes through
+//! one thread. Frames never mix, and one thread's leave in the order in which it made them.
 
 use rectify_protocol::{Frame, message::Log, message::method};
 use serde::Serialize;
@@ -6,7 +7,7 @@ use std::{
     io::{BufWriter, Write},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
@@ -24,8 +25,28 @@ const LOG_BYTES_PER_SECOND: usize = 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Notifier {
     lines: SyncSender<Vec<u8>>,
-    broken: Arc<AtomicBool>,
+    stream: Arc<Stream>,
     flood: Arc<Mutex<Flood>>,
+}
+
+/// The stream itself.
+struct Stream {
+    writer: Mutex<Box<dyn Write + Send>>,
+    /// Lines that were given to the thread and are not written yet; the first one is its own.
+    waiting: AtomicUsize,
+    broken: AtomicBool,
+    on_failure: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Stream {
+    /// Nobody reads any more.
+    fn fail(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+        let on_failure = self.on_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(on_failure) = on_failure {
+            on_failure();
+        }
+    }
 }
 
 /// What was logged in the second that began at `since`.
@@ -43,26 +64,48 @@ impl Notifier {
         on_failure: impl FnOnce() + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (lines, receiver) = sync_channel(WAITING_FRAMES_MAX);
-        let broken = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&broken);
+        let stream = Arc::new(Stream {
+            writer: Mutex::new(Box::new(writer)),
+            waiting: AtomicUsize::new(1),
+            broken: AtomicBool::new(false),
+            on_failure: Mutex::new(Some(Box::new(on_failure))),
+        });
+        let own = Arc::clone(&stream);
         let thread = std::thread::spawn(move || {
-            if write_all(writer, &receiver).is_err() {
-                flag.store(true, Ordering::Relaxed);
-                on_failure();
+            if write_all(&own, &receiver).is_err() {
+                own.fail();
                 // Go on receiving, so that nobody waits for a stream that is gone.
                 while receiver.recv().is_ok() {}
             }
         });
         let flood = Flood { since: Instant::now(), records: 0, bytes: 0, dropped: 0 };
-        (Self { lines, broken, flood: Arc::new(Mutex::new(flood)) }, thread)
+        (Self { lines, stream, flood: Arc::new(Mutex::new(flood)) }, thread)
     }
 
-    /// Sends a line as it is.
+    /// Sends a line as it is. It waits for nobody who is slow to read, unless very much waits already.
     pub(crate) fn line(&self, line: Vec<u8>) {
-        if !self.broken.load(Ordering::Relaxed) {
+        if !self.stream.broken.load(Ordering::Relaxed) {
+            self.stream.waiting.fetch_add(1, Ordering::AcqRel);
             // The writing thread receives as long as a sender lives, so this cannot fail.
             let _ = self.lines.send(line);
         }
+    }
+
+    /// Sends the answer to a request, from the thread that worked on it and may well wait until it is
+    /// read: without another thread in between if nothing is on its way.
+    pub(crate) fn answer(&self, line: Vec<u8>) {
+        if self.stream.waiting.load(Ordering::Acquire) == 0
+            && let Ok(mut writer) = self.stream.writer.try_lock()
+        {
+            if !self.stream.broken.load(Ordering::Relaxed)
+                && writer.write_all(&line).and_then(|()| writer.flush()).is_err()
+            {
+                drop(writer);
+                self.stream.fail();
+            }
+            return;
+        }
+        self.line(line);
     }
 
     /// Sends a notification.
@@ -95,17 +138,26 @@ impl Notifier {
     }
 }
 
-fn write_all(writer: impl Write, lines: &Receiver<Vec<u8>>) -> std::io::Result<()> {
-    let mut writer = BufWriter::new(writer);
+fn write_all(stream: &Stream, lines: &Receiver<Vec<u8>>) -> std::io::Result<()> {
     // An empty line first: what a login shell printed without a newline ends here.
-    writer.write_all(b"\n")?;
-    writer.flush()?;
-    while let Ok(line) = lines.recv() {
-        writer.write_all(&line)?;
-        while let Ok(line) = lines.try_recv() {
-            writer.write_all(&line)?;
+    let mut next = b"\n".to_vec();
+    loop {
+        let mut count = 0;
+        {
+            let mut writer = stream.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut writer = BufWriter::new(&mut *writer);
+            let mut line = Some(next);
+            while let Some(bytes) = line {
+                writer.write_all(&bytes)?;
+                count += 1;
+                line = lines.try_recv().ok();
+            }
+            writer.flush()?;
         }
-        writer.flush()?;
+        stream.waiting.fetch_sub(count, Ordering::AcqRel);
+        match lines.recv() {
+            Ok(line) => next = line,
+            Err(_) => return Ok(()),
+        }
     }
-    Ok(())
 }

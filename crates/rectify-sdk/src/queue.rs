@@ -7,6 +7,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -37,6 +38,9 @@ struct State {
     waiting: VecDeque<Job>,
     bytes: usize,
     running: BTreeMap<u64, Arc<AtomicBool>>,
+    /// Workers with nothing to do. The one that came last is woken first: what it works with is still
+    /// near its processor.
+    workers: Vec<Thread>,
     closed: bool,
 }
 
@@ -44,9 +48,7 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// For one worker: there is a job. To wake them all for each would cost more than most jobs.
-    work: Condvar,
-    /// For who waits until all is done.
+    /// For who waits, once the queue is closed, until all is done.
     idle: Condvar,
 }
 
@@ -68,8 +70,12 @@ impl Queue {
         }
         state.bytes += job.bytes;
         state.waiting.push_back(job);
+        // Where all are at work, whoever is done first looks for more before it rests.
+        let worker = state.workers.pop();
         drop(state);
-        self.work.notify_one();
+        if let Some(worker) = worker {
+            worker.unpark();
+        }
         Ok(())
     }
 
@@ -85,14 +91,25 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let own = thread::current();
+            let id = own.id();
+            state.workers.push(own);
+            drop(state);
+            thread::park();
+            state = self.lock();
+            // Still there if nobody woke it: `park` may return by itself.
+            state.workers.retain(|worker| worker.id() != id);
         }
     }
 
     /// The job was answered.
     pub(crate) fn done(&self, id: u64) {
-        self.lock().running.remove(&id);
-        self.idle.notify_all();
+        let mut state = self.lock();
+        state.running.remove(&id);
+        // Nobody waits before that, and to tell nobody costs a system call.
+        if state.closed {
+            self.idle.notify_all();
+        }
     }
 
     /// Cancels a request. If it has not begun, it is taken out, to be answered by the caller.
@@ -117,8 +134,9 @@ impl Queue {
             cancelled.store(true, Ordering::Relaxed);
         }
         let waiting = std::mem::take(&mut state.waiting);
+        let workers = std::mem::take(&mut state.workers);
         drop(state);
-        self.work.notify_all();
+        workers.iter().for_each(Thread::unpark);
         self.idle.notify_all();
         waiting
     }
@@ -129,7 +147,7 @@ impl Queue {
         state.waiting.len() + state.running.len()
     }
 
-    /// Waits until nothing waits or runs. Returns whether that came true in time.
+    /// Waits, after [`close`](Self::close), until nothing runs any more. Returns whether that came true in time.
     pub(crate) fn wait_idle(&self, longest: Duration) -> bool {
         let deadline = Instant::now() + longest;
         let mut state = self.lock();

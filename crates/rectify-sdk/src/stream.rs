@@ -105,7 +105,7 @@ fn work(provider: &impl Provider, queue: &Queue, notifier: &Notifier) {
     while let Some(Job { id, work, settings, cancelled, .. }) = queue.next() {
         let operation = work.operation().map(str::to_owned);
         let cx = Context { settings, notifier: notifier.clone(), request: id, operation, cancelled };
-        notifier.line(work.run(provider, &cx));
+        notifier.answer(work.run(provider, &cx));
         queue.done(id);
     }
 }

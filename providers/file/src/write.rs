@@ -346,7 +346,8 @@ fn own(fd: impl std::os::fd::AsFd, uid: u32, gid: u32) -> Result<(), ItemError> 
 
 /// Whether a file holds these bytes from here to its end.
 fn holds(file: &mut File, bytes: &[u8]) -> std::io::Result<bool> {
-    let mut piece = vec![0; PIECE_BYTES];
+    // One more than is expected, so that the end is seen with the last of them.
+    let mut piece = vec![0; PIECE_BYTES.min(bytes.len().saturating_add(1))];
     let mut rest = bytes;
     loop {
         let length = match file.read(&mut piece) {
