@@ -109,10 +109,9 @@ impl<'k> Scope<'k> {
     }
 }
 
-/// Looks at a path, walking there anew.
+/// Looks at a path, going there anew.
 pub(crate) fn look(tree: &Tree, names: &Names, path: &Path, scope: Scope<'_>) -> Result<Look, ItemError> {
-    let dir = tree.walk(tree.root(), &path.parent)?.dir();
-    look_in(dir, names, path, scope)
+    look_in(tree.find(&path.parent)?, names, path, scope)
 }
 
 /// Looks at a name in a directory that is open already.

@@ -90,7 +90,7 @@ pub(crate) struct Names {
 impl Names {
     /// Reads both files; one that does not exist names nobody.
     pub(crate) fn load(tree: &Tree) -> Result<Self, ItemError> {
-        let Some(etc) = tree.walk(tree.root(), "etc")?.dir() else { return Ok(Self::default()) };
+        let Some(etc) = tree.find("etc")? else { return Ok(Self::default()) };
         Ok(Self {
             users: Table::parse(&read(&etc, c"passwd")?),
             groups: Table::parse(&read(&etc, c"group")?),

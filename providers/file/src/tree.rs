@@ -36,7 +36,8 @@ pub(crate) struct Dir {
     real: Vec<u8>,
     uid: u32,
     mode: u32,
-    /// Whether others may pass every directory from the root (without it) down to this one.
+    /// Whether others may pass every directory from the root (without it) down to this one; `false` where
+    /// nobody looked ([`Tree::find`]).
     pub(crate) open_to_others: bool,
 }
 
@@ -163,6 +164,28 @@ impl Tree {
         Arc::clone(&self.root)
     }
 
+    /// The directory at a path beneath the root, which has no part `.` or `..`; `None` where it does not
+    /// exist. In one step where no link is on the way, which the kernel says; else as [`Tree::walk`]. What
+    /// is on the way is not known of the directory that this gives, so nothing is walked from there.
+    pub(crate) fn find(&self, path: &str) -> Result<Option<Arc<Dir>>, ItemError> {
+        if !path.is_empty()
+            && let Ok(name) = CString::new(path)
+            && let Ok(fd) = self.root.open(&name, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
+            && let Ok(stat) = fs::fstat(&fd)
+        {
+            return Ok(Some(Arc::new(Dir {
+                fd,
+                real: [b"/", path.as_bytes()].concat(),
+                uid: stat.st_uid,
+                mode: stat.st_mode,
+                open_to_others: false,
+                parent: Some(self.root()),
+            })));
+        }
+        // Whatever is wrong, the walk says it better.
+        Ok(self.walk(self.root(), path)?.dir())
+    }
+
     /// Walks from a directory along a relative path.
     pub(crate) fn walk(&self, from: Arc<Dir>, path: &str) -> Result<Walked, ItemError> {
         let mut here = from;
@@ -252,5 +275,61 @@ mod tests {
         let meta = std::fs::metadata(root.path()).unwrap();
         let owner = Owner { uid: meta.uid(), gid: meta.gid() };
         assert_eq!(Tree::open(Some(root.path())).unwrap().owner, owner);
+    }
+
+    /// In one step or part by part: the same directory, or the same refusal.
+    #[test]
+    fn what_is_found_is_what_a_walk_leads_to() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        std::fs::create_dir_all(at("a/b/c")).unwrap();
+        std::fs::create_dir_all(at("shared")).unwrap();
+        std::fs::write(at("a/file"), "").unwrap();
+        for (target, link) in [
+            ("b", "a/link"),
+            ("/a/b", "absolute"),
+            ("../../..", "a/out"),
+            ("nowhere", "dangling"),
+            ("loop", "loop"),
+            ("../a", "shared/theirs"),
+        ] {
+            std::os::unix::fs::symlink(target, at(link)).unwrap();
+        }
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(at("shared"), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let tree = Tree::open(Some(root.path())).unwrap();
+        let inode = |dir: &Dir| fs::fstat(dir).map(|stat| (stat.st_dev, stat.st_ino)).unwrap();
+        for (path, there) in [
+            ("", true),
+            ("a", true),
+            ("a/b/c", true),
+            ("a/b/d", false),
+            ("a/b/d/e", false),
+            ("a/file", false),
+            ("a/file/b", false),
+            ("a/link", true),
+            ("a/link/c", true),
+            ("absolute/c", true),
+            ("a/out/a/b", true),
+            ("dangling/a", false),
+            ("loop/a", false),
+            ("shared/theirs/b", false),
+        ] {
+            let found = tree.find(path);
+            let walked = tree.walk(tree.root(), path).map(|walked| walked.dir());
+            match (found, walked) {
+                (Ok(Some(found)), Ok(Some(walked))) => {
+                    assert!(there, "{path}");
+                    assert_eq!(inode(&found), inode(&walked), "{path}");
+                    assert_eq!((&found.real, found.is_root()), (&walked.real, walked.is_root()), "{path}");
+                }
+                (Ok(None), Ok(None)) => assert!(!there, "{path}"),
+                (Err(found), Err(walked)) => {
+                    assert!(!there, "{path}");
+                    assert_eq!(found, walked, "{path}");
+                }
+                (found, walked) => panic!("{path}: {found:?}, {walked:?}"),
+            }
+        }
     }
 }

@@ -125,7 +125,7 @@ impl Change<'_> {
     /// hand, and that what is there is what was looked at.
     fn still_the_same(&self, dir: &Dir) -> Result<(), ItemError> {
         let error = doing("the path cannot be looked at");
-        let now = self.tree.walk(self.tree.root(), &self.path.parent)?.dir();
+        let now = self.tree.find(&self.path.parent)?;
         let now = now.ok_or_else(|| stale("the directory of the path was removed meanwhile"))?;
         let held = fs::fstat(dir).map_err(&error)?;
         let named = fs::fstat(&*now).map_err(&error)?;
@@ -185,8 +185,9 @@ impl Change<'_> {
         }
         set_mode(&file, access.mode)?;
         if let Some(argv) = self.validate {
+            let walked = self.tree.walk(self.tree.root(), &self.path.parent)?.dir();
             let private = access.mode & 0o004 == 0
-                || !dir.open_to_others
+                || !walked.is_some_and(|dir| dir.open_to_others)
                 || self.look.entry.as_ref().is_some_and(Entry::is_secret);
             let path = candidate::path_of(&**dir, temporary.shown(), &file)?;
             candidate::check(self.cx, argv, &path, private, self.limit)?;
