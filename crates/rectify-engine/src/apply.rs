@@ -21,7 +21,7 @@ use crate::{
     error::FileVerb,
     gate, identity,
     lease::Held,
-    project::Project,
+    project::{PROJECT_FILE, Project},
     project_key, retention,
     rundir::RunDirectory,
     secrets::{self, Secrets},
@@ -340,7 +340,9 @@ fn connections(
     directory: &Path,
     plan: &Plan,
 ) -> Result<BTreeMap<rectify_base::TargetName, Connection>, EngineError> {
-    let project = Project::read(directory)?;
+    let mut project = Project::read(directory)?;
+    // What steps there are is said by the plan.
+    project.files.retain(|file| file.path == PROJECT_FILE || file.path.starts_with("inventory/"));
     let manifests = engine.providers.manifests();
     let input = rectify_compile::Input { files: &project.files, manifests: &manifests, select: None };
     let output = rectify_compile::compile(&input);

@@ -4,7 +4,7 @@ use crate::{Engine, EngineError, Event, apply::JOURNAL, codes, gate};
 use rectify_attest::{PublicKey, Refusal, Signer};
 use rectify_audit::{Action, Anchors, Decision, Refused, Report, checkpoint, record::Act};
 use rectify_base::{Digest, canonical};
-use rectify_store::{Journal, SqliteJournal};
+use rectify_store::{Journal, Options, SqliteJournal};
 use std::{fs, io::Write, path::Path, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -114,7 +114,10 @@ pub async fn export(
     sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
 ) -> Result<(), EngineError> {
     let key = executor_key(engine)?;
-    journal(engine).await?.export(key, true, sink).await?;
+    // Whoever takes the log elsewhere wants to know that this file is whole.
+    let options = Options { checked_max_bytes: u64::MAX, ..Options::default() };
+    let store = SqliteJournal::open_with(&engine.places.state.join(JOURNAL), options).await?;
+    store.export(key, true, sink).await?;
     Ok(())
 }
 

@@ -25,6 +25,12 @@ const DELETED_MAX: usize = 20_000;
 /// Most runs that one sweep reads. If more could name something, nothing is deleted.
 const RUNS_MAX: usize = 1_000;
 
+/// How long nothing is swept at the end of a run after a sweep, so that runs do not each look at every
+/// file.
+const PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Name of the file that was written after the last sweep.
+const SWEPT: &str = ".swept";
+
 /// Name of the file whose lock keeps sweeping and keeping apart; the SDK has it too.
 const LOCK: &str = ".lock";
 
@@ -69,10 +75,31 @@ pub async fn sweep(engine: &Engine, store: &SqliteJournal, keep_days: u32) -> Re
 
 /// The same at the end of a run, which no failure to tidy up may spoil.
 pub(crate) async fn after_run(engine: &Engine, store: &SqliteJournal, keep_days: u32) {
-    match sweep(engine, store, keep_days).await {
-        Ok(swept) => tracing::debug!(deleted = swept.deleted, named = swept.named, "before-images"),
-        Err(error) => tracing::warn!(%error, "old before-images could not be deleted"),
+    let stamp = engine.places.state.join("blobs").join(SWEPT);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis((engine.now_ms)());
+    if is_recent(&stamp, now) {
+        return;
     }
+    let stamped = match sweep(engine, store, keep_days).await {
+        Ok(swept) => {
+            tracing::debug!(deleted = swept.deleted, named = swept.named, "before-images");
+            if swept.more {
+                return;
+            }
+            File::options().create(true).truncate(true).write(true).mode(0o600).open(&stamp)
+        }
+        Err(error) => return tracing::warn!(%error, "old before-images could not be deleted"),
+    };
+    if let Err(error) = stamped.and_then(|file| file.set_modified(now)) {
+        tracing::warn!(%error, "that before-images were looked through could not be noted");
+    }
+}
+
+/// Whether the file says that a sweep ended a moment ago. One of the future, as after a clock that went
+/// wrong, does not count.
+fn is_recent(stamp: &Path, now: SystemTime) -> bool {
+    let swept = fs::metadata(stamp).and_then(|metadata| metadata.modified());
+    swept.is_ok_and(|swept| now.duration_since(swept).is_ok_and(|since| since < PAUSE))
 }
 
 /// The before-images that a run names.
@@ -152,6 +179,18 @@ fn expire(directory: &Path, cutoff: SystemTime, named: &BTreeSet<Digest>) -> io:
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn a_sweep_rests_for_an_hour() {
+        let home = tempfile::tempdir().unwrap();
+        let stamp = home.path().join(SWEPT);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        assert!(!is_recent(&stamp, now));
+        File::create(&stamp).unwrap().set_modified(now).unwrap();
+        assert!(is_recent(&stamp, now) && is_recent(&stamp, now + PAUSE / 2));
+        assert!(!is_recent(&stamp, now + PAUSE));
+        assert!(!is_recent(&stamp, now - Duration::from_secs(1)), "the clock went back");
+    }
 
     #[test]
     fn only_what_is_old_and_not_named_is_deleted() {

@@ -48,6 +48,39 @@ struct New {
     journal: Option<(String, i64)>,
 }
 
+/// A record as a row.
+#[derive(Debug)]
+pub(crate) struct Line {
+    seq: i64,
+    record: Vec<u8>,
+    body: Option<Vec<u8>>,
+    journal: Option<(String, i64)>,
+}
+
+/// The statement that adds lines, of which there are some.
+pub(crate) fn push_lines(sql: &mut QueryBuilder<Sqlite>, lines: Vec<Line>) {
+    sql.push("INSERT INTO audit (seq, record, body, run_id, record_seq) ");
+    sql.push_values(lines, |mut values, line| {
+        let (run, place) = line.journal.unzip();
+        values.push_bind(line.seq).push_bind(line.record).push_bind(line.body);
+        values.push_bind(run).push_bind(place);
+    });
+}
+
+/// The statement that writes down where the log ends.
+pub(crate) fn push_end(sql: &mut QueryBuilder<Sqlite>, chain: &Chain) {
+    sql.push("INSERT INTO audit_head (one, log_id, size, prev, frontier) ");
+    sql.push_values([chain], |mut values, chain| {
+        values.push("1").push_bind(chain.log_id().as_str().to_owned());
+        values.push_bind(integer(chain.frontier().size()));
+        values.push_bind(chain.prev().to_string()).push_bind(chain.frontier().to_bytes());
+    });
+    sql.push(
+        " ON CONFLICT (one) DO UPDATE SET size = excluded.size, prev = excluded.prev, \
+          frontier = excluded.frontier",
+    );
+}
+
 impl Entries {
     /// An act that says nothing in detail.
     pub fn plain(&mut self, at_ms: u64, act: Act) {
@@ -114,6 +147,20 @@ impl Log {
         })
     }
 
+    /// Chains what was gathered.
+    pub fn lines(&self, chain: &mut Chain, entries: Entries) -> Result<Vec<Line>, StoreError> {
+        let actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut lines = Vec::with_capacity(entries.0.len());
+        for entry in entries.0 {
+            let record = chain
+                .append(&self.stamp(entry.at_ms), &actor, entry.act)
+                .map_err(|error| StoreError::Audit { detail: error.to_string() })?;
+            let seq = integer(chain.frontier().size());
+            lines.push(Line { seq, record, body: entry.body, journal: entry.journal });
+        }
+        Ok(lines)
+    }
+
     /// Writes what was gathered after what is there. Nothing is in the file for good before the
     /// transaction is, with [`Log::keep`].
     pub async fn append(
@@ -122,42 +169,23 @@ impl Log {
         chain: &mut Chain,
         entries: Entries,
     ) -> Result<(), StoreError> {
-        let actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut rows = Vec::with_capacity(entries.0.len());
-        for entry in entries.0 {
-            let bytes = chain
-                .append(&self.stamp(entry.at_ms), &actor, entry.act)
-                .map_err(|error| StoreError::Audit { detail: error.to_string() })?;
-            rows.push((integer(chain.frontier().size()), bytes, entry.body, entry.journal.unzip()));
-        }
+        let mut lines = self.lines(chain, entries)?;
         // A statement costs more than a row.
-        while !rows.is_empty() {
-            let rest = rows.split_off(rows.len().min(ROWS_MAX));
-            let mut sql: QueryBuilder<Sqlite> =
-                QueryBuilder::new("INSERT INTO audit (seq, record, body, run_id, record_seq) ");
-            sql.push_values(rows, |mut values, (seq, record, body, (run, place))| {
-                values.push_bind(seq).push_bind(record).push_bind(body).push_bind(run).push_bind(place);
-            });
+        while !lines.is_empty() {
+            let rest = lines.split_off(lines.len().min(ROWS_MAX));
+            let mut sql = QueryBuilder::new("");
+            push_lines(&mut sql, lines);
             sql.build().execute(&mut *connection).await.map_err(self.sqlite())?;
-            rows = rest;
+            lines = rest;
         }
         Ok(())
     }
 
     /// Writes down where the log ends now.
     pub async fn keep(&self, connection: &mut SqliteConnection, chain: &Chain) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO audit_head (one, log_id, size, prev, frontier) VALUES (1, $1, $2, $3, $4) \
-             ON CONFLICT (one) DO UPDATE SET size = $2, prev = $3, frontier = $4",
-        )
-        .bind(chain.log_id().as_str())
-        .bind(integer(chain.frontier().size()))
-        .bind(chain.prev().to_string())
-        .bind(chain.frontier().to_bytes())
-        .execute(connection)
-        .await
-        .map(|_| ())
-        .map_err(self.sqlite())
+        let mut sql = QueryBuilder::new("");
+        push_end(&mut sql, chain);
+        sql.build().execute(connection).await.map(|_| ()).map_err(self.sqlite())
     }
 
     /// Begins a log.

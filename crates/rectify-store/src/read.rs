@@ -65,7 +65,7 @@ pub(crate) async fn list_runs(
 ) -> Result<Vec<RunSummary>, StoreError> {
     let rows: Vec<SummaryRow> = sqlx::query_as(
         "SELECT id, body, outcome, finished_at_ms, \
-                (SELECT count(*) FROM records WHERE run_id = runs.id) \
+                (SELECT COALESCE(MAX(seq), 0) FROM records WHERE run_id = runs.id) \
          FROM runs ORDER BY started_at_ms DESC, id LIMIT $1",
     )
     .bind(i64::from(limit))

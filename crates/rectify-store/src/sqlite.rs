@@ -81,6 +81,7 @@ impl SqliteJournal {
             log: log.clone(),
             reserve,
             counters: Arc::clone(&counters),
+            tail: None,
         };
         let task = tokio::spawn(write(writer, queue));
         Ok(Self {

@@ -5,7 +5,7 @@ use crate::{
     audit::{self, Entries, Log},
     lease,
     space::Reserve,
-    together,
+    together::{self, Tail},
 };
 use rectify_audit::{Action, Actor, Chain, Decision, record::Act};
 use rectify_base::{Digest, TargetName};
@@ -107,6 +107,8 @@ pub(crate) struct Writer {
     pub log: Log,
     pub reserve: Reserve,
     pub counters: Arc<Counters>,
+    /// Where the last transaction left off, if that is known.
+    pub tail: Option<Tail>,
 }
 
 /// Stores groups until nobody can submit any more, or a commit fails.
@@ -183,9 +185,19 @@ impl Writer {
 
     /// One transaction. A submission that is refused is undone alone; any other failure fails them all.
     async fn store(&mut self, group: &[Work]) -> Result<Vec<Result<u64, StoreError>>, GroupFailure> {
+        let failed = |error| GroupFailure { error, may_go_on: true };
+        if let Some(tail) = self.tail.take() {
+            if let Some((answers, tail)) =
+                together::at_tail(&mut self.connection, &self.log, tail, group).await
+            {
+                self.commit().await?;
+                self.tail = Some(tail);
+                return Ok(answers.into_iter().map(Ok).collect());
+            }
+            self.rollback().await.map_err(|error| failed(StoreError::sqlite(&self.path, &error)))?;
+        }
         let path = &self.path;
         let connection = &mut self.connection;
-        let failed = |error| GroupFailure { error, may_go_on: true };
         let sqlite = |error: &sqlx::Error| failed(StoreError::sqlite(path, error));
         execute(connection, "BEGIN IMMEDIATE").await.map_err(|e| sqlite(&e))?;
         let mut chain = self.log.chain(connection).await.map_err(failed)?;
@@ -193,7 +205,8 @@ impl Writer {
         let together =
             together::append(path, connection, &self.log, &mut chain, group).await.map_err(failed)?;
         let alone = if together.is_some() { &[][..] } else { group };
-        let mut answers: Vec<_> = together.into_iter().flatten().map(Ok).collect();
+        let (answers, standings) = together.unzip();
+        let mut answers: Vec<_> = answers.into_iter().flatten().map(Ok).collect();
         for work in alone {
             execute(connection, "SAVEPOINT submission").await.map_err(|e| sqlite(&e))?;
             let before = chain.clone();
@@ -212,15 +225,18 @@ impl Writer {
         if chain.frontier().size() > began {
             self.log.keep(connection, &chain).await.map_err(failed)?;
         }
-        match execute(connection, "COMMIT").await {
-            Ok(()) => Ok(answers),
-            Err(error) => {
-                let error = StoreError::sqlite(path, &error);
-                // Nothing of it is there, and nothing that was there is in doubt.
-                let may_go_on = matches!(error, StoreError::Full { .. });
-                Err(GroupFailure { error, may_go_on })
-            }
-        }
+        self.commit().await?;
+        self.tail = standings.map(|standings| Tail { chain, standings });
+        Ok(answers)
+    }
+
+    async fn commit(&mut self) -> Result<(), GroupFailure> {
+        execute(&mut self.connection, "COMMIT").await.map_err(|error| {
+            let error = StoreError::sqlite(&self.path, &error);
+            // Nothing of it is there, and nothing that was there is in doubt.
+            let may_go_on = matches!(error, StoreError::Full { .. });
+            GroupFailure { error, may_go_on }
+        })
     }
 }
 

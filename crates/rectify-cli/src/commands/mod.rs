@@ -26,8 +26,9 @@ use std::collections::BTreeSet;
 
 /// Runs the command; answers with the exit code.
 pub fn run(arguments: Arguments) -> Result<u8, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: what it does is to wait for others, and handing a task to another thread costs more
+    // than most tasks do.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::plain(format!("cannot start: {e}")))?;
