@@ -38,7 +38,11 @@ pub fn test(install: bool) -> Outcome {
         ("generated", &crate::codegen::check),
         ("build", &|| run(cargo(&["build", "--locked", "--workspace", "--quiet"]))),
         ("tests", &|| run(cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]))),
-        ("demo", &|| crate::demo::demo(&["--quiet"])),
+        ("demo", &|| {
+            crate::demo::demo(&["--quiet"])?;
+            crate::demo::demo(&["--quiet", "--crash"])
+        }),
+        ("torture", &|| crate::torture::torture(&[])),
     ];
     let start = Instant::now();
     let mut times = Vec::new();

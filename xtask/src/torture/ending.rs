@@ -5,7 +5,12 @@ use super::{
     journal::{Journal, Known, exit_code, journal, runs},
 };
 use crate::{random::Random, run::root, tree::Tree};
-use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 /// More than a run ever needs.
 const TRIES: usize = 12;
@@ -33,6 +38,8 @@ pub struct Expected<'a> {
     /// Whether the run may instead end with everything taken back: a provider that dies may fail
     /// steps that were not begun.
     pub or_undone: bool,
+    /// Whether it may instead fail before it changed anything: what was there then.
+    pub or_failed: Option<(&'a Tree, &'a BTreeMap<String, usize>)>,
 }
 
 /// What happened on the way.
@@ -204,7 +211,8 @@ fn ended(
     violations: &mut Vec<String>,
 ) -> Result<(), String> {
     let undone = expected.or_undone && state.outcome == "undone";
-    if !undone && !expected.outcomes.contains(&state.outcome.as_str()) {
+    let failed = expected.or_failed.filter(|_| state.outcome == "failed");
+    if !undone && failed.is_none() && !expected.outcomes.contains(&state.outcome.as_str()) {
         violations.push(format!("the run ended as `{}`, expected {:?}", state.outcome, expected.outcomes));
     }
     if last.code != exit_code(&state.outcome) {
@@ -225,13 +233,23 @@ fn ended(
         violations.push(format!("processes are left: {left:?}"));
     }
     let tree = area.tree()?;
-    let wanted = if undone { expected.before } else { expected.tree };
+    let wanted = match failed {
+        Some((tree, _)) => tree,
+        None if undone => expected.before,
+        None => expected.tree,
+    };
     violations.extend(wanted.differences(&tree).into_iter().map(|line| format!("at the end: {line}")));
     let counters = area.counters()?;
     for (name, count) in &counters {
         if *count > 1 {
             violations.push(format!("the command `{name}` had its effect {count} times"));
         }
+    }
+    if let Some((_, before)) = failed {
+        if *before != counters {
+            violations.push(format!("the run changed nothing, and the counters say {counters:?}"));
+        }
+        return no_lock(area, violations);
     }
     if undone {
         for (name, count) in counters.iter().filter(|(name, _)| !name.ends_with(".undo")) {
@@ -251,8 +269,9 @@ fn ended(
 }
 
 fn no_lock(area: &Area, violations: &mut Vec<String>) -> Result<(), String> {
+    // What a killed engine left is nobody's, and the next run takes it over at once.
     let locks = area.expect(0, &["locks"])?;
-    if locks.stdout.contains("scratch") {
+    if locks.stdout.lines().any(|line| line.ends_with("  at work")) {
         violations.push(format!("a lock is still held: {}", locks.stdout.trim()));
     }
     Ok(())

@@ -297,6 +297,7 @@ fn fail(
         after: &after,
         counters: None,
         or_undone: false,
+        or_failed: None,
     };
     let way = judge(area, "a.plan.json", first, &BTreeSet::new(), &expected, None)?;
     honest(area, prepared)?;
@@ -361,6 +362,7 @@ fn twice(
         after: &prepared.after,
         counters: None,
         or_undone: !back,
+        or_failed: None,
     };
     judge(area, "a.plan.json", first, &BTreeSet::new(), &expected, None)
 }

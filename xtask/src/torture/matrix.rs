@@ -66,6 +66,8 @@ pub struct Template {
     plan: &'static str,
     before: Tree,
     after: Tree,
+    start: Tree,
+    start_counters: BTreeMap<String, usize>,
     runs: BTreeSet<String>,
     outcome: &'static str,
     counters: Vec<(&'static str, usize)>,
@@ -87,7 +89,7 @@ impl Template {
         &self,
         area: &Area,
         first: super::area::Ran,
-        provider_died: bool,
+        (provider_died, at_random): (bool, bool),
         again: Option<&mut crate::random::Random>,
     ) -> Result<Way, Vec<String>> {
         let taken_back = self.outcome == "undone" || self.plan == UNDO_PLAN;
@@ -98,6 +100,8 @@ impl Template {
             after: &self.after,
             counters: Some(&self.counters),
             or_undone: provider_died && !taken_back,
+            // Its provider may not even have come to life.
+            or_failed: at_random.then_some((&self.start, &self.start_counters)),
         };
         judge(area, self.plan, first, &self.runs, &expected, again)
     }
@@ -126,7 +130,18 @@ pub fn templates(rectify: &Path, provider: Provider) -> Result<Templates, String
         let runs = known(&area)?;
         let counters = names(false).chain(names(true).filter(|_| back)).collect();
         let (before, after) = (before.clone(), after.clone());
-        Ok::<_, String>(Template { area, plan, before, after, runs, outcome, counters })
+        let (start, start_counters) = (area.tree()?, area.counters()?);
+        Ok::<_, String>(Template {
+            area,
+            plan,
+            before,
+            after,
+            start,
+            start_counters,
+            runs,
+            outcome,
+            counters,
+        })
     };
     let mut templates = BTreeMap::new();
     for (kind, rest) in [
@@ -191,11 +206,7 @@ pub fn cells(rounds: usize) -> Vec<Cell> {
 }
 
 /// The jobs of this part.
-pub fn jobs<'a>(
-    settings: &'a Settings,
-    templates: &'a BTreeMap<(String, Kind), Result<Template, String>>,
-    rounds: usize,
-) -> Vec<Job<'a>> {
+pub fn jobs<'a>(settings: &'a Settings, templates: &'a super::Templates, rounds: usize) -> Vec<Job<'a>> {
     let job = |cell: Cell| {
         let name = cell.to_string();
         let run = move |kept: &mut Option<Area>| {
@@ -215,7 +226,7 @@ pub fn jobs<'a>(
             if cell.victim == "engine" && first.code.is_some() {
                 return Err(one(format!("the engine was killed at {asked}, and ended by itself")));
             }
-            template.judge(area, first, cell.victim == "provider", None)
+            template.judge(area, first, (cell.victim == "provider", false), None)
         };
         Job { name, run: Box::new(run) }
     };

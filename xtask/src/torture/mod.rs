@@ -109,10 +109,10 @@ pub fn torture(words: &[&str]) -> Outcome {
         if options.wants("graphs") {
             for provider in Provider::ALL {
                 let begin = Instant::now();
-                let graphs = options.count(2, 20);
+                let graphs = options.count(1, 20);
                 let jobs = graphs::jobs(&settings, provider, graphs, options.seed)?;
                 let what = format!(
-                    "{provider}: {graphs} random graphs, each node fails once, actions and undo twice, pairs"
+                    "{provider}: {graphs} random graphs: each node fails once, actions and undo twice, pairs"
                 );
                 rows.push(work("graphs", what, jobs, &options, begin));
             }
@@ -159,7 +159,7 @@ pub fn with_points() -> Result<PathBuf, String> {
 }
 
 /// By provider and kind.
-type Templates = BTreeMap<(String, matrix::Kind), Result<matrix::Template, String>>;
+pub type Templates = BTreeMap<(String, matrix::Kind), Result<matrix::Template, String>>;
 
 fn templates(settings: &Settings) -> Result<Templates, String> {
     let mut all = BTreeMap::new();
