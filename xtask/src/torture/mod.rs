@@ -91,6 +91,11 @@ impl Options {
         self.only.as_ref().is_none_or(|(only, _)| only == part)
     }
 
+    /// What is built: in full, what users have, which is also quicker; else what is built already.
+    const fn profile(&self) -> &'static str {
+        if self.full { "release" } else { "debug" }
+    }
+
     /// Quick or full, or as was asked for.
     fn count(&self, quick: usize, full: usize) -> usize {
         self.rounds.unwrap_or(if self.full { full } else { quick })
@@ -102,7 +107,7 @@ pub fn torture(words: &[&str]) -> Outcome {
     let options = Options::read(words)?;
     let mut rows = Vec::new();
     if options.wants("matrix") || options.wants("graphs") {
-        let settings = Settings { program: with_points()? };
+        let settings = Settings { program: with_points(options.profile())? };
         if options.wants("matrix") {
             rows.push(matrix(&settings, &options)?);
         }
@@ -122,7 +127,8 @@ pub fn torture(words: &[&str]) -> Outcome {
         rows.push(kills(&options)?);
     }
     for part in counts::PARTS {
-        if options.wants(part.name) {
+        // The quick numbers are those of the tests.
+        if options.wants(part.name) && (options.full || options.rounds.is_some() || options.only.is_some()) {
             let begin = Instant::now();
             let (what, count, result) = part.run(options.full, options.rounds)?;
             if let Err(message) = &result {
@@ -138,24 +144,23 @@ pub fn torture(words: &[&str]) -> Outcome {
     if violations == 0 { Ok(()) } else { Err(format!("{violations} violations")) }
 }
 
-/// Builds the executable with crash points, beside the ordinary one.
-pub fn with_points() -> Result<PathBuf, String> {
-    run(cargo(&[
-        "build",
-        "--locked",
-        "--quiet",
-        "--package",
-        "rectify-cli",
-        "--features",
-        "rectify-cli/crash-points",
-    ]))?;
-    let built = executable("debug");
+/// Builds the executable with crash points, beside the ordinary one of the profile.
+pub fn with_points(profile: &str) -> Result<PathBuf, String> {
+    build(profile, &["--features", "rectify-cli/crash-points"])?;
+    let built = executable(profile);
     let program = built.with_file_name("rectify-with-crash-points");
     drop(std::fs::remove_file(&program));
     // The next build makes a new file and leaves this one alone.
     std::fs::hard_link(&built, &program).map_err(|e| e.to_string())?;
     std::fs::remove_file(&built).map_err(|e| e.to_string())?;
     Ok(program)
+}
+
+fn build(profile: &str, more: &[&str]) -> Outcome {
+    let mut words = vec!["build", "--locked", "--quiet", "--package", "rectify-cli"];
+    words.extend((profile == "release").then_some("--release"));
+    words.extend(more);
+    run(cargo(&words))
 }
 
 /// By provider and kind.
@@ -181,10 +186,8 @@ fn matrix(settings: &Settings, options: &Options) -> Result<Row, String> {
 }
 
 fn kills(options: &Options) -> Result<Row, String> {
-    let profile = if options.full { "release" } else { "debug" };
-    let mut words = vec!["build", "--locked", "--quiet", "--package", "rectify-cli"];
-    words.extend(options.full.then_some("--release"));
-    run(cargo(&words))?;
+    let profile = options.profile();
+    build(profile, &[])?;
     let settings = Settings { program: executable(profile) };
     let begin = Instant::now();
     let templates = templates(&settings)?;
