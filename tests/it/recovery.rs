@@ -257,6 +257,82 @@ fn two_runs_on_one_target_do_not_meet() {
     assert_eq!(scratch.read("root/etc/x"), "x\n");
 }
 
+/// Each of two commands waits for what the other one makes, so both end only if both are under way.
+#[test]
+fn runs_on_different_targets_go_on_at_the_same_time() {
+    let scratch = Scratch::new();
+    scratch.trust(1);
+    let local = |name: &str, root: &str| {
+        format!(
+            "  {name}: {{environment: dev, labels: {{name: {name}}}, connection: local, root: {}}}\n",
+            scratch.path(root).display()
+        )
+    };
+    let inventory = [local("scratch", "root"), local("other", "root2")].concat();
+    scratch.write(
+        "project/inventory/local.yaml",
+        &format!("apiVersion: rectify/v1\nkind: Inventory\ntargets:\n{inventory}"),
+    );
+    scratch.write("root2/etc/x", "");
+    let both = |mine: &str, theirs: &str| {
+        let [mine, theirs] = [mine, theirs].map(|name| scratch.path(name).display().to_string());
+        format!(
+            "  meet:\n    command.run: {{argv: [/bin/sh, -c, 'touch {mine}; for i in $(seq 600); do test -e {theirs} && exit 0; sleep 0.1; done; exit 1']}}\n"
+        )
+    };
+    for (plan, target, steps) in [("a", "scratch", both("one", "two")), ("b", "other", both("two", "one"))] {
+        let text = remediation(plan, &steps);
+        let only = text.replace("select: 'true'", &format!("select: 'target.labels.name == \"{target}\"'"));
+        assert_ne!(text, only);
+        scratch.write(&format!("project/remediations/{plan}.yaml"), &only);
+        if plan == "a" {
+            scratch.ok(&["-C", "project", "inventory", "adopt", "other"]);
+        }
+    }
+    for plan in ["a", "b"] {
+        let name = format!("{plan}.plan.json");
+        scratch.ok(&["-C", "project", "plan", plan, "--out", &name]);
+        scratch.ok(&["-C", "project", "seal", &name, "--key", "keys-author"]);
+        scratch.ok(&["approve", &name, "--key", "keys-reviewer"]);
+    }
+    let runs = ["a.plan.json", "b.plan.json"].map(|plan| begin(&scratch, plan));
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    assert_eq!(scratch.ok(&["locks"]).stdout, "nothing is locked\n");
+    scratch.ok(&["audit", "verify"]);
+}
+
+/// What is under way is finished, and nothing new begins under a lease that somebody took away.
+#[test]
+fn a_run_that_loses_its_lease_begins_nothing_more() {
+    let scratch = Scratch::new();
+    scratch.trust(1);
+    let steps = "  wait:\n    command.run: {argv: [/bin/sh, -c, 'touch \"$RECTIFY_ROOT/begun\"; while ! test -e \"$RECTIFY_ROOT/go\"; do sleep 0.1; done']}\n  next:\n    file.content: {path: /etc/next, content: \"x\\n\"}\n    after: [wait]\n";
+    scratch.write("project/remediations/slow.yaml", &remediation("slow", steps));
+    scratch.seal("a.plan.json");
+    let run = begin(&scratch, "a.plan.json");
+    wait_for("the command begins", || scratch.path("root/begun").exists());
+    let locks = scratch.ok(&["locks"]).stdout;
+    let word = |after: &str| locks.split_once(after).and_then(|(_, rest)| rest.split_whitespace().next());
+    let (scope, fence) = (locks.split_whitespace().next().unwrap(), word("fence ").unwrap());
+    let fence = fence.trim_end_matches(',');
+    scratch.ok(&["locks", "break", scope, "--fence", fence]);
+    // Longer than it takes to renew a lease.
+    std::thread::sleep(Duration::from_secs(12));
+    scratch.write("root/go", "");
+    let output = run.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{told}");
+    assert!(told.contains("lease"), "{told}");
+    assert!(!scratch.path("root/etc/next").exists(), "{told}");
+    let done = scratch.ok(&["resume"]);
+    assert!(done.stdout.contains("succeeded"), "{done:?}");
+    assert_eq!(scratch.read("root/etc/next"), "x\n");
+    scratch.ok(&["audit", "verify"]);
+}
+
 #[test]
 fn checkpoints_are_kept_elsewhere_and_in_the_receipt() {
     let scratch = Scratch::new();
