@@ -92,7 +92,7 @@ pub fn demo(words: &[&str]) -> Outcome {
         }
     }
     let rectify = if crash {
-        crate::torture::with_points()?
+        crate::torture::with_points("debug")?
     } else {
         run(cargo(&["build", "--locked", "--quiet", "--package", "rectify-cli"]))?;
         executable("debug")
