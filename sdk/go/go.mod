@@ -1,0 +1,3 @@
+module rectify/provider
+
+go 1.19
