@@ -3,6 +3,7 @@ package rectify
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"sort"
 	"strconv"
@@ -136,12 +137,14 @@ func spellings(text string) []string {
 	digits := hex.EncodeToString([]byte(text))
 	inJSON := escapedJSON(text)
 	quoted := strconv.Quote(text)
+	// As this language's own package writes JSON if it is not told otherwise.
+	forHTML, _ := json.Marshal(text)
 	all := []string{
 		text, digits, strings.ToUpper(digits),
 		escapedURL(text, "%%%02X", "%20"), escapedURL(text, "%%%02x", "%20"), escapedURL(text, "%%%02X", "+"),
 		inJSON, escapedJSON(inJSON), asciiJSON(inJSON),
 		// As Go and Rust print a text for programmers.
-		quoted[1 : len(quoted)-1], escapedDebug(text),
+		quoted[1 : len(quoted)-1], escapedDebug(text), string(forHTML[1 : len(forHTML)-1]),
 	}
 	for shift := 0; shift < 3; shift++ {
 		all = append(all, within(base64.RawStdEncoding, text, shift), within(base64.RawURLEncoding, text, shift))
@@ -169,9 +172,9 @@ func escapedJSON(text string) string {
 	return string(w.out[1 : len(w.out)-1])
 }
 
-func asciiJSON(json string) string {
+func asciiJSON(text string) string {
 	var out strings.Builder
-	for _, c := range json {
+	for _, c := range text {
 		if c < 0x80 {
 			out.WriteRune(c)
 			continue

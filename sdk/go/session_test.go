@@ -337,8 +337,9 @@ func TestPingsAndStatusAreAnsweredWhileEveryWorkerIsBusy(t *testing.T) {
 		t.Fatal(time.Since(begin))
 	}
 	// Those that wait are answered as not begun, those that run tell what they did.
-	for _, id := range ids {
-		s.Notify("$/cancel", object{"id": id})
+	// These first: a worker that becomes free would begin them.
+	for i := range ids {
+		s.Notify("$/cancel", object{"id": ids[len(ids)-1-i]})
 	}
 	s.Notify("$/cancel", object{"id": 999_999})
 	stopped, neverBegun := 0, 0
@@ -359,10 +360,9 @@ func TestPingsAndStatusAreAnsweredWhileEveryWorkerIsBusy(t *testing.T) {
 
 func TestABatchThatIsCancelledStillAnswersForEachItem(t *testing.T) {
 	s := providertest.NewHome(t).Session(program, "read")
-	slow := readItem("/wait-20s")
+	slow := readItem("/tell/wait-20s")
 	id := s.Send("resource.read", object{"items": []any{slow, slow, slow}})
-	for s.Must("ping", object{}).(object)["in_flight"] != 1.0 {
-	}
+	want(t, "progress", s.Receive()["method"], "$/progress")
 	s.Notify("$/cancel", object{"id": id})
 	items := s.Answer(id)["result"].(object)["items"].([]any)
 	want(t, "items", len(items), 3)

@@ -69,7 +69,7 @@ func shapeOf(t reflect.Type) (*shape, error) {
 	s := &shape{}
 	for i := 0; i < t.NumField(); i++ {
 		field := t.Field(i)
-		if !field.IsExported() {
+		if !field.IsExported() && !field.Anonymous {
 			continue
 		}
 		name, optional, err := jsonName(field)
@@ -334,7 +334,7 @@ func structSchema(t reflect.Type, depth int) (map[string]any, error) {
 	properties, required := map[string]any{}, []any{}
 	for i := 0; i < t.NumField(); i++ {
 		field := t.Field(i)
-		if !field.IsExported() {
+		if !field.IsExported() && !field.Anonymous {
 			continue
 		}
 		name, optional, err := jsonName(field)

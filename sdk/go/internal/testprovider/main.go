@@ -98,6 +98,8 @@ func misbehave(cx *rectify.Cx, word string) error {
 	switch {
 	case word == "panic":
 		panic("asked to panic")
+	case word == "tell":
+		cx.Progress("told")
 	case word == "fail":
 		return errors.New("asked to fail")
 	case word == "print":
