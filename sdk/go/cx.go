@@ -190,7 +190,9 @@ func (cx *Cx) throughLedger(run func() outcome) outcome {
 	}
 	done, note := l.once(cx.operation, func() outcome {
 		// The ledger is kept: what a command printed of a secret must not be in it.
-		return cx.settings.clean(run())
+		done := run()
+		done.err = done.err.honest()
+		return cx.settings.clean(done)
 	})
 	if note != "" {
 		cx.Log("error", "%s", note)

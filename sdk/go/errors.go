@@ -130,6 +130,29 @@ func asError(err error, mutated Mutated) *Error {
 	return made
 }
 
+// honest is the error with a code that fits what is known of the effect: some codes
+// promise that nothing was changed, and one that something was.
+func (e *Error) honest() *Error {
+	if e == nil {
+		return nil
+	}
+	made := *e
+	if made.Mutated == "" {
+		made.Mutated = MutatedNo
+	}
+	switch made.Code {
+	case CodeSchema, CodeUnsupported, CodeMode, CodeOpMismatch, CodeStale, CodeConflict, CodeBusy, CodeTransient:
+		if made.Mutated != MutatedNo {
+			made.Code = CodeFailed
+		}
+	case CodePartial:
+		if made.Mutated == MutatedNo {
+			made.Code = CodeFailed
+		}
+	}
+	return &made
+}
+
 // wire is the error as it is sent.
 func (e *Error) wire() obj {
 	out := obj{{"code", string(e.Code)}, {"message", valid(e.Message)}}

@@ -20,45 +20,34 @@ type tooLarge struct{ limit int }
 func (e *tooLarge) Error() string { return fmt.Sprintf("a frame is at most %d bytes long", e.limit) }
 
 // lineReader reads lines, never keeping more than a limit of any.
-type lineReader struct {
-	reader *bufio.Reader
-	// Whether the rest of a line that is too long is still to be passed over.
-	skipping bool
-}
+type lineReader struct{ reader *bufio.Reader }
 
 func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{reader: bufio.NewReaderSize(r, 64*1024)}
+	return &lineReader{bufio.NewReaderSize(r, 64*1024)}
 }
 
-// next is the next line that is not empty, without its newline. The end of the
-// stream is io.EOF. After a tooLarge, which comes as soon as the limit is passed,
-// the next call goes on behind the long line.
+// next is the next line that is not empty, without its newline. A line without a
+// newline at the end of the stream is no message. The end of the stream is io.EOF.
+// A tooLarge comes at the end of the long line, of which nothing is kept.
 func (l *lineReader) next(limit int) ([]byte, error) {
 	var line []byte
+	long := false
 	for {
 		piece, err := l.reader.ReadSlice('\n')
-		whole := err == nil
-		if err == bufio.ErrBufferFull {
-			err = nil
-		}
-		piece = bytes.TrimSuffix(piece, []byte{'\n'})
-		switch {
-		case l.skipping:
-			l.skipping = !whole
-			piece, whole = nil, false
-		case len(line)+len(piece) > limit:
-			l.skipping = !whole
-			return nil, &tooLarge{limit}
-		default:
-			line = append(line, piece...)
-		}
-		if err != nil {
-			if len(line) > 0 {
-				return line, nil
-			}
+		if err != nil && err != bufio.ErrBufferFull {
 			return nil, io.EOF
 		}
-		if whole && len(line) > 0 {
+		text := bytes.TrimSuffix(piece, []byte{'\n'})
+		if long = long || len(line)+len(text) > limit; long {
+			line = nil
+		} else {
+			line = append(line, text...)
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+		case long:
+			return nil, &tooLarge{limit}
+		case len(line) > 0:
 			return line, nil
 		}
 	}

@@ -77,6 +77,19 @@ func TestTheFirstByteIsANewline(t *testing.T) {
 	want(t, "output", string(out), "\n")
 }
 
+func TestALineWithoutItsEndIsNoMessage(t *testing.T) {
+	h := providertest.NewHome(t)
+	s := h.Session(program, "apply")
+	op, _ := json.Marshal(slow(t, "a", "tell"))
+	s.Raw([]byte(`{"jsonrpc":"2.0","id":9,"method":"resource.apply","params":` + string(op) + `}`))
+	s.Close()
+	want(t, "line", s.Line(), []byte(nil))
+	want(t, "exit code", s.Wait(), 1)
+	if _, err := os.Stat(h.Path("/a")); err == nil {
+		t.Fatal("half a message was obeyed")
+	}
+}
+
 func TestTheManifestIsTheSameEverywhere(t *testing.T) {
 	printed, err := exec.Command(program, "manifest").Output()
 	if err != nil {
@@ -213,10 +226,9 @@ func TestALineBeyondTheLimitIsRefusedWhileItIsRead(t *testing.T) {
 	for i := 0; i < 9; i++ {
 		s.Raw(chunk)
 	}
-	// Before the line ends.
+	s.Raw([]byte("\n"))
 	failed := s.Receive()["error"].(object)
 	want(t, "code", failed["code"], -32012.0)
-	s.Raw([]byte("\n"))
 	s.Must("ping", object{})
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid()))
 	for _, line := range strings.Split(string(status), "\n") {

@@ -363,6 +363,30 @@ func TestAnActionShowsThatItWasDoneAndIsTakenBack(t *testing.T) {
 	want(t, "no way back", failed["code"], "UNSUPPORTED")
 }
 
+func TestAProbeAnswersYesOrNo(t *testing.T) {
+	h := providertest.NewHome(t)
+	s := h.Session(program, "apply")
+	desired := object{"path": "/a"}
+	want(t, "no", s.Read("test.shown", desired), object{"ok": false, "detail": "it is not there"})
+	_, failed := s.One("resource.plan", object{"type": "test.shown", "desired": desired})
+	want(t, "plan", []any{failed["code"], failed["message"]}, []any{"FAILED", "it is not there"})
+	os.WriteFile(h.Path("/a"), nil, 0o600)
+	want(t, "yes", s.Plan("test.shown", desired), object{"unchanged": object{"state": object{"ok": true, "detail": "it is there"}}})
+	_, failed = s.Apply(providertest.Bare("a", "test.shown", "run", desired))
+	want(t, "apply", codes(failed), []any{"UNSUPPORTED", "no"})
+}
+
+func TestACodeNeverPromisesMoreThanIsKnown(t *testing.T) {
+	h := providertest.NewHome(t)
+	s := h.Session(program, "apply")
+	os.Mkdir(h.Path("/dir"), 0o700)
+	// To read a directory as a note is a conflict; to find one on the way of a change is a failure.
+	_, failed := s.One("resource.read", readItem("/dir"))
+	want(t, "read", codes(failed), []any{"CONFLICT", "no"})
+	_, failed = s.Apply(strike("a", object{"argv": []any{"not/absolute"}}))
+	want(t, "run", codes(failed), []any{"FAILED", "maybe"})
+}
+
 const (
 	canary = "hunter22-canary"
 	keyHex = "abababababababababababababababababababababababababababababababab"

@@ -67,7 +67,11 @@ func perform(j *job, out *notifier) []byte {
 	results := make([]any, len(j.work.items))
 	for i := range j.work.items {
 		ok, err := cx.one(j.work.method, &j.work.items[i])
-		results[i] = result(ok, cx.settings.hides.error(err))
+		if err != nil {
+			// What only looks has changed nothing.
+			err.Mutated = MutatedNo
+		}
+		results[i] = result(ok, cx.settings.hides.error(err.honest()))
 	}
 	return answer(cx, obj{{"items", results}})
 }
@@ -145,10 +149,8 @@ func (cx *Cx) perform(op *operation) (done outcome) {
 	defer func() {
 		if done.err != nil {
 			done.applied = nil
-			if done.err.Mutated == "" {
-				// Whatever comes after a change may have begun says so.
-				done.err.Mutated = MutatedNo
-			}
+			// Without a word of it nothing was changed: what comes after a change may have begun says so.
+			done.err = done.err.honest()
 		}
 	}()
 	defer guard(cx, &done.err, MutatedMaybe)

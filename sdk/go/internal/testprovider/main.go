@@ -186,10 +186,26 @@ func (makes) Run(cx *rectify.Cx, p Made) (*rectify.Output, error) {
 
 func (makes) Undo(cx *rectify.Cx, p Made) (*rectify.Output, error) { return nil, cx.Remove(p.Path) }
 
+// Shown asks whether something is there.
+type Shown struct {
+	Path string `json:"path" rectify:"touch=path" pattern:"^/"`
+}
+
+type shows struct{}
+
+func (shows) Ask(cx *rectify.Cx, p Shown) (bool, string, error) {
+	there, err := cx.Exists(p.Path)
+	if there {
+		return true, "it is there", err
+	}
+	return false, "it is not there", err
+}
+
 func main() {
 	rectify.Serve("test", "0.1.0",
 		rectify.Type[Note]("test.note", 1, notes{}, rectify.Summary("A file with a text.")),
 		rectify.Do[Strike]("test.strike", 1, strikes{}, rectify.Summary("Appends a line to a file.")),
 		rectify.Do[Made]("test.made", 1, makes{}, rectify.Summary("Makes an empty file.")),
+		rectify.Ask[Shown]("test.shown", 1, shows{}, rectify.Summary("Whether something is there.")),
 	)
 }
