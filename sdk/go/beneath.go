@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,10 +69,56 @@ func openBeneath(root, name string, flags int) (*os.File, error) {
 // through is a path of the system for a file that was opened.
 func through(file *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(file.Fd())) }
 
-// ReadFile reads a regular file beneath the root. One that does not exist is an
-// error that is [fs.ErrNotExist], also where its directory does not exist.
-func (cx *Cx) ReadFile(name string) ([]byte, error) {
-	return readBeneath(cx.settings.root, name, fileReadMax)
+// File is a regular file as it was found.
+type File struct {
+	Content []byte
+	Mode    fs.FileMode
+	// UID and GID are the numeric ids of owner and group.
+	UID, GID uint32
+	// Private says that others may not read it, by its own permissions or by those of a
+	// directory above it. What it holds must not be in a state.
+	Private bool
+}
+
+// ReadFile reads a regular file beneath the root, of at most 256 MiB. Nil: there is none.
+func (cx *Cx) ReadFile(name string) (*File, error) {
+	found, err := openBeneath(cx.settings.root, name, openPath)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	content, info, err := readOpened(found, name, fileReadMax)
+	if err != nil {
+		return nil, err
+	}
+	file := &File{Content: content, Mode: info.Mode()}
+	if system, ok := info.Sys().(*syscall.Stat_t); ok {
+		file.UID, file.GID = system.Uid, system.Gid
+	}
+	file.Private = file.Mode&0o004 == 0 || closedAbove(cx.settings.root, found)
+	return file, nil
+}
+
+// closedAbove says whether a directory between the root and a file keeps others out.
+func closedAbove(root string, file *os.File) bool {
+	real, err := os.Readlink(through(file))
+	if err != nil {
+		return true
+	}
+	if root == "" {
+		root = "/"
+	} else if root, err = filepath.EvalSymlinks(root); err != nil {
+		return true
+	}
+	for dir := path.Dir(real); len(dir) > len(root); dir = path.Dir(dir) {
+		if info, err := os.Stat(dir); err != nil || info.Mode()&0o001 == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // It is looked at before it is opened: opening a FIFO would wait for a writer, and
@@ -85,23 +132,28 @@ func readBeneath(root, name string, longest int64) ([]byte, error) {
 		return nil, err
 	}
 	defer found.Close()
+	content, _, err := readOpened(found, name, longest)
+	return content, err
+}
+
+func readOpened(found *os.File, name string, longest int64) ([]byte, fs.FileInfo, error) {
 	info, err := found.Stat()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, Errorf(CodeConflict, "%s is not a regular file", name)
+		return nil, nil, Errorf(CodeConflict, "%s is not a regular file", name)
 	}
 	file, err := os.Open(through(found))
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.Unwrap(err)}
+		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: errors.Unwrap(err)}
 	}
 	defer file.Close()
 	content, err := io.ReadAll(io.LimitReader(file, longest+1))
 	if err == nil && int64(len(content)) > longest {
-		return nil, Errorf(CodeUnsupported, "%s is longer than %d bytes", name, longest)
+		return nil, nil, Errorf(CodeUnsupported, "%s is longer than %d bytes", name, longest)
 	}
-	return content, err
+	return content, info, err
 }
 
 // WriteFile puts a whole file in its place beneath the root, durably and at once: no
@@ -158,6 +210,42 @@ func (cx *Cx) WriteFile(name string, content []byte, permissions fs.FileMode) er
 	if err != nil {
 		os.Remove(candidate)
 		return fmt.Errorf("%s cannot be written: %w", name, err)
+	}
+	return syncDirectory(through(dir))
+}
+
+// AppendFile appends to a regular file beneath the root, durably. A new one gets the
+// permissions that are given. What was written half way stays, as after a crash.
+func (cx *Cx) AppendFile(name string, content []byte, permissions fs.FileMode) error {
+	dir, base, err := cx.parent(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	// Without a reader a FIFO would wait for one, and a link could lead anywhere.
+	const flags = os.O_APPEND | os.O_WRONLY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	file, err := os.OpenFile(through(dir)+"/"+base, flags|os.O_CREATE|os.O_EXCL, newFilePermission)
+	if err == nil {
+		err = file.Chmod(permissions)
+	} else if errors.Is(err, fs.ErrExist) {
+		file, err = os.OpenFile(through(dir)+"/"+base, flags, 0)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "append", Path: name, Err: errors.Unwrap(err)}
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return Errorf(CodeConflict, "%s is not a regular file", name)
+	}
+	if _, err := file.Write(content); err != nil {
+		return fmt.Errorf("%s cannot be written: %w", name, err)
+	}
+	if err := file.Sync(); err != nil {
+		return err
 	}
 	return syncDirectory(through(dir))
 }

@@ -67,6 +67,11 @@ func (c codec[T]) read(cx *Cx, desired map[string]any, reveal bool) (properties[
 	if err := c.validator().check(c.d.schema, p.tree, ""); err != nil {
 		return p, err
 	}
+	for _, f := range c.shape.fields {
+		if items, ok := p.tree[f.name].([]any); ok && f.set {
+			p.tree[f.name] = sorted(items)
+		}
+	}
 	p.value, err = c.fromProperties(p.tree)
 	if err != nil {
 		return p, err

@@ -18,6 +18,7 @@ import (
 //	read, write  how (an identity: write; another property: read)
 //	set          a list of texts without order and repetition
 //	computed     in the state only, for display: no property, and part of no fingerprint
+//	planned      in the state only: no property; a Planner says what it will be
 //	volatile     part of no fingerprint
 //	input        a property only: not part of the state
 //	ensure       `present` or `absent`; not part of the state
@@ -129,6 +130,8 @@ func (f *fieldShape) read(field reflect.StructField) error {
 			f.set = true
 		case word == "computed":
 			f.computed, f.volatile = true, true
+		case word == "planned":
+			f.computed = true
 		case word == "volatile":
 			f.volatile = true
 		case word == "input":

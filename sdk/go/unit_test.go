@@ -243,8 +243,8 @@ func TestNoPathLeadsOutOfTheRoot(t *testing.T) {
 	os.Symlink(filepath.Join(outside, "a"), filepath.Join(root, "file"))
 	cx := &Cx{settings: &settings{root: root}}
 	for _, name := range []string{"/link/a", "/file", "/../../../../" + outside + "/a"} {
-		if content, err := cx.ReadFile(name); !os.IsNotExist(err) {
-			t.Errorf("%s: %q, %v", name, content, err)
+		if file, err := cx.ReadFile(name); file != nil || err != nil {
+			t.Errorf("%s: %v, %v", name, file, err)
 		}
 	}
 	if err := cx.WriteFile("/link/b", []byte("x"), 0o600); !os.IsNotExist(err) {
@@ -265,11 +265,33 @@ func TestNoPathLeadsOutOfTheRoot(t *testing.T) {
 	if err := cx.WriteFile("/new", []byte("two"), 0o604); err != nil {
 		t.Fatal(err)
 	}
-	content, err := cx.ReadFile("/new")
-	info, _ := os.Stat(filepath.Join(root, "new"))
-	if string(content) != "two" || err != nil || info.Mode() != 0o641 {
-		t.Error(string(content), err, info.Mode())
+	file, err := cx.ReadFile("/new")
+	if err != nil || string(file.Content) != "two" || file.Mode != 0o641 || !file.Private {
+		t.Error(file, err)
 	}
+	os.Chmod(filepath.Join(root, "new"), 0o644)
+	if file, err = cx.ReadFile("/new"); err != nil || file.Private {
+		t.Error(file, err)
+	}
+	for _, name := range []string{"/file", "/link/c", "/"} {
+		if err := cx.AppendFile(name, []byte("x"), 0o600); err == nil {
+			t.Error(name)
+		}
+	}
+	if err := cx.AppendFile("/new", []byte(", three"), 0o600); err != nil {
+		t.Error(err)
+	}
+	if file, err = cx.ReadFile("/new"); err != nil || string(file.Content) != "two, three" {
+		t.Error(file, err)
+	}
+	if err := os.Mkdir(filepath.Join(root, "closed"), 0o700); err != nil {
+		t.Error(err)
+	}
+	os.WriteFile(filepath.Join(root, "closed/a"), nil, 0o644)
+	if file, err = cx.ReadFile("/closed/a"); err != nil || !file.Private {
+		t.Error(file, err)
+	}
+	os.RemoveAll(filepath.Join(root, "closed"))
 	entries, _ := os.ReadDir(root)
 	if len(entries) != 3 {
 		t.Error(entries)

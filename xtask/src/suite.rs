@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("lexgrog", "man-db"),
     ("python3", "python3"),
     ("strace", "strace"),
+    ("go", "golang-go"),
 ];
 
 /// Runs all stages; the first failing one ends the run.
@@ -43,6 +44,7 @@ pub fn test(install: bool) -> Outcome {
             crate::demo::demo(&["--quiet", "--crash"])
         }),
         ("torture", &|| crate::torture::torture(&[])),
+        ("go", &go),
     ];
     let start = Instant::now();
     let mut times = Vec::new();
@@ -102,4 +104,20 @@ fn dependencies(install: bool) -> Outcome {
     let mut command = Command::new(program);
     command.args(["--offline", "--locked", "check", "bans", "licenses", "sources"]).current_dir(root());
     run(command)
+}
+
+/// The SDK of Go, and the provider that is written with it. Neither needs anything but Go itself.
+fn go() -> Outcome {
+    for place in ["sdk/go", "examples/providers/go-lines"] {
+        for arguments in [["vet", "./..."], ["test", "./..."]] {
+            let mut command = Command::new("go");
+            command
+                .args(arguments)
+                .envs([("GOFLAGS", "-buildvcs=false"), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")])
+                .env("GOWORK", "off")
+                .current_dir(root().join(place));
+            run(command)?;
+        }
+    }
+    Ok(())
 }

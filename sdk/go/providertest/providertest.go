@@ -6,10 +6,12 @@ package providertest
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -277,6 +279,86 @@ func (s *Session) Plan(typeName string, desired Object) Object {
 func (s *Session) Apply(op Object) (Object, Object) {
 	s.t.Helper()
 	return split(s.Must("resource.apply", op))
+}
+
+// Converge plans a step and carries the plan out. Then the state must be the planned
+// one, and a second plan must have nothing to do. It returns the plan.
+func (s *Session) Converge(typeName string, desired Object) Object {
+	s.t.Helper()
+	plan, ok := s.Plan(typeName, desired)["changed"].(Object)
+	if !ok {
+		s.t.Fatalf("there is nothing to do: %v", s.Plan(typeName, desired))
+	}
+	s.carryOut(typeName, desired, plan["prior"], plan["planned"])
+	if again := s.Plan(typeName, desired); again["unchanged"] == nil {
+		s.t.Fatalf("a second plan changes something: %v", again)
+	}
+	return plan
+}
+
+// Undo takes back what Converge did, by the names of the thing and the state from before.
+func (s *Session) Undo(typeName string, desired, plan Object) {
+	s.t.Helper()
+	back := Object{"$restore": Object{"state": plan["prior"]}}
+	for _, name := range s.naming(typeName) {
+		back[name] = desired[name]
+	}
+	s.carryOut(typeName, back, plan["planned"], plan["prior"])
+}
+
+func (s *Session) carryOut(typeName string, desired Object, from, to any) {
+	s.t.Helper()
+	action := "update"
+	if from == nil {
+		action = "create"
+	} else if to == nil {
+		action = "delete"
+	}
+	volatile := s.volatile(typeName)
+	op := Operation(s.t, fmt.Sprint(typeName, s.next, time.Now().UnixNano()), typeName, action, desired, from, to, volatile...)
+	applied, failed := s.Apply(op)
+	if failed != nil {
+		s.t.Fatalf("apply: %v", failed)
+	}
+	if got := print(s.t, typeName, applied["state"], volatile); got != op["result"] {
+		s.t.Fatalf("the state is %v, not the planned one, %v", applied["state"], to)
+	}
+}
+
+// descriptor is what the manifest says of a type.
+func (s *Session) descriptor(typeName string) Object {
+	s.t.Helper()
+	manifest, _ := s.Must("schema.get", Object{}).(Object)
+	types, _ := manifest["types"].([]any)
+	for _, one := range types {
+		if descriptor, ok := one.(Object); ok && descriptor["name"] == typeName {
+			return descriptor
+		}
+	}
+	s.t.Fatalf("the provider has no type %s", typeName)
+	return nil
+}
+
+func (s *Session) volatile(typeName string) []string {
+	s.t.Helper()
+	var pointers []string
+	list, _ := s.descriptor(typeName)["volatile"].([]any)
+	for _, pointer := range list {
+		pointers = append(pointers, pointer.(string))
+	}
+	return pointers
+}
+
+func (s *Session) naming(typeName string) []string {
+	s.t.Helper()
+	var names []string
+	rules, _ := s.descriptor(typeName)["touches"].([]any)
+	for _, rule := range rules {
+		if rule := rule.(Object); rule["access"] == "write" {
+			names = append(names, strings.TrimPrefix(rule["property"].(string), "/"))
+		}
+	}
+	return names
 }
 
 // Status is what the ledger knows of an operation: a word, or an object with `done`.

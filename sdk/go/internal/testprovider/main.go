@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -44,18 +43,15 @@ func (notes) Read(cx *rectify.Cx, id Note) (*Note, error) {
 			return nil, err
 		}
 	}
-	content, err := cx.ReadFile(id.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	file, err := cx.ReadFile(id.Path)
+	if file == nil || err != nil {
 		return nil, err
 	}
 	var found onDisk
-	if err := json.Unmarshal(content, &found); err != nil {
+	if err := json.Unmarshal(file.Content, &found); err != nil {
 		return nil, err
 	}
-	id.Text, id.Labels, id.Level, id.Size = found.Text, found.Labels, found.Level, len(content)
+	id.Text, id.Labels, id.Level, id.Size = found.Text, found.Labels, found.Level, len(file.Content)
 	if found.Key != "" {
 		key := rectify.NewSecret(found.Key)
 		id.Key = &key
