@@ -143,7 +143,7 @@ func (e *Error) honest() *Error {
 	switch made.Code {
 	case CodeSchema, CodeUnsupported, CodeMode, CodeOpMismatch, CodeStale, CodeConflict, CodeBusy, CodeTransient:
 		if made.Mutated != MutatedNo {
-			made.Code = CodeFailed
+			made.Code = CodePartial
 		}
 	case CodePartial:
 		if made.Mutated == MutatedNo {

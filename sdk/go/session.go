@@ -123,7 +123,12 @@ func (in *input) line(line []byte) bool {
 		in.fail(&r.id, err)
 		return err.code == rpcVersion
 	case answer != nil:
-		line, failed := responseLine(r.id, answer)
+		// In one form, as the SDK in Rust has it.
+		tree, failed := canonicalTree(answer)
+		var line []byte
+		if failed == nil {
+			line, failed = responseLine(r.id, tree)
+		}
 		if failed != nil {
 			in.fail(&r.id, failure(rpcInternal, "%v", failed))
 		} else {

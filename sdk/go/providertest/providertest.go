@@ -104,11 +104,11 @@ type Session struct {
 	stderr  lockedBuffer
 }
 
-// Start starts a provider with `serve --stdio`. It ends with the test.
-func Start(t testing.TB, program string) *Session {
+// Start starts a provider with `serve --stdio` and more variables. It ends with the test.
+func Start(t testing.TB, program string, environment ...string) *Session {
 	t.Helper()
 	s := &Session{t: t, command: exec.Command(program, "serve", "--stdio"), lines: make(chan []byte, 4096)}
-	s.command.Env = append(os.Environ(), "RECTIFY_PROVIDER=1")
+	s.command.Env = append(append(os.Environ(), "RECTIFY_PROVIDER=1"), environment...)
 	s.command.Stderr = &s.stderr
 	input, err := s.command.StdinPipe()
 	if err != nil {

@@ -198,6 +198,9 @@ func (shows) Ask(cx *rectify.Cx, p Shown) (bool, string, error) {
 }
 
 func main() {
+	if manifest := os.Getenv("RECTIFY_TEST_TWIN"); manifest != "" {
+		serveTwin(manifest)
+	}
 	rectify.Serve("test", "0.1.0",
 		rectify.Type[Note]("test.note", 1, notes{}, rectify.Summary("A file with a text.")),
 		rectify.Do[Strike]("test.strike", 1, strikes{}, rectify.Summary("Appends a line to a file.")),
