@@ -7,6 +7,7 @@ mod commands;
 mod confinement;
 mod conversation;
 mod genuine;
+mod go;
 mod lifecycle;
 #[path = "../support/manifest.rs"]
 mod manifest;
