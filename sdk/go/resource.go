@@ -1,6 +1,7 @@
 package rectify
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"time"
@@ -61,7 +62,11 @@ func Type[T any](name string, version int, impl Resource[T], options ...Option) 
 		name: name, version: version, kind: "resource", prediction: "exact", retry: "converge", undo: "exact",
 		readLimit: 30 * time.Second, applyLimit: 2 * time.Minute,
 	}
-	return &resource[T]{codec: newCodec[T](d, options), impl: impl}
+	r := &resource[T]{codec: newCodec[T](d, options), impl: impl}
+	if d.err == nil && !r.shape.hasIdentity() {
+		d.err = errors.New("a resource has a field with the tag `rectify:\"identity\"`, which names it")
+	}
+	return r
 }
 
 type resource[T any] struct {
@@ -493,6 +498,9 @@ func (s *Step[T]) Write(change func(found, want *T) error) (Applied[T], error) {
 		// What can be seen proves a change, but never that there was none.
 		if print, unseen := r.d.fingerprint(state); err == nil && unseen == nil && print != before {
 			s.mutated = MutatedYes
+			made := asError(failed, MutatedYes)
+			// What is seen counts for more than what is said.
+			return none, made.Having(MutatedYes)
 		}
 		return none, failed
 	}

@@ -60,6 +60,15 @@ func (s *shape) secrets() []*fieldShape {
 	return out
 }
 
+func (s *shape) hasIdentity() bool {
+	for _, f := range s.fields {
+		if f.identity {
+			return true
+		}
+	}
+	return false
+}
+
 var secretType = reflect.TypeOf(Secret{})
 
 // shapeOf reads the tags of a struct.

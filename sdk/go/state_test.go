@@ -254,7 +254,7 @@ func TestNothingIsWrittenOnAnUnexpectedState(t *testing.T) {
 func TestAFailureSaysWhatItChanged(t *testing.T) {
 	h := providertest.NewHome(t)
 	s := h.Session(program, "apply")
-	for word, mutated := range map[string]string{"fail": "maybe", "then-fail": "yes"} {
+	for word, mutated := range map[string]string{"fail": "maybe", "then-fail": "yes", "lie": "no", "then-lie": "yes"} {
 		path := "/by-" + word
 		desired := note(path, object{"text": "x", "do": []any{word}})
 		op := providertest.Operation(t, word, "test.note", "create", desired, nil, object{"path": path, "text": "x"}, "/size")

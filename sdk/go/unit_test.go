@@ -95,11 +95,16 @@ func TestStructsThatSayNothingClearAreRefused(t *testing.T) {
 		"an optional identity": describe[struct {
 			Path string `json:"path,omitempty" rectify:"identity"`
 		}](t),
+		"no identity": describe[struct {
+			Size int `json:"size"`
+		}](t),
 		"a float": describe[struct {
+			Path string  `json:"path" rectify:"identity"`
 			Size float64 `json:"size"`
 		}](t),
 		"a default that is no JSON": describe[struct {
-			Size int `json:"size" default:"x"`
+			Path string `json:"path" rectify:"identity"`
+			Size int    `json:"size" default:"x"`
 		}](t),
 		"no struct":          describe[string](t),
 		"an unknown keyword": describe[named](t, Schema(`{"type":"object","additionalProperties":false,"if":true}`)),

@@ -96,6 +96,8 @@ func misbehave(cx *rectify.Cx, word string) error {
 		panic("asked to panic")
 	case word == "tell":
 		cx.Progress("told")
+	case word == "lie":
+		return rectify.Unchanged(errors.New("nothing was done"))
 	case word == "fail":
 		return errors.New("asked to fail")
 	case word == "print":
