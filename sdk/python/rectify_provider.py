@@ -73,7 +73,8 @@ class Error(Exception):
     """The failure of one item: a stable code, and what is known of the effect.
 
     `mutated` is "no", "maybe" or "yes". Left out, it is what the SDK knows: "no" where nothing may be
-    changed; in an apply "maybe", and "yes" once `Step.write` is through.
+    changed; in an apply "maybe", and "yes" once `Step.write` is through. A code that means that nothing was
+    changed becomes PARTIAL where that is not so.
     """
 
     code = "FAILED"
@@ -140,12 +141,21 @@ class Transient(Error):
     code = "TRANSIENT"
 
 
-def _of_exception(error, mutated):
-    """Any exception as an `Error`. Only what the system says is told; a bug's text may hold anything, so
-    it stays on standard error."""
+#: These say by themselves that nothing was changed.
+_HARMLESS = frozenset("SCHEMA UNSUPPORTED MODE OP_MISMATCH STALE CONFLICT BUSY TRANSIENT".split())
+
+
+def _of_exception(error, mutated, began=True):
+    """Any exception as an `Error`. `mutated`: what is known where the error does not say it; `began`: whether
+    the SDK saw that something was begun. Only what the system says is told; a bug's text may hold anything,
+    so it stays on standard error."""
     if isinstance(error, Error):
         if error.mutated is None:
-            error.mutated = mutated
+            error.mutated = mutated if began or error.code not in _HARMLESS else "no"
+        if error.mutated != "no" and error.code in _HARMLESS:
+            error.code = "PARTIAL"
+        elif error.mutated == "no" and error.code == "PARTIAL":
+            error.code = "FAILED"
         return error
     if isinstance(error, OSError) and error.errno is not None:
         code = "PERMISSION" if error.errno in (errno.EPERM, errno.EACCES) else "FAILED"
@@ -1602,8 +1612,15 @@ def _number(text):
 
 # What a provider's functions are told --------------------------------------------------------------------------
 
-#: What `Context.read_file` finds.
-File = collections.namedtuple("File", "data mode uid gid")
+class File(collections.namedtuple("File", "data mode uid gid")):
+    """What `Context.read_file` finds."""
+
+    __slots__ = ()
+
+    @property
+    def is_private(self):
+        """Whether its mode keeps others from reading it. Then its content must not be in a state."""
+        return not self.mode & 0o004
 
 
 class Context:
@@ -1617,7 +1634,7 @@ class Context:
         self.operation = operation
         #: When it has to be done, on the clock of `time.monotonic`.
         self.deadline = time.monotonic() + 30 if deadline is None else deadline
-        self._touched = False
+        self._touched, self._missing = False, None
 
     def _untouched(self):
         """What is known where the next thing was not begun: `no`, unless something was before it."""
@@ -1730,6 +1747,7 @@ class Context:
         made them."""
         here = _walk(self.root, path)
         if here is None:
+            self._missing = "/" + "/".join(_split(path)[:-1])
             return None
         directory, name = here
         try:
@@ -1844,18 +1862,30 @@ def _sync_fd(directory):
         os.close(fd)
 
 
-def _walk(root, path):
-    """The directory above an absolute path beneath the root, open, and the name in it; `None` if there is no
-    such directory. One component at a time, so that nobody who swaps a directory for a link is followed; no
-    link leads out of the root."""
+def _split(path):
     if not path.startswith("/") or "\0" in path:
         raise Invalid("the path is not absolute: %s" % path)
-    todo = [part for part in path.split("/") if part not in ("", ".")]
-    if not todo or ".." in todo:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
         raise Invalid("the path names no file: %s" % path)
+    return parts
+
+
+def _walk(root, path):
+    """The directory above an absolute path beneath the root, open, and the name in it; `None` if there is no
+    such directory."""
+    directory, real = _follow(root, path)
+    return None if directory is None else (directory, os.path.basename(real))
+
+
+def _follow(root, path):
+    """The directory above an absolute path beneath the root, open, or `None`; and where the path truly leads or
+    would lead. One component at a time, so that nobody who swaps a directory for a link is followed; no link
+    leads out of the root."""
+    todo = _split(path)
     name = todo.pop()
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    above = [os.open(root or "/", flags)]
+    above = [os.open(root or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+    real = []
     try:
         trusted, links = {0, os.fstat(above[0]).st_uid if root else 0}, 0
         while todo:
@@ -1863,14 +1893,16 @@ def _walk(root, path):
             if part == "..":
                 if len(above) > 1:
                     os.close(above.pop())
+                    real.pop()
                 continue
             try:
                 fd = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above[-1])
             except FileNotFoundError:
-                return None
+                return None, "/" + "/".join(real + [part] + todo + [name])
             found = os.fstat(fd)
             if stat.S_ISDIR(found.st_mode):
                 above.append(fd)
+                real.append(part)
                 continue
             try:
                 if not stat.S_ISLNK(found.st_mode):
@@ -1889,8 +1921,9 @@ def _walk(root, path):
             if target.startswith("/"):
                 while len(above) > 1:
                     os.close(above.pop())
+                real = []
             todo[:0] = [part for part in target.split("/") if part not in ("", ".")]
-        return above.pop(), name
+        return above.pop(), "/" + "/".join(real + [name])
     finally:
         for fd in above:
             os.close(fd)
@@ -1913,7 +1946,10 @@ class Step:
         self.prior = None
         #: The state to bring about; `None` if it shall not exist. The same for a change and for its undo.
         self.want = None
-        self._mutated = "maybe"
+        self._mutated, self._began = "maybe", False
+
+    def _failed(self, error):
+        return _of_exception(error, self._mutated, self._began or self._cx._touched)
 
     @property
     def changes(self):
@@ -1935,6 +1971,7 @@ class Step:
             if found != self._op["expect"]:
                 raise Stale(_MOVED, hint="make a new plan", mutated=self._cx._untouched())
             self.prior = prior
+        self._began = True
         result = change(self.want)
         self._mutated = "yes"
         return result
@@ -2181,9 +2218,34 @@ class _Resource(_Kind):
             if self.hook_validate:
                 self.hook_validate(cx, properties)
             planned = self.shown(cx, self.goal(cx, properties, prior))
+        resolved = self.resolved(cx, desired)
         if self.alike(shown, planned):
-            return {"unchanged": {} if shown is None else {"state": shown}}
-        return self.changed(shown, planned, self.descriptor["prediction"], self.descriptor["undo"])
+            out = {} if shown is None else {"state": shown}
+            out.update({"resolved": resolved} if resolved else {})
+            return {"unchanged": out}
+        prediction = self.descriptor["prediction"]
+        if shown is None and given is None and cx._missing is not None:
+            prediction = _into_missing(cx._missing, item.get("directories"), prediction)
+        out = self.changed(shown, planned, prediction, self.descriptor["undo"])
+        out["changed"].update({"resolved": resolved} if resolved else {})
+        return out
+
+    def resolved(self, cx, desired):
+        """The keys that are written in truth, where links on the way lead elsewhere than the properties say."""
+        found = set()
+        for touch in self.descriptor.get("touches", []):
+            path = desired.get(_tokens(touch["property"])[0])
+            if touch["access"] != "write" or touch["kind"] != "path" or not _is_text(path):
+                continue
+            try:
+                directory, real = _follow(cx.root, path)
+            except (OSError, Error):
+                continue
+            if directory is not None:
+                os.close(directory)
+            if real != path:
+                found.add("path:" + real)
+        return sorted(found)
 
     def changed(self, prior, planned, prediction, undo):
         out = {}
@@ -2241,7 +2303,7 @@ class _Resource(_Kind):
                 self.implementation.apply(cx, step)
                 after = self.shown(cx, self.read_state(cx, identity))
             except BaseException as error:
-                raise _of_exception(error, step._mutated) from None
+                raise step._failed(error) from None
             return _applied("applied", after)
 
         # A claim of an operation that may not be repeated decides alone.
@@ -2274,6 +2336,19 @@ class _Resource(_Kind):
             except UnicodeDecodeError:
                 state[name] = data
         return state
+
+
+def _into_missing(directory, directories, prediction):
+    """How sure it is that something can be made in a directory that does not exist yet: an earlier step makes it,
+    or what earlier steps make is not known, or nothing does."""
+    if directories is None:
+        return "conditional" if prediction == "exact" else prediction
+    for state in directories:
+        if _is_map(state) and state.get("kind") == "directory" and state.get("path") == directory:
+            return prediction
+    raise Conflict(
+        "the directory `%s` does not exist, and no earlier step makes it" % directory, path="/path",
+        hint="add a step for it, spelled in the same way, and name that step in `after`")
 
 
 class _Action(_Kind):
@@ -2357,7 +2432,7 @@ class _Action(_Kind):
                 step._mutated = "yes"
                 state = self.shown(cx, self.state(cx, properties))
             except BaseException as error:
-                raise _of_exception(error, step._mutated) from None
+                raise step._failed(error) from None
             out = _applied("applied", state)
             if isinstance(said, Finished):
                 out["output"] = _output(said)
@@ -2813,14 +2888,17 @@ class Provider:
                 error = Error("cancelled before it began", code="CANCELLED")
                 results.append({"error": error.to_wire()})
                 continue
-            results.append(self._item(session, lambda: self._look(cx, method, item)))
+            results.append(self._item(session, lambda: self._look(cx, method, item), looks=True))
         return self._answer(session, request, {"items": results})
 
     @staticmethod
-    def _item(session, call):
+    def _item(session, call, looks=False):
         try:
             return {"ok": call()}
         except BaseException as error:
+            if looks and isinstance(error, Error):
+                # What only looks changes nothing, whatever it says.
+                error.mutated = "no"
             return _hidden_error(session, _of_exception(error, "no"))
 
     def _kind(self, type_name):
@@ -2830,7 +2908,7 @@ class Provider:
 
     def _look(self, cx, method, item):
         kind = self._kind(item["type"])
-        cx.deadline = time.monotonic() + kind.descriptor["read_timeout_ms"] / 1000
+        cx.deadline, cx._missing = time.monotonic() + kind.descriptor["read_timeout_ms"] / 1000, None
         if method == "resource.validate":
             kind.validate(cx, item["desired"])
             return None
@@ -2845,12 +2923,17 @@ class Provider:
                 raise _mode_error(cx.mode, "plan")
             out = kind.plan(cx, item)
         try:
-            # Members of an answer have an order of their own; what a provider made is sorted here.
-            out = {key: clean(value, depth=1) for key, value in out.items()} if _is_map(out) else clean(out)
+            out = clean(out)
         except JsonError as error:
             raise Error("the answer is not JSON of our kind: %s" % error, code="INTERNAL") from None
         if not _is_map(out):
             raise Error("the answer is not a dict", code="INTERNAL")
+        if method == "resource.plan":
+            if set(out) not in ({"changed"}, {"unchanged"}) or not all(map(_is_map, out.values())):
+                raise Error("a plan is {\"changed\": {…}} or {\"unchanged\": {…}}", code="INTERNAL")
+            out = {key: _in_order(value) for key, value in out.items()}
+        elif method == "resource.read":
+            out = _in_order(out)
         if cx._session.redaction.shows(out):
             raise Error("the answer holds the value of a secret, so it cannot be told", code="INTERNAL")
         return out
@@ -2919,6 +3002,14 @@ def _ordered(applied):
     return out
 
 
+#: Members of answers in their order on the wire.
+_MEMBERS = ("prior", "state", "planned", "prediction", "disruption", "undo", "undo_note", "resolved", "before_image")
+
+
+def _in_order(answer):
+    return {name: answer[name] for name in _MEMBERS if name in answer}
+
+
 def _hidden_error(session, error):
     out = error.to_wire()
     for name in ("message", "hint"):
@@ -2970,16 +3061,17 @@ class _Input:
     # Lines.
 
     def _read(self):
-        """Reads lines until the end, never keeping more than a frame."""
-        line, too_large, at_end = bytearray(), False, False
-        while not at_end:
+        """Reads lines until the end, never keeping more than a frame. A line without its end is no message."""
+        line, too_large = bytearray(), False
+        while True:
             try:
                 data = os.read(self.reader, 64 * 1024)
             except OSError:
                 break
-            at_end = not data
+            if not data:
+                break
             start = 0
-            while start <= len(data):
+            while start < len(data):
                 limit = FRAME_MAX_BYTES if self.phase == "fresh" else self.session.frame_max
                 end = data.find(b"\n", start)
                 stop = len(data) if end < 0 else end
@@ -2988,7 +3080,7 @@ class _Input:
                         too_large, line = True, bytearray()
                     else:
                         line += data[start:stop]
-                if end < 0 and not at_end:
+                if end < 0:
                     break
                 if too_large:
                     self._fail(None, _RpcError(_TOO_LARGE, "a frame is at most %d bytes long" % limit))
@@ -2996,10 +3088,7 @@ class _Input:
                     whole, line = bytes(line), bytearray()
                     if self._line(whole):
                         return "version"
-                too_large = False
-                if end < 0:
-                    break
-                start = end + 1
+                too_large, start = False, end + 1
         return "shutdown" if self.is_shut else "eof"
 
     def _line(self, line):
@@ -3027,7 +3116,7 @@ class _Input:
             request = number
             result = self._request(request, method, params, len(line))
             if result is not None:
-                self.out.line(_frame({"id": request, "result": result}))
+                self.out.line(_frame({"id": request, "result": clean(result)}))
         except _RpcError as error:
             self._fail(request, error)
             return error.code == _VERSION
@@ -3241,7 +3330,10 @@ class Client:
         for name in ("work", "state", "blobs"):
             self.dirs[name] = os.path.join(self.home, name)
             os.makedirs(self.dirs[name], mode=0o700, exist_ok=True)
-        command = [sys.executable] + list(command) if command[0].endswith(".py") else list(command)
+        # A program beside the test is found wherever the provider works.
+        command = [os.path.abspath(word) if os.path.isfile(word) else word for word in command]
+        if command[0].endswith(".py"):
+            command.insert(0, sys.executable)
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "TZ": "UTC", COOKIE_VARIABLE: "1"}
         self.process = subprocess.Popen(
             command + ["serve", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,

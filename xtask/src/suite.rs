@@ -39,6 +39,7 @@ pub fn test(install: bool) -> Outcome {
         ("generated", &crate::codegen::check),
         ("build", &|| run(cargo(&["build", "--locked", "--workspace", "--quiet"]))),
         ("tests", &|| run(cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]))),
+        ("python", &python),
         ("demo", &|| {
             crate::demo::demo(&["--quiet"])?;
             crate::demo::demo(&["--quiet", "--crash"])
@@ -118,6 +119,20 @@ fn go() -> Outcome {
                 .current_dir(root().join(place));
             run(command)?;
         }
+    }
+    Ok(())
+}
+
+/// The SDK of Python, beside a provider of the Rust SDK, and the provider that is written with it.
+fn python() -> Outcome {
+    for place in ["sdk/python", "examples/providers/python-motd"] {
+        let mut command = Command::new("python3");
+        command
+            .args(["-m", "unittest", "discover", "-q", "-t", ".", "-s"])
+            .arg(if place == "sdk/python" { "tests" } else { "." })
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .current_dir(root().join(place));
+        run(command)?;
     }
     Ok(())
 }

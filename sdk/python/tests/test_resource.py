@@ -51,7 +51,7 @@ class Changing(SessionCase):
         client, wanted = self.session(), {"path": "/a", "text": "x", "moved": True}
         op = client.operation("test.file", wanted, client.plan("test.file", wanted))
         # Here the provider itself moved it, so something may have been changed.
-        self.assertEqual(self.refused(client.apply, op), ("STALE", "maybe"))
+        self.assertEqual(self.refused(client.apply, op), ("PARTIAL", "maybe"))
         self.assertEqual(self.written("a"), "somebody else")
 
     def test_another_result_than_the_plan_says_is_not_written(self):
@@ -119,6 +119,20 @@ class Paths(SessionCase):
         os.chmod(os.path.join(self.root, "open"), 0o777)
         os.symlink("/inside", os.path.join(self.root, "open", "link"))
         self.assertEqual(self.refused(self.text, "/open/link/a")[0], "CONFLICT")
+
+    def test_a_link_on_the_way_is_told_and_so_is_a_missing_directory(self):
+        os.mkdir(os.path.join(self.root, "real"))
+        os.symlink("real", os.path.join(self.root, "link"))
+        client = self.session("plan")
+        item = {"type": "test.file", "desired": {"path": "/link/a", "text": "x"}}
+        self.assertEqual(client.item("resource.plan", item)["changed"]["resolved"], ["path:/real/a"])
+        item["desired"]["path"] = "/link/none/a"
+        answer = client.item("resource.plan", item)["changed"]
+        self.assertEqual((answer["prediction"], answer["resolved"]), ("conditional", ["path:/real/none/a"]))
+        made = {"kind": "directory", "path": "/link/none"}
+        self.assertEqual(client.item("resource.plan", dict(item, directories=[made]))["changed"]["prediction"], "exact")
+        self.assertEqual(self.refused(client.item, "resource.plan", dict(item, directories=[])), ("CONFLICT", "no"))
+        self.assertEqual(client.read("test.file", item["desired"]), None)
 
     def test_what_is_no_regular_file_is_refused_at_once(self):
         os.mkfifo(os.path.join(self.root, "fifo"))

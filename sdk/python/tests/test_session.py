@@ -175,6 +175,14 @@ class Hostile(SessionCase):
         wide = {"items": [{"type": "test.file", "desired": {"path": "/a", "size": 5000}}]}
         self.assertEqual(self.refused(client.call, "resource.plan", wide)[0], -32012)
 
+    def test_a_line_without_its_end_is_no_message(self):
+        client = self.session()
+        client.send_raw(rp._frame({"id": 9, "method": "resource.apply", "params": self.operation(
+            "half", {"append": "/out"})})[:-1])
+        client.process.stdin.close()
+        self.assertEqual((client.process.wait(5), self.written()), (1, ""))
+        self.assertEqual(client.process.stdout.read(), b"")
+
     def test_frames_may_come_in_pieces_or_many_at_once(self):
         client = self.session("read")
         for byte in rp._frame({"id": 500, "method": "ping", "params": {}}):

@@ -14,4 +14,5 @@ mod manifest;
 #[expect(dead_code, reason = "the test needs the names of the attempts; the provider makes them")]
 #[path = "../support/mutations.rs"]
 mod mutations;
+mod python;
 mod support;

@@ -1,0 +1,1 @@
+../../../sdk/python/rectify_provider.py
