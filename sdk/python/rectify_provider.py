@@ -38,6 +38,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 import zipfile
 from array import array
 
@@ -66,7 +67,12 @@ OUTPUT_TAIL_BYTES = 64 * 1024
 _U64_MAX = (1 << 64) - 1
 
 
-# Errors ---------------------------------------------------------------------------------------------
+# Errors ---------------------------------------------------------------------------------------------------------------
+
+
+def _sound(text):
+    """Anything as a text that can be written."""
+    return str(text).encode("utf-8", "replace").decode("utf-8")
 
 
 class Error(Exception):
@@ -81,7 +87,8 @@ class Error(Exception):
 
     def __init__(self, message, path=None, hint=None, mutated=None, code=None):
         super().__init__(message)
-        self.message, self.path, self.hint, self.mutated = message, path, hint, mutated
+        self.message, self.path = _sound(message), path
+        self.hint, self.mutated = None if hint is None else _sound(hint), mutated
         if code is not None:
             self.code = code
 
@@ -171,7 +178,7 @@ class _RpcError(Exception):
 
     def __init__(self, code, message, data=None):
         super().__init__(message)
-        self.code, self.message, self.data = code, message, data
+        self.code, self.message, self.data = code, _sound(message), data
 
     def to_wire(self):
         out = {"code": self.code, "message": self.message}
@@ -186,7 +193,7 @@ _NOT_INITIALIZED, _VERSION, _TOO_LARGE = -32010, -32011, -32012
 _OVERLOADED, _CANCELLED = -32013, -32014
 
 
-# JSON: strict in both directions ----------------------------------------------------------------------
+# JSON: strict in both directions --------------------------------------------------------------------------------------
 
 
 class JsonError(ValueError):
@@ -320,7 +327,7 @@ def _less(value, tokens):
     return value
 
 
-# BLAKE3 -------------------------------------------------------------------------------------------------
+# BLAKE3 ---------------------------------------------------------------------------------------------------------------
 #
 # Many chunks at once: a word of all of them is one long integer with 64 bits for each, of which the lower
 # half is used. So a sum never runs into its neighbour, and a content is hashed at some MiB a second.
@@ -498,7 +505,7 @@ def _is_digest(text):
     return isinstance(text, str) and re.match(r"blake3:[0-9a-f]{64}\Z", text) is not None
 
 
-# Schemas -----------------------------------------------------------------------------------------------
+# Schemas --------------------------------------------------------------------------------------------------------------
 
 #: The keywords of JSON Schema 2020-12 that a type's schema may have; `x-…` are ours.
 _KEYWORDS = frozenset(
@@ -546,7 +553,10 @@ def _pattern(text):
             within = False
         out.append("\\Z" if c == "$" and not within else c)
         at += 1
-    return re.compile("".join(out))
+    with warnings.catch_warnings():
+        # What Python warns of would mean something else to the engine, such as `[[:alpha:]]`.
+        warnings.simplefilter("error")
+        return re.compile("".join(out))
 
 
 class _Schema:
@@ -584,7 +594,7 @@ class _Schema:
         if "pattern" in node:
             try:
                 self.patterns[node["pattern"]] = _pattern(node["pattern"])
-            except re.error as error:
+            except (re.error, Warning) as error:
                 raise JsonError("%s: the pattern cannot be read: %s" % (place, error)) from None
 
     def _resolve(self, reference):
@@ -754,7 +764,7 @@ def _choices(branches):
     return ": expected %s" % " or ".join(" and ".join("`%s`" % n for n in name) for name in names)
 
 
-# Secrets -----------------------------------------------------------------------------------------------
+# Secrets --------------------------------------------------------------------------------------------------------------
 
 _MARK = "$secret"
 _STAND_IN = "secret"
@@ -903,7 +913,7 @@ def _complain(message):
         pass  # Nobody is left to tell.
 
 
-# Files that are whole or absent, and still there after a power cut ----------------------------------------
+# Files that are whole or absent, and still there after a power cut ----------------------------------------------------
 
 _UNFINISHED = ".tmp-"
 
@@ -982,7 +992,7 @@ def _failed(what, error):
     return Failed("%s: %s" % (what, error.strerror or error))
 
 
-# Blobs: `<blake3 hex>` in the session's blob directory, mode 0600 -----------------------------------------
+# Blobs: `<blake3 hex>` in the session's blob directory, mode 0600 -----------------------------------------------------
 #
 # The name of what others may not read is its keyed digest, so that nothing that names a blob gives away
 # more than a state does.
@@ -1124,7 +1134,7 @@ def _blob_get(directory, digest, offset, length, key):
     return {"size": size, "chunk": base64.b64encode(chunk).decode()}
 
 
-# The ledger: what makes an action run at most once --------------------------------------------------------
+# The ledger: what makes an action run at most once --------------------------------------------------------------------
 #
 # In the session's state directory, per operation id: `<op_id>.claim`, made exclusively and durable before
 # the effect, with the digest of the parameters; `<op_id>.done`, durable after it, with the result. Who runs
@@ -1210,7 +1220,7 @@ class _Ledger:
             result, note = run(), None
             try:
                 _replace_file(self.directory, op["op_id"] + ".done", _dump(result))
-            except OSError as error:
+            except (OSError, ValueError, TypeError) as error:
                 note = "the result of operation %s could not be recorded: %s" % (op["op_id"], error)
             return result, note
         finally:
@@ -1413,7 +1423,7 @@ def _wait_for_lower(directory, fence, deadline, cancelled):
             os.close(fd)
 
 
-# Commands: bounded in time and output, in a process group of their own -----------------------------------------
+# Commands: bounded in time and output, in a process group of their own ------------------------------------------------
 
 _TERMINATE_GRACE_S, _OUTPUT_GRACE_S = 5.0, 0.5
 
@@ -1610,7 +1620,7 @@ def _number(text):
     return text.isascii() and text.isdigit() and int(text) < 1 << 32
 
 
-# What a provider's functions are told --------------------------------------------------------------------------
+# What a provider's functions are told ---------------------------------------------------------------------------------
 
 class File(collections.namedtuple("File", "data mode uid gid")):
     """What `Context.read_file` finds."""
@@ -1791,10 +1801,7 @@ class Context:
             fd = os.open(temporary, flags, 0o600, dir_fd=directory)
             try:
                 _write_all(fd, data)
-                if os.geteuid() == 0:
-                    owner = old or os.stat(self.root or "/")
-                    os.fchown(fd, owner.st_uid, owner.st_gid)
-                os.fchmod(fd, mode)
+                self._give(fd, old, mode)
                 os.fsync(fd)
                 os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
@@ -1829,16 +1836,23 @@ class Context:
     def append_file(self, path, data, mode=0o644):
         """Adds to the end of a file, durably; makes it where there is none."""
         directory, name = self._place(path)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            fresh = True
             try:
-                fd = os.open(name, flags, mode, dir_fd=directory)
-            except OSError as error:
-                raise Failed("%s: %s" % (path, error.strerror)) from None
-            self._touched = True
+                fd = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
+            except FileExistsError:
+                fresh = False
+                try:
+                    fd = os.open(name, flags, dir_fd=directory)
+                except OSError as error:
+                    raise Conflict("%s cannot be added to: %s" % (path, error.strerror)) from None
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     raise Conflict("%s is not a regular file" % path)
+                self._touched = True
+                if fresh:
+                    self._give(fd, None, mode)
                 _write_all(fd, data)
                 os.fsync(fd)
             finally:
@@ -1846,6 +1860,13 @@ class Context:
             _sync_fd(directory)
         finally:
             os.close(directory)
+
+    def _give(self, fd, old, mode):
+        """Gives a file the owner that the one before had, or that the root has, and its mode."""
+        if os.geteuid() == 0:
+            owner = old or os.stat(self.root or "/")
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+        os.fchmod(fd, mode)
 
     def _place(self, path):
         here = _walk(self.root, path)
@@ -1984,7 +2005,7 @@ def _stale(message):
     return Stale(message, hint="make a new plan", mutated="no")
 
 
-# Types ---------------------------------------------------------------------------------------------------------
+# Types ----------------------------------------------------------------------------------------------------------------
 
 _RESTORE, _UNDO = "$restore", "$undo"
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}\Z")
@@ -2017,6 +2038,8 @@ class _Kind:
         for name_ in self.naming:
             if name_ not in properties:
                 raise DefinitionError("the type `%s`: `writes` names `%s`, which is no property" % (name, name_))
+            if kind == "resource" and name_ not in self.schema.root.get("required", []):
+                raise DefinitionError("the type `%s`: `%s` names the thing, so it is required" % (name, name_))
         self.volatile = self.descriptor.get("volatile", [])
         self.digested = sorted(set(options.get("digested", ())) | {
             name_ for name_ in properties if (self.schema.property(name_) or {}).get(_SECRET_KEYWORD) is True})
@@ -2165,9 +2188,14 @@ class _Kind:
     def _is_secret(self, name):
         return (self.schema.property(name) or {}).get(_SECRET_KEYWORD) is True
 
-    def check_key(self, cx, secret):
+    def checked(self, cx, desired):
+        """The properties as they are meant, with all that can be said against them."""
+        properties, secret = self.revealed(cx, desired)
         if secret and self.kind == "resource" and cx.digest_key is None:
             raise Unsupported("a secret can be named only by its digest under a key, and this session has none")
+        if self.hook_validate:
+            _looking(self.hook_validate)(cx, properties)
+        return properties
 
 
 class _Resource(_Kind):
@@ -2213,11 +2241,7 @@ class _Resource(_Kind):
         if restore is not None:
             planned = restore.get("state")
         else:
-            properties, secret = self.revealed(cx, desired)
-            self.check_key(cx, secret)
-            if self.hook_validate:
-                self.hook_validate(cx, properties)
-            planned = self.shown(cx, self.goal(cx, properties, prior))
+            planned = self.shown(cx, self.goal(cx, self.checked(cx, desired), prior))
         resolved = self.resolved(cx, desired)
         if self.alike(shown, planned):
             out = {} if shown is None else {"state": shown}
@@ -2264,17 +2288,12 @@ class _Resource(_Kind):
     def apply(self, cx, op, ledger):
         desired, restore, _ = self.split(op["desired"])
         identity = self.named(desired)
-        if restore is not None:
-            properties = identity
-        else:
-            properties, secret = self.revealed(cx, desired)
-            self.check_key(cx, secret)
-            if self.hook_validate:
-                self.hook_validate(cx, properties)
+        properties = identity if restore is not None else self.checked(cx, desired)
         step = Step(self, cx, op, properties, identity)
 
         looked = []
 
+        @_looking
         def look():
             looked.append(True)
             step.prior = self.read_state(cx, identity)
@@ -2401,16 +2420,18 @@ class _Action(_Kind):
 
     def apply(self, cx, op, ledger):
         desired, _, back = self.split(op["desired"])
-        properties, _ = self.revealed(cx, desired)
+        properties = self.checked(cx, desired)
         self.check_way(back)
-        if self.hook_validate:
-            self.hook_validate(cx, properties)
         step = Step(self, cx, op, properties, {name: properties[name] for name in self.naming if name in properties})
 
+        # As while planning: what is seen must not depend on secrets.
+        plain = self.judged(desired)
+
+        @_looking
         def look(compare):
-            state = self.shown(cx, self.state(cx, properties))
+            state = self.shown(cx, self.state(cx, plain))
             found = self.fingerprint(state)
-            after = self.after(cx, properties, state, back)
+            after = self.after(cx, plain, state, back)
             if compare and found != op["expect"]:
                 if found == op.get("result"):
                     return _applied("already", state)
@@ -2430,7 +2451,7 @@ class _Action(_Kind):
             try:
                 said = self.hook_undo(cx, step) if back else self.implementation.run(cx, step)
                 step._mutated = "yes"
-                state = self.shown(cx, self.state(cx, properties))
+                state = self.shown(cx, self.state(cx, plain))
             except BaseException as error:
                 raise step._failed(error) from None
             out = _applied("applied", state)
@@ -2470,6 +2491,16 @@ class _Probe(_Kind):
 
     def apply(self, cx, op, ledger):
         raise Unsupported("`%s` is a question; it changes nothing" % self.name)
+
+
+def _looking(look):
+    """What fails while an operation only looks changed nothing."""
+    def guarded(*arguments):
+        try:
+            return look(*arguments)
+        except BaseException as error:
+            raise _of_exception(error, "no") from None
+    return guarded
 
 
 def _applied(status, state):
@@ -2564,7 +2595,7 @@ def probe(name, schema, version=1, reads=None, summary=None, timeout_s=30):
         retry="converge", undo="none", read_timeout_s=timeout_s, apply_timeout_s=timeout_s))
 
 
-# One session over two streams: a reader that is always ready, a writer, and a few workers ----------------------------
+# One session over two streams: a reader that is always ready, a writer, and a few workers -----------------------------
 
 _WORKERS, _WAITING_MAX, _WAITING_BYTES_MAX = 16, 4096, 64 * 1024 * 1024
 _WAITING_FRAMES_MAX = 256
@@ -2579,11 +2610,7 @@ def _frame(members):
 def _failure_line(request, error):
     out = {} if request is None else {"id": request}
     out["error"] = error.to_wire()
-    try:
-        return _frame(out)
-    except (ValueError, TypeError):
-        out["error"] = {"code": error.code, "message": "the message is no text"}
-        return _frame(out)
+    return _frame(out)
 
 
 class _Out:
@@ -2877,7 +2904,7 @@ class Provider:
         """The line of the answer."""
         if method == "resource.apply":
             return self._answer_apply(session, request, self._item(
-                session, lambda: self._apply(session, request, params, cancelled)))
+                session, lambda: self._apply(session, request, params, cancelled), unexpected="maybe"))
         if method.startswith("blob."):
             result = self._item(session, lambda: self._blob(session, method, params))
             return self._answer(session, request, result)
@@ -2892,14 +2919,16 @@ class Provider:
         return self._answer(session, request, {"items": results})
 
     @staticmethod
-    def _item(session, call, looks=False):
+    def _item(session, call, looks=False, unexpected="no"):
         try:
             return {"ok": call()}
-        except BaseException as error:
-            if looks and isinstance(error, Error):
+        except Error as error:
+            if looks:
                 # What only looks changes nothing, whatever it says.
                 error.mutated = "no"
             return _hidden_error(session, _of_exception(error, "no"))
+        except BaseException as error:
+            return _hidden_error(session, _of_exception(error, unexpected))
 
     def _kind(self, type_name):
         if type_name not in self.types:
@@ -3014,9 +3043,7 @@ def _hidden_error(session, error):
     out = error.to_wire()
     for name in ("message", "hint"):
         if name in out:
-            # What a text may hold that came from the system.
-            text = session.redaction.text(str(out[name]))
-            out[name] = text.encode("utf-8", "replace").decode("utf-8")
+            out[name] = session.redaction.text(out[name])
     return {"error": out}
 
 
@@ -3056,7 +3083,12 @@ class _Input:
 
     def _work(self, request, job, cancelled):
         session, method, params = job
-        self.out.line(self.provider.work(session, request, method, params, cancelled))
+        try:
+            line = self.provider.work(session, request, method, params, cancelled)
+        except BaseException as error:
+            # Every request is answered, whatever happens here.
+            line = _failure_line(request, _RpcError(_INTERNAL, _of_exception(error, "maybe").message))
+        self.out.line(line)
 
     # Lines.
 
@@ -3230,11 +3262,12 @@ def _map_of(params):
     return params
 
 
-# The command line of a provider -----------------------------------------------------------------------------------------
+# The command line of a provider ---------------------------------------------------------------------------------------
 
 
 def serve(name, *types, version):
-    """What a provider calls at its end: `serve --stdio`, `manifest`, `version`, `--selftest`, or help. Does not return."""
+    """What a provider calls at its end: `serve --stdio`, `manifest`, `version`, `--selftest`, or help. Does not
+    return."""
     try:
         provider = Provider(name, types, version)
     except DefinitionError as error:
@@ -3304,7 +3337,7 @@ def pack(script, target, modules=(), interpreter="/usr/bin/env python3"):
     os.replace(temporary, target)
 
 
-# For tests of providers: an engine's side that is as small as possible -------------------------------------------------------
+# For tests of providers: an engine's side that is as small as possible ------------------------------------------------
 
 
 class RemoteError(Exception):

@@ -12,8 +12,8 @@ import rectify_provider as rp  # noqa: E402
 
 TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
 ASKS = {
-    "ms": NUMBER, "size": NUMBER, "print": {"type": "boolean"}, "raise": TEXT, "word": TEXT, "float": {"type": "boolean"},
-    "fail": TEXT, "refuse_if": TEXT, "append": TEXT, "argv": {"type": "array", "items": TEXT}, "log": TEXT,
+    "ms": NUMBER, "size": NUMBER, "print": {"type": "boolean"}, "raise": TEXT, "word": TEXT,
+    "float": {"type": "boolean"}, "fail": TEXT, "refuse_if": TEXT, "append": TEXT, "argv": {"type": "array", "items": TEXT}, "log": TEXT,
     "stdin": {"type": "string", "x-rectify-secret": True}, "nested": {"type": "object"},
 }
 
@@ -156,7 +156,8 @@ class TestCreate:
         cx.append_file(step.desired["creates"], b"made\n")
 
 
-@rp.probe("test.probe", schema={"type": "object", "additionalProperties": False, "properties": {"ok": {"type": "boolean"}}})
+@rp.probe("test.probe", schema={
+    "type": "object", "additionalProperties": False, "properties": {"ok": {"type": "boolean"}}})
 class TestProbe:
     """Says what it is told to say."""
 

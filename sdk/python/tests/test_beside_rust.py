@@ -1,4 +1,5 @@
-"""Beside a provider of the Rust SDK: the same bytes for the same question, and one ledger, fence and blob directory for both.
+"""Beside a provider of the Rust SDK: the same bytes for the same question, and one ledger, fence and blob directory
+for both.
 
 `RECTIFY_PROVIDER_COMMAND` names the executable; without it the one that `cargo build` makes is taken."""
 
@@ -129,12 +130,13 @@ class Beside(SessionCase):
         for first, second in (("rust", "python"), ("python", "rust")):
             begun = self.path("begun-" + first)
             old, new = self.open(first), self.open(second)
-            slow = old.send("resource.apply", dict(
-                self.run_op(first, script=": > %s; sleep 1; echo %s >> %s" % (begun, first, self.path("order"))), fence=fence))
+            order = self.path("order")
+            script = ": > %s; sleep 1; echo %s >> %s" % (begun, first, order)
+            slow = old.send("resource.apply", dict(self.run_op(first, script=script), fence=fence))
             while not os.path.exists(begun):
                 pass
-            new.apply(dict(self.run_op(second, script="echo after %s >> %s" % (first, self.path("order"))), fence=fence + 1,
-                           op_id=rp.Blake3().update(b"after" + first.encode()).hexdigest()))
+            script = "echo after %s >> %s" % (first, order)
+            new.apply(dict(self.run_op("after " + first, script=script), fence=fence + 1))
             self.assertIn("ok", old.answer(slow))
             fence += 2
         with open(self.path("order")) as file:

@@ -125,7 +125,8 @@ class Ledger(SessionCase):
         self.assertEqual(client.op_status(op["op_id"])["done"]["ok"]["status"], "applied")
         os.unlink(os.path.join(self.root, "a"))
         self.assertEqual(client.apply(op)["status"], "applied")
-        self.assertEqual(self.refused(client.apply, dict(op, desired={"path": "/b", "text": "x"})), ("OP_MISMATCH", "no"))
+        other = dict(op, desired={"path": "/b", "text": "x"})
+        self.assertEqual(self.refused(client.apply, other), ("OP_MISMATCH", "no"))
 
     def test_a_killed_change_that_converges_is_carried_out_by_the_next_process(self):
         client, desired = self.session(), {"path": "/a", "text": "x", "ms": 60000}

@@ -37,7 +37,8 @@ class Changing(SessionCase):
         client = self.session("plan")
         item = {"type": "test.file", "desired": {"path": "/a", "text": "x"}}
         prior = {"path": "/a", "text": "x"}
-        self.assertEqual(client.item("resource.plan", dict(item, prior={"state": prior})), {"unchanged": {"state": prior}})
+        answer = client.item("resource.plan", dict(item, prior={"state": prior}))
+        self.assertEqual(answer, {"unchanged": {"state": prior}})
         self.assertIn("planned", client.item("resource.plan", dict(item, prior={}))["changed"])
 
     def test_what_moved_since_the_plan_is_stale_and_stays(self):
@@ -77,7 +78,8 @@ class Changing(SessionCase):
 
     def test_properties_are_judged_wherever_they_come(self):
         client = self.session()
-        for desired, path in (({"path": "a"}, "/path"), ({"path": "/a", "x": 1}, "/x"), ({}, None), ({"path": 1}, "/path")):
+        cases = ({"path": "a"}, "/path"), ({"path": "/a", "x": 1}, "/x"), ({}, None), ({"path": 1}, "/path")
+        for desired, path in cases:
             for call in (client.validate, client.plan):
                 with self.assertRaises(rp.RemoteError) as caught:
                     call("test.file", desired)
@@ -95,6 +97,28 @@ class Changing(SessionCase):
         client.converge("test.file", {"path": "/a", "text": "x"})
         self.assertEqual(os.listdir(self.root), ["a"])
         self.assertFalse([n for d in ("state", "blobs", "work") for n in os.listdir(self.path(d)) if ".tmp" in n])
+
+
+    def test_an_error_may_be_made_of_anything(self):
+        error = rp.Failed(ValueError("why"), hint="\ud800")
+        self.assertEqual((error.message, error.hint), ("why", "?"))
+
+    def test_files_have_the_mode_that_is_asked_for_whatever_the_umask_is(self):
+        session = rp._Session(None)
+        session.root = self.root
+        cx = rp.Context(session, 1, rp.threading.Event())
+        before = os.umask(0o077)
+        try:
+            cx.append_file("/appended", b"a")
+            cx.append_file("/appended", b"b", 0o600)
+            cx.write_file("/written", b"c", 0o640)
+        finally:
+            os.umask(before)
+        for name, mode, text in (("appended", 0o644, "ab"), ("written", 0o640, "c")):
+            self.assertEqual(os.stat(os.path.join(self.root, name)).st_mode & 0o777, mode)
+            self.assertEqual(self.written(name), text)
+        self.assertEqual(cx.read_file("/written"), (b"c", 0o640, os.geteuid(), os.getegid()))
+        self.assertTrue(cx.read_file("/written").is_private)
 
 
 class Paths(SessionCase):

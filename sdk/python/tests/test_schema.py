@@ -50,7 +50,8 @@ class Judging(unittest.TestCase):
 
     def test_defaults_are_filled_in_where_nothing_is_written(self):
         node = rp._Schema(schema({
-            "a": {"default": 1}, "b": {"type": "object", "properties": {"c": {"default": []}}}, "d": {"default": None}}))
+            "a": {"default": 1}, "d": {"default": None},
+            "b": {"type": "object", "properties": {"c": {"default": []}}}}))
         self.assertEqual(node.fill({"b": {}}), {"a": 1, "b": {"c": []}})
 
 
@@ -75,9 +76,10 @@ class Definitions(unittest.TestCase):
         for options in [
             {"name": "nonsense"}, {"writes": {}}, {"writes": {"other": "path"}}, {"prediction": "sure"},
             {"retry": "never"}, {"undo": "perhaps"},
-            {"schema": {"type": "object"}}, {"schema": schema({"path": {"type": "text"}})},
+            {"schema": {"type": "object"}}, {"schema": schema({"path": {"type": "string"}})}, {"schema": schema({"path": {"type": "text"}})},
             {"schema": schema({"path": {"minimun": 1}})}, {"schema": schema({"path": {"minimum": 0.5}})},
-            {"schema": schema({"path": {"pattern": "("}})}, {"schema": schema({"path": {"$ref": "#/nowhere"}})},
+            {"schema": schema({"path": {"pattern": "("}})}, {"schema": schema({"path": {"pattern": "[[:alpha:]]"}})},
+            {"schema": schema({"path": {"pattern": "\\p{Greek}"}})}, {"schema": schema({"path": {"$ref": "#/nowhere"}})},
             {"schema": schema({"path": {"$ref": "http://elsewhere"}})},
         ]:
             with self.subTest(str(options)):

@@ -116,11 +116,13 @@ class Secrets(SessionCase):
     def test_every_spelling_is_found(self):
         redaction = rp._Redaction({"db": CANARY, "key": "-----BEGIN X-----\nc29tZXRoaW5nc2VjcmV0\n-----END X-----"})
         data = ("<" + CANARY + ">").encode()
-        for text in (CANARY, json.dumps(CANARY), json.dumps(json.dumps(CANARY)), repr(CANARY), data.hex(), data.hex().upper(),
-                     base64.b64encode(data).decode(), base64.urlsafe_b64encode(b"x" + data).decode()):
+        for text in (CANARY, json.dumps(CANARY), json.dumps(json.dumps(CANARY)), repr(CANARY), data.hex(),
+                     data.hex().upper(), base64.b64encode(data).decode(),
+                     base64.urlsafe_b64encode(b"x" + data).decode()):
             self.assertTrue(redaction.shows("a %s b" % text), text)
             self.assertFalse(redaction.shows(redaction.text("a %s b" % text)), text)
-        self.assertEqual(redaction.text("-----BEGIN X-----\n| c29tZXRoaW5nc2VjcmV0"), "-----BEGIN X-----\n| (secret key)")
+        shown = redaction.text("-----BEGIN X-----\n| c29tZXRoaW5nc2VjcmV0")
+        self.assertEqual(shown, "-----BEGIN X-----\n| (secret key)")
         self.assertEqual(redaction.value({CANARY: [1, CANARY]}), {"(secret db)": [1, "(secret db)"]})
         self.assertEqual(rp._Redaction({"short": "abc"}).text("abc"), "abc")
 
@@ -155,8 +157,8 @@ class Commands(SessionCase):
 
     def test_a_command_that_ignores_the_polite_signal_is_killed_when_cancelled(self):
         client = self.session()
-        op = self.operation("stubborn", {"argv": ["/bin/sh", "-c", "trap '' TERM; echo $$ > pid; while :; do sleep 1; done"]})
-        op["desired"]["argv"][2] = op["desired"]["argv"][2].replace("pid", self.path("pid"))
+        script = "trap '' TERM; echo $$ > %s; while :; do sleep 1; done" % self.path("pid")
+        op = self.operation("stubborn", {"argv": ["/bin/sh", "-c", script]})
         request = client.send("resource.apply", op)
         while not os.path.exists(self.path("pid")) or not os.path.getsize(self.path("pid")):
             time.sleep(0.01)
