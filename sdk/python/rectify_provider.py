@@ -1525,7 +1525,7 @@ def _run_command(cx, argv, stdin, env, cwd, user, deadline):
         environment[OPERATION_VARIABLE] = cx.operation
     try:
         child_ = subprocess.Popen(
-            list(argv), executable=program, env=environment, cwd=cwd, start_new_session=True,
+            list(argv), executable=program, env=environment, cwd=cwd,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **options)
     except OSError as error:
@@ -1586,10 +1586,16 @@ def _attend(cx, pid, deadline, tails):
     return reason
 
 
+#: What makes a child the first of its process group, within the session. Before 3.11 only a function that runs
+#: in the child can; it is a single system call.
+_OWN_GROUP = {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
+
+
 def _as_user(cx, name):
-    """What makes a child run as a user of the target, from its own passwd and group files."""
+    """What makes a child run in a group of its own, and as a user of the target, from its own passwd and group
+    files."""
     if name is None:
-        return {}
+        return _OWN_GROUP
     passwd = cx.read_file("/etc/passwd", CONTENT_MAX_BYTES)
     group = cx.read_file("/etc/group", CONTENT_MAX_BYTES)
     lines = [line.split(":") for line in _lines(passwd)]
@@ -1601,11 +1607,12 @@ def _as_user(cx, name):
     groups = sorted({int(line[2]) for line in members if len(line) > 3 and _number(line[2])
                      and name in [member.strip() for member in line[3].split(",")]})
     if os.getuid() == uid and os.getgid() == gid and os.geteuid() != 0:
-        return {}
+        return _OWN_GROUP
     if sys.version_info >= (3, 9):
-        return {"user": uid, "group": gid, "extra_groups": groups}
+        return dict(_OWN_GROUP, user=uid, group=gid, extra_groups=groups)
 
     def become():
+        os.setpgrp()
         os.setgroups(groups)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)

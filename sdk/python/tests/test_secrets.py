@@ -177,6 +177,8 @@ class Commands(SessionCase):
         client.kill()
         with open(self.path("pid")) as file:
             pid = int(file.read())
+        # A group of its own, in the session of the provider.
+        self.assertEqual((os.getpgid(pid), os.getsid(pid)), (pid, client.process.pid))
         with open("/proc/%d/environ" % pid, "rb") as file:
             self.assertIn(b"RECTIFY_OPERATION=" + op["op_id"].encode(), file.read().split(b"\0"))
         os.kill(pid, signal.SIGKILL)
