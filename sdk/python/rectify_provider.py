@@ -43,9 +43,9 @@ import zipfile
 from array import array
 
 __all__ = [
-    "Conflict", "Context", "Denied", "Dependency", "Error", "Failed", "Invalid", "Stale", "Step", "Transient",
-    "Unsupported", "Blake3", "Client", "action", "fingerprint", "pack", "probe", "read_json", "resource",
-    "serve", "stand_in",
+    "Absent", "Conflict", "Context", "Denied", "Dependency", "Error", "Failed", "Invalid", "Stale", "Step", "Transient",
+    "Unsupported", "Blake3", "Client", "action", "fact", "fingerprint", "pack", "probe", "read_json",
+    "resource", "serve", "stand_in",
 ]
 
 PROTOCOL = "1.0"
@@ -2500,6 +2500,25 @@ class _Probe(_Kind):
         raise Unsupported("`%s` is a question; it changes nothing" % self.name)
 
 
+class Absent(Exception):
+    """What a fact is about is not there; the text says why."""
+
+
+class _Fact(_Kind):
+    def read(self, cx, desired, capture):
+        self.judged(desired)
+        try:
+            return {"state": self.shown(cx, {"value": self.implementation.tell(cx)})}
+        except Absent as why:
+            return {"state": {"absent": cx.redact(_sound(why))}}
+
+    def plan(self, cx, item):
+        raise Unsupported("`%s` tells facts; there is nothing to plan" % self.name)
+
+    def apply(self, cx, op, ledger):
+        raise Unsupported("`%s` tells facts; it changes nothing" % self.name)
+
+
 def _looking(look):
     """What fails while an operation only looks changed nothing."""
     def guarded(*arguments):
@@ -2550,7 +2569,8 @@ def _hidden(cx, result):
 
 def _decorator(make, name, options):
     def decorate(cls):
-        for needed in {"resource": ("read", "apply"), "action": ("run",), "probe": ("ask",)}[make]:
+        needs = {"resource": ("read", "apply"), "action": ("run",), "probe": ("ask",), "fact": ("tell",)}
+        for needed in needs[make]:
             if not callable(getattr(cls, needed, None)):
                 raise DefinitionError("the type `%s` needs a method `%s`" % (name, needed))
         cls.rectify_type = (make, name, options)
@@ -2600,6 +2620,14 @@ def probe(name, schema, version=1, reads=None, summary=None, timeout_s=30):
     return _decorator("probe", name, dict(
         schema=schema, version=version, reads=reads, summary=summary, volatile=["detail"], prediction="exact",
         retry="converge", undo="none", read_timeout_s=timeout_s, apply_timeout_s=timeout_s))
+
+
+def fact(name, version=1, summary=None, timeout_s=30):
+    """What a target is, for expressions: a class with `tell(cx)`, which answers a JSON value or raises `Absent`.
+    Nothing in it may change by itself: no time, no process, no counter."""
+    return _decorator("fact", name, dict(
+        schema={"type": "object", "additionalProperties": False, "properties": {}}, version=version, summary=summary,
+        prediction="exact", retry="converge", undo="none", read_timeout_s=timeout_s, apply_timeout_s=timeout_s))
 
 
 # One session over two streams: a reader that is always ready, a writer, and a few workers -----------------------------
@@ -2884,7 +2912,7 @@ class Provider:
 
     def __init__(self, name, types, version):
         self.name, self.version, self.types = name, version, {}
-        makes = {"resource": _Resource, "action": _Action, "probe": _Probe}
+        makes = {"resource": _Resource, "action": _Action, "probe": _Probe, "fact": _Fact}
         for cls in types:
             make, type_name, options = getattr(cls, "rectify_type", (None, None, None))
             if make is None:

@@ -13,7 +13,8 @@ import rectify_provider as rp  # noqa: E402
 TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
 ASKS = {
     "ms": NUMBER, "size": NUMBER, "print": {"type": "boolean"}, "raise": TEXT, "word": TEXT,
-    "float": {"type": "boolean"}, "fail": TEXT, "refuse_if": TEXT, "append": TEXT, "argv": {"type": "array", "items": TEXT}, "log": TEXT,
+    "float": {"type": "boolean"}, "fail": TEXT, "refuse_if": TEXT, "append": TEXT, "log": TEXT,
+    "argv": {"type": "array", "items": TEXT},
     "stdin": {"type": "string", "x-rectify-secret": True}, "nested": {"type": "object"},
 }
 
@@ -165,5 +166,16 @@ class TestProbe:
         return properties.get("ok", False), "as asked"
 
 
+@rp.fact("facts.test")
+class TestFact:
+    """Says whether the target has a file."""
+
+    def tell(self, cx):
+        found = cx.read_file("/fact")
+        if found is None:
+            raise rp.Absent("there is no file /fact")
+        return {"text": found.data.decode()}
+
+
 if __name__ == "__main__":
-    rp.serve("test", TestFile, TestSecret, TestAction, TestCreate, TestProbe, version="0.1.0")
+    rp.serve("test", TestFile, TestSecret, TestAction, TestCreate, TestProbe, TestFact, version="0.1.0")

@@ -76,10 +76,12 @@ class Definitions(unittest.TestCase):
         for options in [
             {"name": "nonsense"}, {"writes": {}}, {"writes": {"other": "path"}}, {"prediction": "sure"},
             {"retry": "never"}, {"undo": "perhaps"},
-            {"schema": {"type": "object"}}, {"schema": schema({"path": {"type": "string"}})}, {"schema": schema({"path": {"type": "text"}})},
+            {"schema": {"type": "object"}}, {"schema": schema({"path": {"type": "string"}})},
+            {"schema": schema({"path": {"type": "text"}})},
             {"schema": schema({"path": {"minimun": 1}})}, {"schema": schema({"path": {"minimum": 0.5}})},
             {"schema": schema({"path": {"pattern": "("}})}, {"schema": schema({"path": {"pattern": "[[:alpha:]]"}})},
-            {"schema": schema({"path": {"pattern": "\\p{Greek}"}})}, {"schema": schema({"path": {"$ref": "#/nowhere"}})},
+            {"schema": schema({"path": {"pattern": "\\p{Greek}"}})},
+            {"schema": schema({"path": {"$ref": "#/nowhere"}})},
             {"schema": schema({"path": {"$ref": "http://elsewhere"}})},
         ]:
             with self.subTest(str(options)):

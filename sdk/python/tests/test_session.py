@@ -261,8 +261,9 @@ class Flight(SessionCase):
         self.assertEqual(client.call("ping", {}), {"in_flight": 18})
         client.op_status("0" * 64)
         self.assertLess(time.monotonic() - begin, 2)
-        # Those that wait are answered as not begun, those that run tell what they did.
-        for request in slow + [999999]:
+        # Those that wait are answered as not begun, those that run tell what they did. Those that wait come first, or
+        # they would begin in the place of others.
+        for request in [999999] + slow[::-1]:
             client.notify("$/cancel", {"id": request})
         ends = []
         for request in slow:
@@ -338,6 +339,17 @@ class Modes(SessionCase):
         self.assertEqual(self.refused(client.plan, "test.probe", {}), ("FAILED", "no"))
         op = self.operation("p", {}, "test.probe")
         self.assertEqual(self.refused(client.apply, op), ("UNSUPPORTED", "no"))
+
+
+    def test_a_fact_is_told_or_absent(self):
+        client = self.session()
+        self.assertEqual(client.read("facts.test", {}), {"absent": "there is no file /fact"})
+        with open(self.root + "/fact", "w") as file:
+            file.write("x")
+        self.assertEqual(client.read("facts.test", {}), {"value": {"text": "x"}})
+        self.assertEqual(self.refused(client.read, "facts.test", {"a": 1}), ("SCHEMA", "no"))
+        self.assertEqual(self.refused(client.plan, "facts.test", {}), ("UNSUPPORTED", "no"))
+        self.assertEqual(self.refused(client.apply, self.operation("f", {}, "facts.test")), ("UNSUPPORTED", "no"))
 
 
 class Bytes(SessionCase):
