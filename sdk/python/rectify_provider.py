@@ -3166,17 +3166,16 @@ class _Input:
                 message = read_json(line)
             except JsonError as error:
                 raise _RpcError(_PARSE, str(error)) from None
-            invalid = lambda text: _RpcError(_INVALID_REQUEST, text)  # noqa: E731
             if not _is_map(message):
-                raise invalid("a message is an object")
+                raise _RpcError(_INVALID_REQUEST, "a message is an object")
             if message.get("jsonrpc") != "2.0":
-                raise invalid("`jsonrpc` is not \"2.0\"")
+                raise _RpcError(_INVALID_REQUEST, "`jsonrpc` is not \"2.0\"")
             number = message.get("id")
             if number is not None and not _is_natural(number):
-                raise invalid("an id is a number that is not negative")
+                raise _RpcError(_INVALID_REQUEST, "an id is a number that is not negative")
             method, params = message.get("method"), message.get("params")
             if not _is_text(method):
-                raise invalid("a message of the engine has a method")
+                raise _RpcError(_INVALID_REQUEST, "a message of the engine has a method")
             if number is None:
                 self._notification(method, params)
                 return False
@@ -3187,7 +3186,8 @@ class _Input:
         except _RpcError as error:
             self._fail(request, error)
             return error.code == _VERSION
-        except Exception as error:  # noqa: B902 - the reader must live on
+        except Exception as error:
+            # The reader lives on, whatever happens here.
             self._fail(request, _RpcError(_INTERNAL, _of_exception(error, "no").message))
         return False
 
@@ -3676,7 +3676,7 @@ def _selftest(provider):
         try:
             test()
             print("ok    %s" % check)
-        except Exception as error:  # noqa: B902 - each failure is told
+        except Exception as error:
             failures.append(check)
             print("FAIL  %s: %s %s" % (check, type(error).__name__, error))
     return 1 if failures else 0
