@@ -1,6 +1,6 @@
 //! `test`: everything that must be green, stage by stage, with the seconds of each.
 
-use crate::run::{Outcome, cargo, has, root, run};
+use crate::run::{Outcome, cargo, executable, has, root, run};
 use std::{process::Command, time::Instant};
 
 /// Programs that the tests run, and the Debian package of each.
@@ -131,6 +131,7 @@ fn python() -> Outcome {
             .args(["-m", "unittest", "discover", "-q", "-t", ".", "-s"])
             .arg(if place == "sdk/python" { "tests" } else { "." })
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("RECTIFY_PROVIDER_COMMAND", executable("debug").with_file_name("rectify-provider-command"))
             .current_dir(root().join(place));
         run(command)?;
     }
