@@ -19,7 +19,7 @@ exception into an honest error, plans by comparing states, compares the state ag
 keeps the ledger and the fence, keeps before-images and secrets, and keeps stray prints away from the
 protocol's stream. It knows nothing of graphs, plans, approvals or the engine.
 
-An engine starts one file. `python3 rectify_provider.py pack PROVIDER.py -o FILE` makes one of a provider
+An engine starts one file. `python3 rectify_provider.py bundle PROVIDER.py -o FILE` makes one of a provider
 and this module. Tutorial: docs/providers/write-one-in-python.md.
 """
 
@@ -44,7 +44,7 @@ from array import array
 
 __all__ = [
     "Absent", "Conflict", "Context", "Denied", "Dependency", "Error", "Failed", "Invalid", "Stale", "Step", "Transient",
-    "Unsupported", "Blake3", "Client", "action", "fact", "fingerprint", "pack", "probe", "read_json",
+    "Unsupported", "Blake3", "Client", "action", "fact", "fingerprint", "bundle", "probe", "read_json",
     "resource", "serve", "stand_in",
 ]
 
@@ -3353,7 +3353,7 @@ def _help(provider):
         % (provider.name, provider.version, COOKIE_VARIABLE, "\n".join(types)))
 
 
-def pack(script, target, modules=(), interpreter="/usr/bin/env python3"):
+def bundle(script, target, modules=(), interpreter="/usr/bin/env python3"):
     """Makes one executable file of a provider, this module and others: what an engine starts. The same sources give
     the same bytes, whenever and wherever."""
     entries = [("__main__.py", script), ("rectify_provider.py", os.path.abspath(__file__))]
@@ -3683,7 +3683,7 @@ def _selftest(provider):
 
 
 def _main(arguments):
-    usage = "Usage: rectify_provider.py pack PROVIDER.py [MODULE.py...] -o FILE [--python INTERPRETER]\n"
+    usage = "Usage: rectify_provider.py bundle PROVIDER.py [MODULE.py...] -o FILE [--python INTERPRETER]\n"
     options = {"-o": None, "--python": "/usr/bin/env python3"}
     words = []
     rest = list(arguments)
@@ -3693,10 +3693,10 @@ def _main(arguments):
             options[word] = rest.pop(0)
         else:
             words.append(word)
-    if len(words) < 2 or words[0] != "pack" or options["-o"] is None:
+    if len(words) < 2 or words[0] != "bundle" or options["-o"] is None:
         sys.stderr.write(usage)
         return 64
-    pack(words[1], options["-o"], words[2:], options["--python"])
+    bundle(words[1], options["-o"], words[2:], options["--python"])
     return 0
 
 

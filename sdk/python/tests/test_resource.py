@@ -212,7 +212,7 @@ class Blobs(SessionCase):
         self.assertEqual(client.call("blob.get", get)["error"]["code"], "FAILED")
 
 
-class Packing(unittest.TestCase):
+class Bundling(unittest.TestCase):
     def test_the_same_sources_make_the_same_file_which_is_a_provider(self):
         with tempfile.TemporaryDirectory(prefix="rectify-") as home:
             files = []
@@ -222,7 +222,7 @@ class Packing(unittest.TestCase):
                     copy.write(source.read())
                 os.utime(script, (len(files) * 10 ** 8, len(files) * 10 ** 8))
                 target = os.path.join(home, name)
-                done = subprocess.run([sys.executable, rp.__file__, "pack", script, "-o", target])
+                done = subprocess.run([sys.executable, rp.__file__, "bundle", script, "-o", target])
                 self.assertEqual(done.returncode, 0)
                 with open(target, "rb") as file:
                     files.append(file.read())

@@ -17,7 +17,7 @@ class Tutorial(unittest.TestCase):
         with open(PAGE, encoding="utf-8") as page:
             blocks = re.findall(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", page.read(), re.M | re.S)
         self.assertEqual([name or kind for kind, name, _ in blocks], [
-            "sh", "motd.py", "sh", "test_motd.py", "sh", "sh", "python"])
+            "sh", "motd.py", "sh", "test_motd.py", "sh", "sh", "console", "yaml", "python"])
         with tempfile.TemporaryDirectory(prefix="rectify-") as home:
             os.symlink(REPOSITORY, os.path.join(home, "rectify"))
             # The interpreter of these tests, by the name that a user types.

@@ -1,4 +1,4 @@
-//! A provider in Python, packed into one file as its author would, started, confined and spoken to as
+//! A provider in Python, bundled into one file as its author would, started, confined and spoken to as
 //! any other.
 
 use crate::support::{Dirs, eventually, launcher, type_name};
@@ -22,25 +22,25 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The packed example, and what it says of itself.
+/// The bundled example, and what it says of itself.
 fn provider() -> &'static (Executable, Manifest) {
     static PROVIDER: OnceLock<(Executable, Manifest)> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         let place = tempfile::tempdir().unwrap();
-        let packed = place.path().join("motd");
-        let packing = Command::new("python3")
+        let bundled = place.path().join("motd");
+        let bundling = Command::new("python3")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .arg(repository().join("sdk/python/rectify_provider.py"))
-            .arg("pack")
+            .arg("bundle")
             .arg(repository().join("examples/providers/python-motd/motd.py"))
             .arg("-o")
-            .arg(&packed)
+            .arg(&bundled)
             .status();
-        assert!(packing.unwrap().success());
-        let printed = Command::new(&packed).arg("manifest").output().unwrap().stdout;
+        assert!(bundling.unwrap().success());
+        let printed = Command::new(&bundled).arg("manifest").output().unwrap().stdout;
         let manifest: Manifest = rectify_base::canonical::read_file(&printed).unwrap();
         assert_eq!(manifest.to_bytes().unwrap(), printed);
-        let executable = Executable::open(&packed, None).unwrap();
+        let executable = Executable::open(&bundled, None).unwrap();
         assert_eq!(executable.interpreter(), Some("/usr/bin/env python3"));
         (executable, manifest)
     })
