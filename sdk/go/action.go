@@ -200,9 +200,6 @@ func (a *action[T]) settled(cx *Cx, op *operation, p properties[T], back bool) (
 }
 
 func (a *action[T]) carryOut(cx *Cx, p properties[T], back bool) outcome {
-	if cx.Cancelled() {
-		return outcome{err: Errorf(CodeCancelled, "cancelled before it began").Having(MutatedNo)}
-	}
 	run := a.impl.Run
 	if undoer, ok := a.impl.(Undoer[T]); ok && back {
 		run = undoer.Undo
