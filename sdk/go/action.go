@@ -60,16 +60,21 @@ func (a *action[T]) wish(cx *Cx, desired map[string]any, reveal bool) (propertie
 			return properties[T]{}, false, Errorf(CodeUnsupported, "the action declares nothing that takes it back")
 		}
 		back = true
-		rest := make(map[string]any, len(desired))
-		for name, value := range desired {
-			if name != undoMember {
-				rest[name] = value
-			}
-		}
-		desired = rest
+		desired = forward(desired)
 	}
 	p, err := a.properties(cx, desired, reveal)
 	return p, back, err
+}
+
+// forward is the properties without the wish for the way back.
+func forward(desired map[string]any) map[string]any {
+	rest := make(map[string]any, len(desired))
+	for name, value := range desired {
+		if name != undoMember {
+			rest[name] = value
+		}
+	}
+	return rest
 }
 
 func (a *action[T]) properties(cx *Cx, desired map[string]any, reveal bool) (properties[T], *Error) {
@@ -124,6 +129,9 @@ func (a *action[T]) plan(cx *Cx, i *item) (obj, *Error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.judge(cx, a.impl, forward(i.desired)); err != nil {
+		return nil, err
+	}
 	if i.hasPrior {
 		return nil, Errorf(CodeUnsupported, "an action cannot be predicted on the result of another step")
 	}
@@ -151,6 +159,9 @@ func (a *action[T]) plan(cx *Cx, i *item) (obj, *Error) {
 
 func (a *action[T]) apply(cx *Cx, op *operation) outcome {
 	p, back, err := a.wish(cx, op.desired, true)
+	if err == nil {
+		err = a.judge(cx, a.impl, forward(op.desired))
+	}
 	if err != nil {
 		return outcome{err: err}
 	}

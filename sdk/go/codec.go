@@ -284,6 +284,7 @@ func schemaError(err error) *Error {
 	return made
 }
 
+// validate checks properties by their schema and the provider's own rules.
 func (c codec[T]) validate(cx *Cx, impl any, desired map[string]any) *Error {
 	p, err := c.read(cx, desired, false)
 	if err != nil {
@@ -298,6 +299,14 @@ func (c codec[T]) validate(cx *Cx, impl any, desired map[string]any) *Error {
 		}
 	}
 	return nil
+}
+
+// judge is validate for properties that were read: only the provider's own rules are left.
+func (c codec[T]) judge(cx *Cx, impl any, desired map[string]any) *Error {
+	if _, ok := impl.(Validator[T]); !ok {
+		return nil
+	}
+	return c.validate(cx, impl, desired)
 }
 
 // normalize is the canonical form of properties: what the provider's own rule

@@ -32,6 +32,9 @@ func (p *probe[T]) ask(cx *Cx, i *item) (map[string]any, *Error) {
 	if err == nil {
 		err = p.refine(cx, p.impl, &asked)
 	}
+	if err == nil {
+		err = p.judge(cx, p.impl, i.desired)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -97,7 +97,7 @@ func (r *resource[T]) wish(cx *Cx, desired map[string]any, reveal bool) (*wish[T
 			return nil, err
 		}
 		w.id = r.identityOf(w.value)
-		return w, nil
+		return w, r.judge(cx, r.impl, desired)
 	}
 	w.restoring = true
 	if w.id, err = r.lookedAt(cx, desired); err != nil {

@@ -107,8 +107,10 @@ fn dependencies(install: bool) -> Outcome {
     run(command)
 }
 
-/// The SDK of Go, and the provider that is written with it. Neither needs anything but Go itself.
+/// The SDK of Go, beside a provider of the Rust SDK and under the conformance kit, and the provider that
+/// is written with it. Neither needs anything but Go itself.
 fn go() -> Outcome {
+    let built = executable("debug");
     for place in ["sdk/go", "examples/providers/go-lines"] {
         for arguments in [["vet", "./..."], ["test", "./..."]] {
             let mut command = Command::new("go");
@@ -116,7 +118,12 @@ fn go() -> Outcome {
                 .args(arguments)
                 .envs([("GOFLAGS", "-buildvcs=false"), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")])
                 .env("GOWORK", "off")
+                .env("RECTIFY_PROVIDER_COMMAND", built.with_file_name("rectify-provider-command"))
                 .current_dir(root().join(place));
+            let conform = built.with_file_name("rectify-conform");
+            if conform.is_file() {
+                command.env("RECTIFY_CONFORM", conform);
+            }
             run(command)?;
         }
     }

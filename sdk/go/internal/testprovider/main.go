@@ -70,6 +70,13 @@ func (notes) Apply(cx *rectify.Cx, s *rectify.Step[Note]) (rectify.Applied[Note]
 		if want == nil {
 			return cx.Remove(s.ID.Path)
 		}
+		for _, word := range s.Desired.Do {
+			if word == "leak" && want.Key != nil {
+				cx.Log("info", "the key is %s", want.Key.Reveal())
+				cx.Progress("with %s", want.Key.Reveal())
+				return fmt.Errorf("it is %q", want.Key.Reveal())
+			}
+		}
 		kept := onDisk{Text: want.Text, Labels: want.Labels, Level: want.Level}
 		if want.Key != nil {
 			kept.Key = want.Key.Reveal()
@@ -78,7 +85,7 @@ func (notes) Apply(cx *rectify.Cx, s *rectify.Step[Note]) (rectify.Applied[Note]
 		if err != nil {
 			return err
 		}
-		if err := cx.WriteFile(s.ID.Path, content, 0o640); err != nil {
+		if err := cx.WriteFile(s.ID.Path, content, 0o600); err != nil {
 			return err
 		}
 		for _, word := range s.Desired.Do {
