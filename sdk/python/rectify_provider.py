@@ -1513,6 +1513,7 @@ def _run_command(cx, argv, stdin, env, cwd, user, deadline):
         if not argv:
             raise Invalid("an argv has at least the program", path="/argv")
         program, options = _find_program(argv[0]), _as_user(cx, user)
+        cx._still_wanted("`%s` was started" % argv[0])
     except Error as error:
         error.mutated = error.mutated or cx._untouched()
         raise
@@ -1690,6 +1691,18 @@ class Context:
         the truth."""
         return self._cancelled.is_set()
 
+    def touched(self):
+        """Says that something is about to be changed by other means than this context's. From then on no error of
+        `run` or `Step.write` is taken for harmless."""
+        self._touched = True
+
+    def _still_wanted(self, what):
+        """Raises where nobody waits for it any more."""
+        if self.cancelled():
+            raise Error("cancelled before %s" % what, code="CANCELLED", mutated=self._untouched())
+        if not self.time_left():
+            raise Error("the time was up before %s" % what, code="TIMEOUT", mutated=self._untouched())
+
     def time_left(self):
         """Seconds until the request has to be done; not negative."""
         return max(0.0, self.deadline - time.monotonic())
@@ -1740,7 +1753,8 @@ class Context:
 
         Its environment is PATH, LANG, RECTIFY_ROOT with a root directory, RECTIFY_OPERATION in an operation, and
         `env`. Secrets go in by `stdin` (a text) and nowhere else. `check`: anything but exit code 0 raises.
-        An error with `mutated: no` means that it was not started."""
+        An error with `mutated: no` means that it was not started, and that nothing was changed before through this
+        context; see `touched`."""
         deadline = self.deadline if timeout_s is None else min(self.deadline, time.monotonic() + timeout_s)
         finished = _run_command(self, argv, stdin, env, cwd, user, deadline)
         if not check or (finished.ended == "exited" and finished.exit_code == 0):
@@ -2325,6 +2339,7 @@ class _Resource(_Kind):
             settled = None if looked else look()
             if settled is not None:
                 return settled
+            cx._still_wanted("it began")
             try:
                 self.implementation.apply(cx, step)
                 after = self.shown(cx, self.read_state(cx, identity))
@@ -2453,8 +2468,7 @@ class _Action(_Kind):
             settled = look(False)
             if settled is not None:
                 return settled
-            if cx.cancelled():
-                raise Error("cancelled before it began", code="CANCELLED", mutated="no")
+            cx._still_wanted("it began")
             try:
                 said = self.hook_undo(cx, step) if back else self.implementation.run(cx, step)
                 step._mutated = "yes"

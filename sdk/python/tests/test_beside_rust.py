@@ -1,7 +1,8 @@
 """Beside a provider of the Rust SDK: the same bytes for the same question, and one ledger, fence and blob directory
 for both.
 
-`RECTIFY_PROVIDER_COMMAND` names the executable; without it the one that `cargo build` makes is taken, if it is there."""
+`RECTIFY_PROVIDER_COMMAND` names the executable; without it the one that `cargo build` makes is taken, if it is
+there."""
 
 import os
 import subprocess
@@ -43,6 +44,22 @@ class Beside(SessionCase):
             said = [subprocess.run([self.programs[which], word], stdout=subprocess.PIPE, check=True).stdout
                     for which in ("rust", "python")]
             self.assertEqual(said[0], said[1])
+
+    def test_the_schemas_of_all_built_in_types_are_understood(self):
+        seen = 0
+        for name in ("command", "facts", "file", "probe"):
+            program = os.path.join(os.path.dirname(RUST), "rectify-provider-" + name)
+            if not os.path.isfile(program):
+                continue
+            printed = subprocess.run([program, "manifest"], stdout=subprocess.PIPE, check=True).stdout
+            manifest = rp.read_json(printed)
+            self.assertEqual(rp.file_bytes(manifest), printed)
+            for described in manifest["types"]:
+                with self.subTest(described["name"]):
+                    seen += 1
+                    schema = rp._Schema(described["schema"])
+                    self.assertIsNotNone(schema.problem({"no such property": 1}))
+        self.assertGreater(seen, 0)
 
     def test_the_same_lines_have_the_same_answers(self):
         dirs = {name: self.path(name) for name in ("work", "state", "blobs")}

@@ -90,6 +90,16 @@ class Ledger(SessionCase):
         op = self.operation("alone", {"argv": ["/does/not/exist"]})
         self.assertEqual(self.refused(self.session().apply, op), ("DEPENDENCY", "no"))
 
+    def test_what_comes_too_late_is_not_begun_and_may_be_tried_again(self):
+        op, client = dict(self.append(), deadline_ms=0), self.session()
+        self.assertEqual(self.refused(client.apply, op), ("TIMEOUT", "no"))
+        client.apply(dict(op, deadline_ms=10000))
+        self.assertEqual(self.runs(), 1)
+        desired = {"path": "/a", "text": "x"}
+        op = client.operation("test.file", desired, client.plan("test.file", desired), deadline_ms=0)
+        self.assertEqual(self.refused(client.apply, op), ("TIMEOUT", "no"))
+        self.assertEqual(self.written("a"), "")
+
     def test_a_result_without_a_claim_stands(self):
         op = self.append()
         applied = self.session().apply(op)
