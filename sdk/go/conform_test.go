@@ -12,6 +12,7 @@ import (
 // RECTIFY_CONFORM names its executable; without it the one that `cargo build` makes
 // is taken.
 func TestProvidersInGoConform(t *testing.T) {
+	t.Parallel()
 	kit := os.Getenv("RECTIFY_CONFORM")
 	if kit == "" {
 		kit = "../../target/debug/rectify-conform"

@@ -11,6 +11,7 @@ import (
 
 // What the tutorial says is done here, word by word, as a new user would.
 func TestTheTutorialIsTrue(t *testing.T) {
+	t.Parallel()
 	sdk, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
