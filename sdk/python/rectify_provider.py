@@ -1996,7 +1996,7 @@ class Step:
     @property
     def changes(self):
         """The names of the members that differ between `prior` and `want`."""
-        prior, want = self.prior or {}, self.want or {}
+        prior, want = (self._kind.shown(self._cx, state) or {} for state in (self.prior, self.want))
         return sorted(name for name in set(prior) | set(want)
                       if (name in prior) != (name in want) or not _same(prior.get(name), want.get(name)))
 

@@ -115,6 +115,28 @@ class TestSecret:
         return step.write(lambda want: cx.write_file(want["path"], want["text"].encode(), 0o600))
 
 
+@rp.resource(
+    "test.long", writes={"path": "path"}, digested=["content"],
+    schema={
+        "type": "object", "additionalProperties": False, "required": ["path", "content"],
+        "properties": {"path": TEXT, "content": TEXT}})
+class TestLong:
+    """A file that is too long to be shown, or no text."""
+
+    def read(self, cx, identity):
+        found = cx.read_file(identity["path"], 1 << 24)
+        return None if found is None else {"path": identity["path"], "content": found.data}
+
+    def apply(self, cx, step):
+        def change(want):
+            if want is None:
+                return cx.remove_file(step.identity["path"])
+            cx.progress(" ".join(step.changes))
+            content = want["content"]
+            return cx.write_file(want["path"], content.encode() if isinstance(content, str) else content)
+        step.write(change)
+
+
 @rp.action("test.action", schema={"type": "object", "additionalProperties": False, "properties": ASKS})
 class TestAction:
     """Does what it is told, at most once."""
@@ -178,4 +200,4 @@ class TestFact:
 
 
 if __name__ == "__main__":
-    rp.serve("test", TestFile, TestSecret, TestAction, TestCreate, TestProbe, TestFact, version="0.1.0")
+    rp.serve("test", TestFile, TestSecret, TestLong, TestAction, TestCreate, TestProbe, TestFact, version="0.1.0")

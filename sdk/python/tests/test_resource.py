@@ -92,6 +92,33 @@ class Changing(SessionCase):
         self.assertEqual(client.read("test.file", {"path": "/a", "text": 7}), None)
         self.assertEqual(client.normalize("test.file", {"path": "/a"}), {"path": "/a"})
 
+    def test_a_long_content_is_shown_by_digest_and_comes_back_byte_for_byte(self):
+        client, odd = self.session(), bytes(range(256)) * 4000
+        with open(os.path.join(self.root, "long"), "wb") as file:
+            file.write(odd)
+        desired = {"path": "/long", "content": "é" * 100000}
+        plan = client.converge("test.long", desired)
+        self.assertEqual(plan["changed"]["prior"], {"path": "/long", "content": {"blake3": rp.digest_of(odd)[7:]}})
+        self.assertEqual(client.notices[0]["params"]["message"], "content")
+        planned = rp.digest_of(desired["content"].encode())
+        self.assertEqual(plan["changed"]["planned"]["content"], {"blake3": planned[7:]})
+        self.assertEqual(client.item("resource.read", {"type": "test.long", "desired": desired, "capture": True}),
+                         {"state": plan["changed"]["planned"], "before_image": planned})
+        client.undo("test.long", desired, plan)
+        with open(os.path.join(self.root, "long"), "rb") as file:
+            self.assertEqual(file.read(), odd)
+        # A damaged before-image restores nothing.
+        plan = client.converge("test.long", desired)
+        with open(self.path("blobs", rp.digest_of(odd)[7:]), "ab") as file:
+            file.write(b"!")
+        self.assertEqual(self.refused(client.undo, "test.long", desired, plan), ("FAILED", "no"))
+        # Kept again it is whole again: what is damaged is not relied on.
+        with open(os.path.join(self.root, "long"), "wb") as file:
+            file.write(odd)
+        client.read("test.long", desired, capture=True)
+        with open(self.path("blobs", rp.digest_of(odd)[7:]), "rb") as file:
+            self.assertEqual(file.read(), odd)
+
     def test_nothing_is_left_beside_a_file(self):
         client = self.session()
         client.converge("test.file", {"path": "/a", "text": "x"})
