@@ -19,6 +19,7 @@ mod overrides;
 mod permission;
 mod policy;
 mod private;
+mod providers;
 mod recovery;
 mod refusals;
 mod reproducible;

@@ -30,9 +30,10 @@ fn engine(scratch: &Scratch, events: &Kept) -> Engine {
     let manifest = Command::new(PROGRAM).arg("manifest").output().unwrap().stdout;
     let provider = Provider {
         manifest: serde_json::from_slice(&manifest).unwrap(),
-        program: Executable::open(Path::new(PROGRAM), None).unwrap(),
+        program: Executable::open(Path::new(PROGRAM), None).unwrap().into(),
         arguments: ["serve", "--stdio"].map(Into::into).to_vec(),
         identity: Digest::of_bytes(&fs::read(PROGRAM).unwrap()).to_string(),
+        locked: None,
     };
     let launcher =
         rectify_host::Launcher { program: rectify_tests::rectify().to_owned(), ..Default::default() };

@@ -148,11 +148,8 @@ fn a_type_without_a_provider_is_not_run() {
     let scratch = planned();
     scratch.ok(&["-C", "project", "seal", "a.plan.json", "--key", "keys-author"]);
     scratch.ok(&["approve", "a.plan.json", "--key", "keys-reviewer"]);
-    let error = rectify_engine::observe::provider_of(
-        &engine(&scratch),
-        &rectify_base::TypeName::new("file.content").unwrap(),
-    )
-    .unwrap_err();
+    let name = rectify_base::TypeName::new("file.content").unwrap();
+    let error = engine(&scratch).providers.require(&name).unwrap_err();
     assert_eq!(error.code(), rectify_engine::codes::TYPE_UNAVAILABLE);
 }
 

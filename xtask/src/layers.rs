@@ -10,7 +10,14 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
     ("rectify-base", &[]),
     ("rectify-model", &[("rectify-base", "names, digests")]),
     ("rectify-protocol", &[("rectify-base", "names, digests, canonical manifests")]),
-    ("rectify-attest", &[("rectify-base", "digests"), ("rectify-model", "plan and decision")]),
+    (
+        "rectify-attest",
+        &[
+            ("rectify-base", "digests"),
+            ("rectify-model", "plan and decision"),
+            ("rectify-protocol", "what a release says of its manifest"),
+        ],
+    ),
     (
         "rectify-compile",
         &[

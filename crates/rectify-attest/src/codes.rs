@@ -131,6 +131,18 @@ rectify_base::codes! {
     RESOLUTION_SIGNER = "resolution-signer";
     /// Somebody resolved who may neither seal nor approve.
     RESOLUTION_ROLE = "resolution-role";
+    /// A release contradicts itself.
+    RELEASE_CONTENT = "release-content";
+    /// A release is not signed by its publisher alone.
+    RELEASE_SIGNER = "release-signer";
+    /// The trust file does not name the publisher of a provider.
+    PUBLISHER_ROLE = "publisher-role";
+    /// The publisher of a provider goes by a name, or has a key, that the trust file knows otherwise.
+    PUBLISHER_NAME = "publisher-name";
+    /// A lock file is not canonical, or contradicts itself.
+    LOCK_CONTENT = "lock-content";
+    /// An entry of a lock file is not what its publisher signed.
+    LOCK_SIGNATURE = "lock-signature";
     /// A public key is not `ssh-ed25519 <base64> [comment]`.
     KEY_PUBLIC_TEXT = "key-public-text";
     /// A key of another algorithm than Ed25519.

@@ -2,7 +2,9 @@
 
 use crate::{
     envelope::Wire,
+    lock::Lock,
     predicate::{Approval, DecisionRecord, Override, Receipt, Resolution, Seal},
+    release::Release,
     statement::{Predicate, Statement},
 };
 use rectify_base::schema::{Form, Named, assemble, document};
@@ -26,6 +28,7 @@ pub fn schemas() -> Vec<Named> {
                         statement::<Receipt>(generator),
                         statement::<Override>(generator),
                         statement::<Resolution>(generator),
+                        statement::<Release>(generator),
                     ]
                 })
             }),
@@ -35,6 +38,8 @@ pub fn schemas() -> Vec<Named> {
         ("approval", document::<Approval>("Rectify approval", Form::Canonical)),
         ("receipt", document::<Receipt>("Rectify receipt", Form::Canonical)),
         ("override", document::<Override>("Rectify override", Form::Canonical)),
+        ("release", document::<Release>("Rectify provider release", Form::Canonical)),
+        ("lock", document::<Lock>("Rectify lock file", Form::Canonical)),
         ("resolution", document::<Resolution>("Rectify resolution", Form::Canonical)),
     ]
 }

@@ -1,4 +1,5 @@
-//! in-toto Statements v1 about one plan, told apart by their predicate type.
+//! in-toto Statements v1 about one plan, or about the manifest of a provider, told apart by their
+//! predicate type.
 
 use crate::codes;
 use rectify_base::{Code, FileDigests, canonical};
@@ -7,8 +8,10 @@ use serde_json::Value;
 
 /// Statement type of in-toto v1.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
-/// Name of the one subject.
+/// Name of the one subject of statements about a plan.
 pub const SUBJECT_NAME: &str = "plan";
+/// Name of the one subject of a release: the manifest of the provider.
+pub const RELEASE_SUBJECT_NAME: &str = "manifest";
 
 /// The kinds of statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -26,12 +29,21 @@ pub enum Kind {
     Override,
     /// A person's answer to an operation of which nobody knew whether it happened.
     Resolution,
+    /// Which files a provider consists of. The only kind that is not about a plan.
+    Release,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Decision, Self::Seal, Self::Approval, Self::Receipt, Self::Override, Self::Resolution];
+    pub const ALL: [Self; 7] = [
+        Self::Decision,
+        Self::Seal,
+        Self::Approval,
+        Self::Receipt,
+        Self::Override,
+        Self::Resolution,
+        Self::Release,
+    ];
 
     /// The predicate type.
     #[must_use]
@@ -43,6 +55,7 @@ impl Kind {
             Self::Receipt => "urn:rectify:receipt:v1",
             Self::Override => "urn:rectify:override:v1",
             Self::Resolution => "urn:rectify:resolution:v1",
+            Self::Release => "urn:rectify:release:v1",
         }
     }
 
@@ -56,6 +69,7 @@ impl Kind {
             Self::Receipt => "receipt",
             Self::Override => "override",
             Self::Resolution => "resolution",
+            Self::Release => "release",
         }
     }
 
@@ -70,6 +84,8 @@ impl Kind {
 pub trait Predicate: Serialize + DeserializeOwned {
     /// Its kind; a reader asks for one kind and takes no other.
     const KIND: Kind;
+    /// Name of what it is about.
+    const SUBJECT: &'static str = SUBJECT_NAME;
 }
 
 /// Why a payload is not the expected statement.
@@ -132,8 +148,8 @@ pub(crate) struct Statement<T> {
 struct Subject {
     /// Digests of the plan file.
     digest: SubjectDigest,
-    /// Always the same word.
-    #[cfg_attr(feature = "schema", schemars(extend("const" = SUBJECT_NAME)))]
+    /// `plan`; of a release `manifest`.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = [SUBJECT_NAME, RELEASE_SUBJECT_NAME])))]
     name: String,
 }
 
@@ -165,7 +181,7 @@ pub fn encode<T: Predicate>(plan: FileDigests, predicate: &T) -> Result<Vec<u8>,
         statement_type: STATEMENT_TYPE.to_owned(),
         predicate,
         predicate_type: T::KIND.uri().to_owned(),
-        subject: vec![Subject { digest: plan.into(), name: SUBJECT_NAME.to_owned() }],
+        subject: vec![Subject { digest: plan.into(), name: T::SUBJECT.to_owned() }],
     })
     .map_err(|e| StatementError::Malformed(e.to_string()))
 }
@@ -188,7 +204,7 @@ pub fn decode<T: Predicate>(plan: FileDigests, payload: &[u8]) -> Result<T, Stat
         });
     }
     match statement.subject.as_slice() {
-        [subject] if subject.name == SUBJECT_NAME && subject.digest == plan.into() => {}
+        [subject] if subject.name == T::SUBJECT && subject.digest == plan.into() => {}
         [subject] => {
             return Err(StatementError::Subject {
                 got: format!("sha256:{}", subject.digest.sha256.chars().take(64).collect::<String>()),

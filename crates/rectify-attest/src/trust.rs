@@ -36,6 +36,8 @@ pub struct TrustData {
     pub approvers: BTreeSet<PrincipalName>,
     /// Who may override rules of policy that let themselves be overridden. Persons only; nobody by default.
     pub overriders: BTreeSet<PrincipalName>,
+    /// Whose providers may run, beside those that are part of Rectify; anybody's if absent.
+    pub publishers: Option<BTreeSet<PrincipalName>>,
     /// How many must approve.
     pub thresholds: Thresholds,
     /// Digests of the policy bundles that may decide.
@@ -268,9 +270,14 @@ fn holders(
 }
 
 fn check_roles(data: &TrustData, problems: &mut Vec<TrustProblem>) {
-    for (role, members) in
-        [("sealer", &data.sealers), ("approver", &data.approvers), ("override", &data.overriders)]
-    {
+    let nobody = BTreeSet::new();
+    let publishers = data.publishers.as_ref().unwrap_or(&nobody);
+    for (role, members) in [
+        ("sealer", &data.sealers),
+        ("approver", &data.approvers),
+        ("override", &data.overriders),
+        ("publisher", publishers),
+    ] {
         for (index, name) in members.iter().enumerate() {
             let place = format!("/roles/{role}/{index}");
             match data.principals.get(name) {
@@ -278,7 +285,10 @@ fn check_roles(data: &TrustData, problems: &mut Vec<TrustProblem>) {
                     let message = format!("`{name}` is not defined under `principals`");
                     problem(problems, codes::TRUST_MEMBER_UNKNOWN, place, message);
                 }
-                Some(principal) if role != "sealer" && principal.kind == PrincipalKind::Machine => {
+                Some(principal)
+                    if matches!(role, "approver" | "override")
+                        && principal.kind == PrincipalKind::Machine =>
+                {
                     let does = if role == "approver" { "approve" } else { "override" };
                     let message = format!("`{name}` is a machine, and only persons {does}");
                     problem(problems, codes::TRUST_MEMBER_MACHINE, place, message);

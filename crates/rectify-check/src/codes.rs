@@ -111,4 +111,6 @@ rectify_base::codes! {
     CHECK_SECRETS = "check-secrets";
     /// Broken: a step with an inverse says in its changes what was there before.
     CHECK_BEFORE = "check-before";
+    /// Broken: the providers of the plan are the locked ones of its types, as the graph says.
+    CHECK_PROVIDERS = "check-providers";
 }

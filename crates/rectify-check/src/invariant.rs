@@ -119,6 +119,8 @@ pub enum Invariant {
     Secrets = 54,
     /// I55: A step with an inverse says in its changes what was there before.
     Before = 55,
+    /// I56: The providers of the plan are the locked ones of its types, as the graph says.
+    Providers = 56,
 }
 
 impl Invariant {
@@ -179,6 +181,7 @@ impl Invariant {
         Self::AssumedTruly,
         Self::Secrets,
         Self::Before,
+        Self::Providers,
     ];
 
     /// Its code.
@@ -240,6 +243,7 @@ impl Invariant {
             Self::AssumedTruly => codes::CHECK_ASSUMED_TRULY,
             Self::Secrets => codes::CHECK_SECRETS,
             Self::Before => codes::CHECK_BEFORE,
+            Self::Providers => codes::CHECK_PROVIDERS,
         }
     }
 
@@ -326,6 +330,9 @@ impl Invariant {
                 "The secrets of a target are those that its steps name, from where the graph says, as observed."
             }
             Self::Before => "A step with an inverse says in its changes what was there before.",
+            Self::Providers => {
+                "The providers of the plan are the locked ones of its types, as the graph says."
+            }
         }
     }
 }

@@ -475,12 +475,73 @@ pub enum Inventory {
 /// `provider`.
 #[derive(Debug, Subcommand)]
 pub enum ProviderCommand {
-    /// List providers and their types
+    /// List providers, whose they are, and their types
     List,
+    /// Tell all about a provider: its publisher, its executables, its types
+    Info {
+        /// The provider
+        name: String,
+    },
     /// Print a provider's manifest
     Manifest {
         /// The provider
         name: String,
+    },
+    /// Lock releases of providers of others, or newer ones of those that are locked: the only way to change
+    /// `rectify.lock`
+    Lock {
+        /// Directories of releases
+        #[arg(value_name = "SOURCE", required_unless_present = "remove")]
+        sources: Vec<PathBuf>,
+        /// Take a provider out of the lock file; once for each
+        #[arg(long, value_name = "NAME")]
+        remove: Vec<String>,
+        /// Also lock what nobody signed; the plan and policy show it
+        #[arg(long)]
+        unsigned: bool,
+        /// Fingerprint of the key that must have signed (`SHA256:NAME`); needed where it is another than before
+        #[arg(long, value_name = "FINGERPRINT")]
+        signer: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Bring to this machine's store what the lock file names, from where it was locked
+    Fetch,
+    /// Verify lock file and store, and let the locked providers test themselves
+    Check {
+        /// The provider [default: all that are locked]
+        name: Option<String>,
+    },
+    /// Make a release of a provider, to be locked by those who use it
+    Pack {
+        /// Its executables, one a platform, or one script; or a directory with them
+        #[arg(value_name = "PROGRAM", required = true)]
+        programs: Vec<PathBuf>,
+        /// Directory of the release; made if need be
+        #[arg(short, long, value_name = "DIR", default_value = "dist")]
+        out: PathBuf,
+        /// The manifest [default: what the program for this machine prints]
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+        /// The publisher's private key, as of `rectify seal`
+        #[arg(
+            long,
+            value_name = "KEY",
+            env = "RECTIFY_KEY",
+            hide_env_values = true,
+            required_unless_present = "unsigned"
+        )]
+        key: Option<PathBuf>,
+        /// Name of the publisher [default: the holder of the key in the trust file]
+        #[arg(long = "as", value_name = "PRINCIPAL")]
+        principal: Option<String>,
+        /// File with the key's passphrase [default: ask on the terminal]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+        /// Sign nothing: whoever locks it has to say `--unsigned`, too
+        #[arg(long, conflicts_with = "key")]
+        unsigned: bool,
     },
     /// Serve a built-in provider on the standard streams
     Serve {

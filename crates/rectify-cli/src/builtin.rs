@@ -9,9 +9,10 @@ use std::{ffi::OsString, process::ExitCode};
 pub fn providers() -> Vec<Provider> {
     let one = |manifest: rectify_protocol::Manifest| Provider {
         arguments: ["provider", "serve", &manifest.name].map(OsString::from).to_vec(),
-        program: Executable::current(),
+        program: Executable::current().into(),
         identity: format!("builtin:{}@{}", manifest.name, manifest.version),
         manifest,
+        locked: None,
     };
     vec![
         one(rectify_provider_command::provider().manifest()),

@@ -115,8 +115,11 @@ fn exit_code(error: &EngineError) -> u8 {
         | EngineError::Refused { .. }
         | EngineError::OverrideIdle { .. }
         | EngineError::OverrideFixed { .. }
+        | EngineError::Publisher { .. }
+        | EngineError::Unsigned { .. }
+        | EngineError::Signer { .. }
         | EngineError::PolicyHost(_) => exit::DENIED,
-        EngineError::SecretChanged { .. } => exit::STALE,
+        EngineError::SecretChanged { .. } | EngineError::ProviderMoved { .. } => exit::STALE,
         EngineError::UndoConflicts { .. } => exit::UNDO_FAILED,
         EngineError::Store(StoreError::UseTaken { .. }) => exit::DENIED,
         EngineError::FactsChanged { .. } => rectify_model::journal::RunOutcome::Stale.exit_code(),

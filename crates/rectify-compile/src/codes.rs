@@ -89,6 +89,8 @@ rectify_base::codes! {
     TYPE_UNKNOWN = "type-unknown";
     /// A provider's manifest contradicts itself.
     TYPE_MANIFEST = "type-manifest";
+    /// Two providers have one type.
+    TYPE_CLAIMED_TWICE = "type-claimed-twice";
     /// A property that the type does not have.
     TYPE_UNKNOWN_PROPERTY = "type-unknown-property";
     /// A required property is missing.

@@ -132,6 +132,7 @@ pub(crate) fn run(input: &Input<'_>, facts: Option<&BTreeMap<TargetName, Facts>>
         groups: inventory.group_names(),
         complete,
         registry: &registry,
+        locked: input.locked,
         beside: Beside::new(input.files),
         facts,
         texts: &texts,

@@ -39,13 +39,13 @@ mod yaml;
 pub use left_out::{LeftOut, WhyLeftOut};
 pub use locate::Locator;
 pub use project::{Connection, ProjectSettings};
-pub use schema::type_facts;
+pub use schema::{manifest_problems, type_facts};
 pub use source_map::{Place, SourceMap};
 pub use suggest::closest;
 pub use text::LineIndex;
 
 use rectify_base::{Diagnostic, RemediationName, TargetName};
-use rectify_model::{Graph, fact::Facts};
+use rectify_model::{Graph, fact::Facts, provider::LockedProvider};
 use rectify_protocol::Manifest;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,6 +67,8 @@ pub struct Input<'a> {
     pub files: &'a [SourceFile],
     /// Manifests of the providers at hand, in any order.
     pub manifests: &'a [Manifest],
+    /// Those of the providers that are not part of Rectify, by name, as the lock file has them.
+    pub locked: &'a BTreeMap<String, LockedProvider>,
     /// The remediations to take; all if absent.
     pub select: Option<&'a BTreeSet<RemediationName>>,
 }

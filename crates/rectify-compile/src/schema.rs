@@ -16,6 +16,7 @@ const REFERENCES_MAX: usize = 8;
 
 /// A type, with what is needed to read its properties.
 pub(crate) struct Type<'m> {
+    pub provider: &'m str,
     pub descriptor: &'m TypeDescriptor,
     pub facts: TypeFacts,
     pub touches: Vec<Rule>,
@@ -51,6 +52,7 @@ impl<'m> Registry<'m> {
             report.push(Diagnostic::error(codes::TYPE_MANIFEST, message)).help =
                 Some("this is an error of the provider, not of the project".into());
         };
+        let mut twice = Vec::new();
         for manifest in manifests {
             let digest = match manifest.digest() {
                 Ok(digest) => digest,
@@ -70,14 +72,34 @@ impl<'m> Registry<'m> {
                     refuse(format!("the manifest says something unknown of what `{name}` touches"));
                     continue;
                 };
-                let entry = Type { descriptor, facts, touches, validator: OnceCell::new() };
-                if types.insert(name.clone(), entry).is_some() {
-                    refuse(format!("two manifests describe the type `{name}`"));
+                let provider = manifest.name.as_str();
+                let entry = Type { provider, descriptor, facts, touches, validator: OnceCell::new() };
+                if let Some(first) = types.insert(name.clone(), entry) {
+                    twice.push((name.clone(), first.provider, provider));
                 }
             }
         }
+        for (name, first, second) in twice {
+            // In one order, whatever that of the manifests is.
+            let (first, second) = if second < first { (second, first) } else { (first, second) };
+            let message = format!("the providers `{first}` and `{second}` both have the type `{name}`");
+            report.push(Diagnostic::error(codes::TYPE_CLAIMED_TWICE, message)).help =
+                Some("which of them a step means must be clear: remove one from `rectify.lock`".into());
+        }
         Self { types }
     }
+}
+
+/// What is wrong with a manifest by itself, in one sentence each: what the compiler would not use of it.
+#[must_use]
+pub fn manifest_problems(manifest: &Manifest) -> Vec<String> {
+    let mut report = Report::default();
+    let manifests = std::slice::from_ref(manifest);
+    let registry = Registry::new(manifests, &mut report);
+    for ty in registry.types.values() {
+        ty.validator(&mut report);
+    }
+    report.finish().into_iter().map(|diagnostic| diagnostic.message).collect()
 }
 
 /// What a manifest with this digest says of a type; `None` if it says something unknown.

@@ -15,7 +15,7 @@ pub use receipt::{EXECUTOR_KEY, executor};
 pub use resume::{ResumeRequest, resume};
 
 use crate::{
-    Engine, EngineError, Event,
+    Engine, EngineError, Event, Providers,
     artifact::Artifact,
     audit,
     error::FileVerb,
@@ -162,20 +162,23 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
         let request = ResumeRequest { run: &run, project: Some(request.project), stop: request.stop };
         return resume::resume(engine, request).await;
     }
-    let connections = connections(engine, request.project, &plan)?;
+    let project = Project::read(request.project)?;
+    let carrying = Providers::of_project(engine, &project)?;
+    let connections = connections(&project, &carrying, &plan)?;
     let admitted = let_in(engine, request.project, &artifact, None).instrument(debug_span!("admit")).await?;
     prepare_state(&engine.places.state)?;
     // Everything that can fail without a change comes before the permission is used.
     let signer = receipt::executor(engine)?;
     verify_identities(&plan, &connections, request.project)?;
     let values = values(engine, request.project, &plan)?;
+    let records = providers(&carrying, &plan)?;
     let run = RunId::derive(admitted.use_id(), plan.targets.keys());
     rectify_store::space::require(&engine.places.state, artifact.bytes.len() as u64)?;
     let store = Arc::new(SqliteJournal::open(&engine.places.state.join(JOURNAL)).await?);
     store.act_as(actor(&signer));
     for (name, target) in &plan.targets {
         let Some(connection) = connections.get(name) else { continue };
-        crate::facts::verify(engine, name, &target.assumptions, connection, request.project)
+        crate::facts::verify(engine, &carrying, name, &target.assumptions, connection, request.project)
             .instrument(debug_span!("facts", target = %name))
             .await?;
     }
@@ -185,10 +188,10 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let end =
         Ending { engine, store: &store, signer: &signer, artifact: &artifact, kept: &kept, plan: &plan };
     let begun = async {
-        let record = run_record(engine, &artifact, &plan, &admitted, &run, held.fence())?;
+        let record = run_record(engine, &artifact, &plan, &admitted, &run, (records, held.fence()));
         let options = Options { fence: record.fence, ..Options::default() };
         let state = RunState::new(&plan, &record.use_id, record.expires_at_ms, options)?
-            .with_deadlines(&deadlines(engine, &plan));
+            .with_deadlines(&deadlines(&carrying, &plan));
         kept.keep(&artifact, request.project)?;
         reached(Point::BeforeRun);
         store.begin_run(&record).await?;
@@ -209,7 +212,7 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
         run: &run,
         plan: &plan,
         expires_at_ms,
-        sessions: sessions::Sessions::new(engine, &connections, request.project, values),
+        sessions: sessions::Sessions::new(engine, &carrying, &connections, request.project, values),
         stop: request.stop,
         ending: held.ending(),
     };
@@ -325,9 +328,9 @@ fn verify_identities(
 }
 
 /// How long an operation of each type may take, as its manifest says.
-fn deadlines(engine: &Engine, plan: &Plan) -> BTreeMap<TypeName, u64> {
+fn deadlines(providers: &Providers, plan: &Plan) -> BTreeMap<TypeName, u64> {
     let limit = |name: &TypeName| {
-        let descriptor = engine.providers.of_type(name)?.manifest.descriptor(name)?;
+        let descriptor = providers.of_type(name)?.manifest.descriptor(name)?;
         Some((name.clone(), descriptor.apply_timeout_ms))
     };
     plan.types.keys().filter_map(limit).collect()
@@ -336,16 +339,20 @@ fn deadlines(engine: &Engine, plan: &Plan) -> BTreeMap<TypeName, u64> {
 /// How the targets of a plan are reached, from the inventory as it is now. Their identities are
 /// verified later, so a changed inventory cannot redirect an approved change.
 fn connections(
-    engine: &Engine,
-    directory: &Path,
+    project: &Project,
+    providers: &Providers,
     plan: &Plan,
 ) -> Result<BTreeMap<rectify_base::TargetName, Connection>, EngineError> {
-    let mut project = Project::read(directory)?;
     // What steps there are is said by the plan.
-    project.files.retain(|file| file.path == PROJECT_FILE || file.path.starts_with("inventory/"));
-    let manifests = engine.providers.manifests();
-    let input = rectify_compile::Input { files: &project.files, manifests: &manifests, select: None };
+    let ours = |file: &&rectify_compile::SourceFile| {
+        file.path == PROJECT_FILE || file.path.starts_with("inventory/")
+    };
+    let files: Vec<_> = project.files.iter().filter(ours).cloned().collect();
+    let (manifests, locked) = (providers.manifests(), providers.locked());
+    let input =
+        rectify_compile::Input { files: &files, manifests: &manifests, locked: &locked, select: None };
     let output = rectify_compile::compile(&input);
+    let directory = &project.directory;
     plan.targets
         .keys()
         .map(|target| {
@@ -376,11 +383,32 @@ pub fn prepare_state(state: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// What carries a plan out, if it is what the plan was made with.
-fn providers(engine: &Engine, plan: &Plan) -> Result<BTreeMap<String, ProviderRecord>, EngineError> {
+/// What carries a plan out, if it is what the plan was made with. Each program is opened, so that one that
+/// is not as it was locked is found before anything is begun; it is compared again at each start.
+fn providers(carrying: &Providers, plan: &Plan) -> Result<BTreeMap<String, ProviderRecord>, EngineError> {
+    for (name, planned) in &plan.providers {
+        let locked = carrying.named(name).and_then(|provider| provider.locked.as_ref());
+        if locked != Some(planned) {
+            return Err(EngineError::ProviderMoved {
+                name: name.clone(),
+                expected: format!("{} (release {})", planned.version, planned.release),
+                found: match locked {
+                    Some(other) => format!("{} (release {}) is locked", other.version, other.release),
+                    None => "none is locked".to_owned(),
+                },
+            });
+        }
+    }
     let mut providers = BTreeMap::new();
     for name in plan.types.keys() {
-        let provider = crate::observe::provider_of(engine, name)?;
+        let provider = carrying.require(name)?;
+        if provider.locked.is_some() && !plan.providers.contains_key(&provider.manifest.name) {
+            return Err(EngineError::ProviderMoved {
+                name: provider.manifest.name.clone(),
+                expected: "as a part of Rectify".to_owned(),
+                found: "it is a locked one now".to_owned(),
+            });
+        }
         let manifest = &provider.manifest;
         let digest =
             manifest.digest().map_err(|source| EngineError::Document { path: PathBuf::new(), source })?;
@@ -390,6 +418,7 @@ fn providers(engine: &Engine, plan: &Plan) -> Result<BTreeMap<String, ProviderRe
                 message: "the provider's manifest is not the one that the plan was made with".into(),
             });
         }
+        provider.open()?;
         providers.insert(
             manifest.name.clone(),
             ProviderRecord {
@@ -408,15 +437,14 @@ fn run_record(
     plan: &Plan,
     admitted: &Admitted,
     run: &RunId,
-    fence: u64,
-) -> Result<RunRecord, EngineError> {
-    let providers = providers(engine, plan)?;
+    (providers, fence): (BTreeMap<String, ProviderRecord>, u64),
+) -> RunRecord {
     let use_id = admitted.use_id().clone();
     let mut approvals: Vec<Digest> = admitted.approvals.iter().map(|approval| approval.envelope).collect();
     approvals.sort();
     let mut overrides: Vec<Digest> = admitted.overrides.iter().map(|used| used.envelope).collect();
     overrides.sort();
-    Ok(RunRecord {
+    RunRecord {
         format: journal::FORMAT.into(),
         run: run.clone(),
         use_id,
@@ -427,7 +455,7 @@ fn run_record(
         fence,
         started_at_ms: (engine.now_ms)(),
         expires_at_ms: admitted.expires_at.saturating_mul(1000),
-    })
+    }
 }
 
 /// The root directory of a connection, for sessions.

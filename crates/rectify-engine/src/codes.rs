@@ -81,6 +81,24 @@ rectify_base::codes! {
     SECRET_SHOWN = "secret-shown";
     /// A provider's answer shows the value of a secret.
     PROVIDER_SECRET_LEAK = "provider-secret-leak";
+    /// The lock file was changed while a change to it was being decided on.
+    LOCK_MOVED = "lock-moved";
+    /// A provider is not in the lock file.
+    PROVIDER_NOT_LOCKED = "provider-not-locked";
+    /// A file of a release is not what the release says.
+    RELEASE_FILES = "release-files";
+    /// Nobody signed a release.
+    RELEASE_UNSIGNED = "release-unsigned";
+    /// Another key signed a release than was expected.
+    PROVIDER_SIGNER = "provider-signer";
+    /// A provider has the name of one that is part of Rectify.
+    PROVIDER_NAME = "provider-name";
+    /// What the lock file names is not in the store.
+    PROVIDER_NOT_STORED = "provider-not-stored";
+    /// A release has no executable for this machine.
+    PROVIDER_PLATFORM = "provider-platform";
+    /// A plan was made with another release of a provider than is locked now.
+    PROVIDER_MOVED = "provider-moved";
     /// No provider at hand has a type, or its manifest is another one.
     TYPE_UNAVAILABLE = "type-unavailable";
 }

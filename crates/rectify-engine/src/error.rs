@@ -1,7 +1,7 @@
 //! Why a use case could not be carried out.
 
 use crate::{codes, secrets::SecretProblem};
-use rectify_attest::Refusal;
+use rectify_attest::{LockProblem, Refusal};
 use rectify_base::{Code, Diagnostic, Digest, NodeKey, SecretName, TargetName, canonical::CanonicalError};
 use rectify_check::Note;
 use rectify_model::{Decision, journal::RunId};
@@ -129,6 +129,45 @@ pub enum EngineError {
     SecretShown { name: SecretName, what: String },
     #[error("type `{name}`: {message}")]
     TypeUnavailable { name: String, message: String },
+    /// The lock file is not canonical, contradicts itself, or was edited.
+    #[error("{}: {problem}", path.display())]
+    Lock { path: PathBuf, problem: LockProblem },
+    /// Somebody else changed the lock file meanwhile.
+    #[error("{} was changed meanwhile", path.display())]
+    LockMoved { path: PathBuf },
+    #[error("`{name}` is not in the lock file")]
+    NotLocked { name: String },
+    /// A file of a release is not the one that the release names, or cannot be in one.
+    #[error("{}: {message}", path.display())]
+    Release { path: PathBuf, message: String },
+    /// What says of which a release consists does not hold.
+    #[error("{refusal}")]
+    ReleaseRefused { refusal: Refusal },
+    /// Another release lies where a locked one came from.
+    #[error("{} has another release of `{name}` than the locked one", directory.display())]
+    OtherRelease { name: String, directory: PathBuf },
+    #[error("nobody signed the provider `{name}`")]
+    Unsigned { name: String },
+    /// Another key signed than was expected.
+    #[error("the provider `{name}` is signed by {found}; expected {expected}")]
+    Signer { name: String, expected: String, found: String },
+    /// The trust file does not accept the publisher of a provider.
+    #[error("{refusal}")]
+    Publisher { refusal: Refusal },
+    #[error("a provider that is part of Rectify is named `{name}`")]
+    ProviderName { name: String },
+    #[error("the providers `{first}` and `{second}` both have the type `{type_name}`")]
+    TypeTwice { type_name: String, first: String, second: String },
+    #[error("the store has no file {} of the provider `{name}`", path.display())]
+    NotStored { name: String, path: PathBuf },
+    /// A file in the store has other bytes than were locked.
+    #[error("{} is not the locked one: expected {expected}, found {found}", path.display())]
+    StoredOtherwise { path: PathBuf, expected: Digest, found: Digest },
+    #[error("the provider `{name}` has no executable for {platform}")]
+    NoPlatform { name: String, platform: String },
+    /// Another release is locked now than when the plan was made.
+    #[error("the plan was made with the provider `{name}` {expected}, and {found}")]
+    ProviderMoved { name: String, expected: String, found: String },
     /// The plan breaks invariants.
     #[error("the checker does not agree with this plan")]
     Unsound { notes: Vec<Note> },
@@ -163,6 +202,9 @@ pub enum EngineError {
     #[error(transparent)]
     Apply(#[from] rectify_apply::PlanError),
 }
+
+/// What to do about bytes in the store that are not what was locked.
+const OTHERWISE: &str = "it was not started; find out who can write in the state directory. `rectify provider fetch` brings back the locked bytes from their source";
 
 impl EngineError {
     /// A failed attempt at a file.
@@ -216,6 +258,19 @@ impl EngineError {
             Self::SecretChanged { .. } => codes::SECRET_CHANGED,
             Self::SecretShown { .. } => codes::SECRET_SHOWN,
             Self::TypeUnavailable { .. } => codes::TYPE_UNAVAILABLE,
+            Self::Lock { problem, .. } => problem.code,
+            Self::LockMoved { .. } => codes::LOCK_MOVED,
+            Self::NotLocked { .. } => codes::PROVIDER_NOT_LOCKED,
+            Self::Release { .. } | Self::OtherRelease { .. } => codes::RELEASE_FILES,
+            Self::ReleaseRefused { refusal } | Self::Publisher { refusal } => refusal.code,
+            Self::Unsigned { .. } => codes::RELEASE_UNSIGNED,
+            Self::Signer { .. } => codes::PROVIDER_SIGNER,
+            Self::ProviderName { .. } => codes::PROVIDER_NAME,
+            Self::TypeTwice { .. } => rectify_compile::codes::TYPE_CLAIMED_TWICE,
+            Self::NotStored { .. } => codes::PROVIDER_NOT_STORED,
+            Self::StoredOtherwise { .. } => rectify_host::codes::PROVIDER_DIGEST_MISMATCH,
+            Self::NoPlatform { .. } => codes::PROVIDER_PLATFORM,
+            Self::ProviderMoved { .. } => codes::PROVIDER_MOVED,
             Self::Unsound { notes } => {
                 notes.first().map_or(codes::DOCUMENT_INVALID, |note| note.invariant.code())
             }
@@ -327,6 +382,43 @@ impl EngineError {
             }
             Self::ResolveStep { .. } | Self::ResolveSeveral { .. } => {
                 "name it as `rectify history RUN` does: TARGET:REMEDIATION/STEP"
+            }
+            Self::Lock { problem, .. } if problem.code == rectify_attest::codes::LOCK_SIGNATURE => {
+                "nothing was started; `rectify provider lock SOURCE` writes the entry anew from its release, see who changed it"
+            }
+            Self::Lock { .. } => {
+                "`rectify provider lock` is the only way to change the file; take it from version control"
+            }
+            Self::LockMoved { .. } => "nothing was written to it; see who did, and lock again",
+            Self::NotLocked { .. } => "`rectify provider list` shows those that are",
+            Self::Release { .. } | Self::ReleaseRefused { .. } => {
+                "nothing was started or changed; ask its publisher for the release as it was made"
+            }
+            Self::OtherRelease { .. } => {
+                "bring back the locked release there, or lock this one: `rectify provider lock SOURCE` shows the difference"
+            }
+            Self::Unsigned { .. } => {
+                "ask its publisher for a signed release (`rectify provider pack --key`), or say `--unsigned`, which plan and policy show"
+            }
+            Self::Signer { found, .. } if found == "nobody" => {
+                "ask its publisher why; `--unsigned` without `--signer` takes it all the same"
+            }
+            Self::Signer { found, .. } => {
+                return Some(format!(
+                    "ask its publisher whether the key is theirs, by another way than the one that the release came; then say `--signer {found}`"
+                ));
+            }
+            Self::Publisher { .. } => {
+                "whoever keeps the trust file lists publishers under `roles.publisher`; `rectify provider list` shows who signed what"
+            }
+            Self::ProviderName { .. } => "its author has to give it another name",
+            Self::TypeTwice { .. } => "which of them a step means must be clear: lock only one of them",
+            Self::NotStored { .. } => "`rectify provider fetch` brings what the lock file names to the store",
+            Self::StoredOtherwise { .. } => OTHERWISE,
+            Self::Host(error) if error.code() == rectify_host::codes::PROVIDER_DIGEST_MISMATCH => OTHERWISE,
+            Self::NoPlatform { .. } => "ask its publisher for a release with one; nothing was started",
+            Self::ProviderMoved { .. } => {
+                "nothing was begun; plan again, or bring back the `rectify.lock` that the plan was made with"
             }
             Self::RunUnfinished { .. } => "`rectify resume` ends it, one way or the other",
             _ => return None,

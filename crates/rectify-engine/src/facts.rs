@@ -2,7 +2,7 @@
 //! Both in sessions that cannot change anything.
 
 use crate::{
-    Engine, EngineError,
+    Engine, EngineError, Providers,
     error::Changed,
     identity,
     observe::{self, Place},
@@ -29,6 +29,7 @@ pub type Told = BTreeMap<TargetName, Facts>;
 /// have is no error.
 pub async fn read(
     engine: &Engine,
+    providers: &Providers,
     target: &TargetName,
     connection: &Connection,
     directory: &Path,
@@ -45,15 +46,13 @@ pub async fn read(
             message: message.into(),
         };
         let type_name = fact::type_of(group).ok_or_else(|| refused("there is no such group"))?;
-        let provider = observe::provider_of(engine, &type_name)?;
+        let provider = providers.require(&type_name)?;
         let item = ReadItem { type_name, desired: Map::new(), capture: false };
         asked.entry(&provider.manifest.name).or_default().push((group, item));
     }
     let mut facts = Facts::new();
     for (name, items) in asked {
-        let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name) else {
-            continue;
-        };
+        let Some(provider) = providers.named(name) else { continue };
         let place = Place {
             root: root.as_deref(),
             digest_key: Some(digest_key.clone()),
@@ -92,6 +91,7 @@ fn told(state: Option<Value>) -> Result<Fact, String> {
 /// [`EngineError::FactsChanged`] with everything that differs; or see [`read`].
 pub async fn verify(
     engine: &Engine,
+    providers: &Providers,
     target: &TargetName,
     assumptions: &[Assumption],
     connection: &Connection,
@@ -101,7 +101,7 @@ pub async fn verify(
         return Ok(());
     }
     let groups = assumptions.iter().map(Assumption::group).collect();
-    let facts = read(engine, target, connection, directory, &groups).await?;
+    let facts = read(engine, providers, target, connection, directory, &groups).await?;
     let differs = |assumption: &&Assumption| assumption.found(&facts) != assumption.is;
     let changed: Vec<Changed> = assumptions
         .iter()

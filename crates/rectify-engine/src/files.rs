@@ -89,7 +89,7 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     replace_with_mode(path, bytes, 0o600)
 }
 
-fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), EngineError> {
+pub(crate) fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), EngineError> {
     let error = |e| EngineError::file(FileVerb::Write, path, e);
     let mut file = tempfile::NamedTempFile::new_in(parent(path)).map_err(error)?;
     file.write_all(bytes).map_err(error)?;

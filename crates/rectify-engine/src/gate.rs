@@ -1,7 +1,8 @@
 //! The gate: which policy applies, what it says, and whom this machine trusts.
 
 use crate::{
-    Engine, EngineError, error::FileVerb, files::read_text, history, project::Project, validate::Compiled,
+    Engine, EngineError, Providers, error::FileVerb, files::read_text, history, project::Project,
+    validate::Compiled,
 };
 use rectify_attest::TrustFile;
 use rectify_base::limits::SOURCE_MAX_BYTES;
@@ -110,8 +111,10 @@ fn read_bundle(directory: &Path) -> Result<Bundle, EngineError> {
 /// When the project or a bundle cannot be read.
 pub fn of_project(engine: &Engine, directory: &Path) -> Result<Gate, EngineError> {
     let project = Project::read(directory)?;
-    let manifests = engine.providers.manifests();
-    let input = rectify_compile::Input { files: &project.files, manifests: &manifests, select: None };
+    let providers = Providers::of_project(engine, &project)?;
+    let (manifests, locked) = (providers.manifests(), providers.locked());
+    let (files, manifests) = (&project.files, &manifests);
+    let input = rectify_compile::Input { files, manifests, locked: &locked, select: None };
     let output = rectify_compile::compile(&input);
     match of_output(&output, directory) {
         Some(gate) => gate,

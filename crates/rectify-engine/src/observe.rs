@@ -79,7 +79,7 @@ pub async fn target(
         let mut batches: BTreeMap<String, (Vec<usize>, Vec<PlanItem>)> = BTreeMap::new();
         for item in ready {
             let Some(node) = compiled.graph.nodes.get(item.node) else { continue };
-            let provider = provider_of(engine, &node.type_name)?;
+            let provider = compiled.providers.require(&node.type_name)?;
             let (indices, items) = batches.entry(provider.manifest.name.clone()).or_default();
             indices.push(item.node);
             items.push(PlanItem {
@@ -91,7 +91,7 @@ pub async fn target(
         }
         for (name, (indices, items)) in batches {
             if !sessions.contains_key(&name)
-                && let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name)
+                && let Some(provider) = compiled.providers.named(&name)
             {
                 let here = compiled.graph.nodes.iter().filter(|node| node.target == *target);
                 let its = here.filter(|node| provider.manifest.descriptor(&node.type_name).is_some());
@@ -169,20 +169,6 @@ fn confinement_words(confinement: &Confinement) -> String {
     if missing.is_empty() { complete.into() } else { format!("{complete}; {missing}") }
 }
 
-/// The provider of a type.
-///
-/// # Errors
-/// When none at hand has it.
-pub fn provider_of<'e>(
-    engine: &'e Engine,
-    name: &rectify_base::TypeName,
-) -> Result<&'e Provider, EngineError> {
-    engine.providers.of_type(name).ok_or_else(|| EngineError::TypeUnavailable {
-        name: name.to_string(),
-        message: "no provider at hand has it".into(),
-    })
-}
-
 /// Where a session works.
 pub struct Place<'a> {
     /// Directory that stands for `/`.
@@ -231,15 +217,12 @@ pub async fn start(
     place: Place<'_>,
     plan_commands: &[Vec<String>],
 ) -> Result<ProviderSession, EngineError> {
-    let work = tempfile::Builder::new()
-        .prefix("rectify-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        .tempdir()
-        .map_err(|e| EngineError::file(FileVerb::Write, std::env::temp_dir(), e))?;
+    let program = provider.open()?;
+    let work = work_directory()?;
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let (state, blobs) = place.state.map(|s| (text(s.ledger), text(s.blobs))).unwrap_or_default();
     let dirs = Directories { work: work.path().to_string_lossy().into_owned(), state, blobs };
-    let mut spec = SessionSpec::new(provider.program.clone(), provider.manifest.clone(), mode, dirs);
+    let mut spec = SessionSpec::new(program, provider.manifest.clone(), mode, dirs);
     spec.arguments.clone_from(&provider.arguments);
     spec.root = place.root.map(PathBuf::from);
     spec.digest_key = place.digest_key;
@@ -248,6 +231,15 @@ pub async fn start(
     spec.plan_commands = plan_commands.to_vec();
     spec.launcher = engine.helpers.launcher.clone();
     Ok(ProviderSession { session: Session::start(spec).await?, _work: work })
+}
+
+/// A private directory for one process.
+pub(crate) fn work_directory() -> Result<tempfile::TempDir, EngineError> {
+    tempfile::Builder::new()
+        .prefix("rectify-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .tempdir()
+        .map_err(|e| EngineError::file(FileVerb::Write, std::env::temp_dir(), e))
 }
 
 /// A session with its private work directory, which goes with it.

@@ -5,6 +5,7 @@ use crate::{
     error::FileVerb,
     files::{read_beneath, read_bounded},
 };
+use rectify_attest::lock::{LOCK_FILE, LOCK_MAX_BYTES};
 use rectify_base::{Digest, digest::context, limits::SOURCE_MAX_BYTES};
 use rectify_compile::{
     SourceFile,
@@ -30,7 +31,7 @@ const TEXT_DEPTH_MAX: usize = 8;
 pub struct Project {
     /// Its directory.
     pub directory: PathBuf,
-    /// Its sources, sorted by path: YAML, and what properties may take texts from.
+    /// Its sources, sorted by path: YAML, what properties may take texts from, and the lock file.
     pub files: Vec<SourceFile>,
 }
 
@@ -60,6 +61,10 @@ impl Project {
                     files.push(read_source(directory, &format!("{name}/{file_name}"))?);
                 }
             }
+        }
+        if directory.join(LOCK_FILE).symlink_metadata().is_ok() {
+            let bytes = read_bounded(&directory.join(LOCK_FILE), LOCK_MAX_BYTES)?;
+            files.push(SourceFile { path: LOCK_FILE.to_owned(), bytes });
         }
         let mut texts = Texts { directory, files: Vec::new(), bytes: 0 };
         for name in TEXT_DIRECTORIES {

@@ -69,6 +69,7 @@ fn read(file: String, bytes: &[u8], plan: FileDigests, trust: Option<&TrustFile>
         Kind::Resolution => {
             (None, Err("an answer for a step permits nothing; it belongs to the run that it is about".into()))
         }
+        Kind::Release => (None, Err("a release is about a provider, and vouches for no plan".into())),
         Kind::Receipt => (None, Err("a receipt vouches for nothing; it belongs among the receipts".into())),
     };
     Statement { kind: Some(kind), said, signers, file }

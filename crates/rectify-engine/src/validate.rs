@@ -1,7 +1,7 @@
 //! `validate` and `graph`: what the sources mean, or what is wrong with them.
 
 use crate::{
-    Engine, EngineError, codes,
+    Engine, EngineError, Providers, codes,
     facts::{self, Told},
     observe,
     project::Project,
@@ -30,6 +30,8 @@ pub struct Compiled {
     pub graph_digests: FileDigests,
     /// The facts that were read for it, by target.
     pub facts: Told,
+    /// The providers of the project.
+    pub providers: Providers,
     /// Everything else that the compiler said; `graph` is taken out of it.
     pub output: Output,
 }
@@ -52,16 +54,14 @@ pub async fn ask_providers(engine: &Engine, compiled: &Compiled) -> Result<(), E
     // What is the same on several targets is asked once.
     let mut asked: BTreeMap<&str, BTreeMap<&Address, DesiredItem>> = BTreeMap::new();
     for (address, type_name, desired) in steps.chain(gates) {
-        let provider = observe::provider_of(engine, type_name)?;
+        let provider = compiled.providers.require(type_name)?;
         let item = DesiredItem { type_name: type_name.clone(), desired: desired.clone() };
         asked.entry(&provider.manifest.name).or_default().entry(address).or_insert(item);
     }
     let locator = Locator::new(&compiled.project.files, &compiled.output.source_map);
     let mut diagnostics = Vec::new();
     for (name, items) in asked {
-        let Some(provider) = engine.providers.all().iter().find(|p| p.manifest.name == name) else {
-            continue;
-        };
+        let Some(provider) = compiled.providers.named(name) else { continue };
         let place = observe::Place { root: None, digest_key: None, secrets: Values::new(), state: None };
         let session = observe::start(engine, provider, Mode::Read, place, &[]).await?;
         let (addresses, items): (Vec<&Address>, Vec<DesiredItem>) = items.into_iter().unzip();
@@ -92,6 +92,8 @@ pub enum Validated {
     AsksFacts {
         /// The project.
         project: Project,
+        /// Its providers.
+        providers: Providers,
         /// What the compiler said: the groups that are asked for are in it, and no graph.
         output: Box<Output>,
     },
@@ -107,13 +109,14 @@ pub fn validate(
     select: Option<&BTreeSet<RemediationName>>,
 ) -> Result<Validated, EngineError> {
     let project = Project::read(directory)?;
-    let manifests = engine.providers.manifests();
-    let output = compile(&Input { files: &project.files, manifests: &manifests, select });
+    let providers = Providers::of_project(engine, &project)?;
+    let (manifests, locked) = (providers.manifests(), providers.locked());
+    let output = compile(&Input { files: &project.files, manifests: &manifests, locked: &locked, select });
     let errors = output.diagnostics.iter().any(|d| d.severity == Severity::Error);
     if output.graph.is_none() && !errors && !output.asked.is_empty() {
-        return Ok(Validated::AsksFacts { project, output: Box::new(output) });
+        return Ok(Validated::AsksFacts { project, providers, output: Box::new(output) });
     }
-    Ok(Validated::Whole(Box::new(compiled(project, output, Told::new())?)))
+    Ok(Validated::Whole(Box::new(compiled(project, providers, output, Told::new())?)))
 }
 
 /// Compiles a project with facts that were recorded. Starts no provider.
@@ -127,9 +130,11 @@ pub fn validate_with(
     facts: Told,
 ) -> Result<Compiled, EngineError> {
     let project = Project::read(directory)?;
-    let manifests = engine.providers.manifests();
-    let output = compile_with(&Input { files: &project.files, manifests: &manifests, select }, &facts);
-    compiled(project, output, facts)
+    let providers = Providers::of_project(engine, &project)?;
+    let (manifests, locked) = (providers.manifests(), providers.locked());
+    let input = Input { files: &project.files, manifests: &manifests, locked: &locked, select };
+    let output = compile_with(&input, &facts);
+    compiled(project, providers, output, facts)
 }
 
 /// Compiles a project, and reads the facts that its sources ask for.
@@ -141,29 +146,35 @@ pub async fn complete(
     directory: &Path,
     select: Option<&BTreeSet<RemediationName>>,
 ) -> Result<Compiled, EngineError> {
-    let (project, output) = match validate(engine, directory, select)? {
+    let (project, providers, output) = match validate(engine, directory, select)? {
         Validated::Whole(compiled) => return Ok(*compiled),
-        Validated::AsksFacts { project, output } => (project, output),
+        Validated::AsksFacts { project, providers, output } => (project, providers, output),
     };
     let mut facts = Told::new();
     for (target, groups) in &output.asked {
         let connection = output.connections.get(target);
         let connection = connection.ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
-        let told = facts::read(engine, target, connection, &project.directory, groups)
+        let told = facts::read(engine, &providers, target, connection, &project.directory, groups)
             .instrument(debug_span!("facts", %target))
             .await?;
         facts.insert(target.clone(), told);
     }
-    let manifests = engine.providers.manifests();
-    let output = compile_with(&Input { files: &project.files, manifests: &manifests, select }, &facts);
-    compiled(project, output, facts)
+    let (manifests, locked) = (providers.manifests(), providers.locked());
+    let input = Input { files: &project.files, manifests: &manifests, locked: &locked, select };
+    let output = compile_with(&input, &facts);
+    compiled(project, providers, output, facts)
 }
 
-fn compiled(project: Project, mut output: Output, facts: Told) -> Result<Compiled, EngineError> {
+fn compiled(
+    project: Project,
+    providers: Providers,
+    mut output: Output,
+    facts: Told,
+) -> Result<Compiled, EngineError> {
     let Some(graph) = output.graph.take() else {
         return Err(EngineError::Sources { diagnostics: output.diagnostics, files: project.files });
     };
     let graph_bytes = crate::artifact::document(&graph)?;
     let graph_digests = FileDigests::of_bytes(&graph_bytes);
-    Ok(Compiled { project, graph, graph_bytes, graph_digests, facts, output })
+    Ok(Compiled { project, graph, graph_bytes, graph_digests, facts, providers, output })
 }

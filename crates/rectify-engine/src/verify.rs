@@ -54,7 +54,7 @@ pub async fn reproduce_sources(
     sources: &Path,
 ) -> Result<(), EngineError> {
     if let Some(run) = artifact.undo_of()? {
-        let graph = crate::undo::graph_of(engine, &run).await?;
+        let graph = crate::undo::graph_of(engine, &run, sources).await?;
         return match crate::plan::recorded(&graph)?.1 == plan.graph {
             true => Ok(()),
             false => Err(EngineError::NotReproduced { what: "graph".into() }),

@@ -46,24 +46,25 @@ impl Executable {
     /// # Errors
     /// [`Fault::Program`], [`Fault::DigestMismatch`].
     pub fn open(path: &Path, expected: Option<FileDigests>) -> Result<Self, HostError> {
-        let shown = path.display().to_string();
-        let error = |fault| {
-            let name = path.file_name().map_or(shown.clone(), |n| n.to_string_lossy().into_owned());
-            HostError::new(&name, "launch", fault)
-        };
-        let refuse = |reason: String| error(Fault::Program { path: shown.clone(), reason });
-        let bytes = read_program(path).map_err(|e| refuse(e.to_string()))?;
+        let bytes = read_program(path).map_err(|e| refused(path, e.to_string()))?;
+        Self::of_bytes(path, bytes, expected)
+    }
+
+    /// The same with bytes that were read already; `path` is where they came from.
+    ///
+    /// # Errors
+    /// As for [`Executable::open`].
+    pub fn of_bytes(path: &Path, bytes: Vec<u8>, expected: Option<FileDigests>) -> Result<Self, HostError> {
+        let refuse = |reason: String| refused(path, reason);
         let found = FileDigests::of_bytes(&bytes);
         if let Some(expected) = expected
             && expected != found
         {
-            return Err(error(Fault::DigestMismatch {
-                path: shown.clone(),
-                expected: Box::new(expected),
-                found: Box::new(found),
-            }));
+            let (expected, found) = (Box::new(expected), Box::new(found));
+            let path_shown = path.display().to_string();
+            return Err(error(path, Fault::DigestMismatch { path: path_shown, expected, found }));
         }
-        let image = match interpreter(&bytes) {
+        let image = match interpreter_of(&bytes) {
             Some(interpreter) => Image::Script { bytes: bytes.into(), interpreter },
             None => {
                 check_format(&bytes).map_err(refuse)?;
@@ -114,6 +115,34 @@ impl Executable {
     }
 }
 
+fn error(path: &Path, fault: Fault) -> HostError {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    HostError::new(&name, "launch", fault)
+}
+
+fn refused(path: &Path, reason: String) -> HostError {
+    error(path, Fault::Program { path: path.display().to_string(), reason })
+}
+
+/// The platform of this machine, such as `linux-x86_64`.
+#[must_use]
+pub fn platform() -> String {
+    format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// The platform that an executable is for; `None` if it is none of Linux that is known.
+#[must_use]
+pub fn platform_of(bytes: &[u8]) -> Option<&'static str> {
+    let [low, high] = bytes.get(18..20)?.try_into().ok()?;
+    let machine = bytes.starts_with(b"\x7fELF").then_some(u16::from_le_bytes([low, high]));
+    match machine? {
+        62 => Some("linux-x86_64"),
+        183 => Some("linux-aarch64"),
+        243 => Some("linux-riscv64"),
+        _ => None,
+    }
+}
+
 fn read_program(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -131,7 +160,9 @@ fn read_program(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn interpreter(bytes: &[u8]) -> Option<String> {
+/// The interpreter that the first line of a script names, without `#!`; `None` if it is no script.
+#[must_use]
+pub fn interpreter_of(bytes: &[u8]) -> Option<String> {
     let line = bytes.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
     Some(String::from_utf8_lossy(line).trim().chars().take(256).collect())
 }
@@ -189,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_interpreter_of_a_script_is_named() {
-        assert_eq!(interpreter(b"#! /usr/bin/env python3\nx").as_deref(), Some("/usr/bin/env python3"));
-        assert_eq!(interpreter(b"\x7fELF"), None);
+        assert_eq!(interpreter_of(b"#! /usr/bin/env python3\nx").as_deref(), Some("/usr/bin/env python3"));
+        assert_eq!(interpreter_of(b"\x7fELF"), None);
     }
 }

@@ -73,6 +73,15 @@ pub(crate) fn check_directories(spec: &SessionSpec) -> Result<(), Fault> {
 
 /// Starts the launcher, in a process group of its own.
 pub(crate) fn spawn(spec: &SessionSpec, launch: &str) -> Result<Child, Fault> {
+    spawn_with(spec, launch, &[])
+}
+
+/// The same with more in its environment.
+pub(crate) fn spawn_with(
+    spec: &SessionSpec,
+    launch: &str,
+    environment: &[(&str, &str)],
+) -> Result<Child, Fault> {
     if spec.confine && spec.mode == Mode::Apply {
         return Err(Fault::Launch("a session that applies cannot be confined".into()));
     }
@@ -108,6 +117,7 @@ pub(crate) fn spawn(spec: &SessionSpec, launch: &str) -> Result<Child, Fault> {
         .env("LANG", "C.UTF-8")
         .env("TZ", "UTC")
         .env(COOKIE_VARIABLE, "1")
+        .envs(environment.iter().copied())
         .current_dir(work)
         .process_group(0)
         .stdin(Stdio::piped())

@@ -6,6 +6,7 @@
 //! our own that sets the umask, applies the confinement to itself ([`confine_main`]) and then
 //! becomes, or starts, the provider.
 
+mod ask;
 mod batch;
 mod blobs;
 #[doc(hidden)]
@@ -32,6 +33,7 @@ mod stderr;
 mod strict;
 mod tasks;
 
+pub use ask::{Asked, ask};
 pub use confine::{Confinement, Protection, confine_main};
 pub use error::{Effect, Fault, HostError};
 pub use executable::Executable;

@@ -50,6 +50,14 @@ impl<R: AsyncRead + Unpin, F: Fn()> Lines<R, F> {
         }
     }
 
+    /// Reads everything that is left.
+    pub(crate) async fn rest(&mut self, limit: usize) -> Result<Vec<u8>, LineError> {
+        let mut bytes = Vec::new();
+        let mut reader = (&mut self.reader).take(limit as u64 + 1);
+        reader.read_to_end(&mut bytes).await.map_err(LineError::Io)?;
+        if bytes.len() > limit { Err(LineError::TooLarge) } else { Ok(bytes) }
+    }
+
     /// Reads on and forgets, so that the writer is not stuck while it ends.
     pub(crate) async fn drain(&mut self) {
         let mut sink = vec![0_u8; 8 * 1024];

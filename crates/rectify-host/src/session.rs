@@ -533,7 +533,7 @@ fn configuration(spec: &SessionSpec) -> Result<Configure, Fault> {
 }
 
 /// 128 random bits in hexadecimal.
-fn number() -> Result<String, Fault> {
+pub(crate) fn number() -> Result<String, Fault> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|e| Fault::System { what: "no random number", reason: e.to_string() })?;

@@ -7,6 +7,7 @@
 use crate::{
     fact::Assumption,
     grade::{Prediction, Retry, TypeKind, UndoGrade},
+    provider::LockedProvider,
 };
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use rectify_base::{
@@ -36,6 +37,9 @@ pub struct Graph {
     pub targets: BTreeMap<TargetName, TargetInfo>,
     /// What the manifests said of the types that are used, by name.
     pub types: BTreeMap<TypeName, TypeFacts>,
+    /// The providers of these types that are not part of Rectify, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<String, LockedProvider>,
     /// The steps, in canonical order.
     pub nodes: Vec<Node>,
     /// The `verify` entries, sorted by target and address.

@@ -12,6 +12,7 @@ pub mod graph;
 pub mod journal;
 pub mod observation;
 pub mod plan;
+pub mod provider;
 #[cfg(feature = "schema")]
 pub mod schema;
 

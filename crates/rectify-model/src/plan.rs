@@ -6,6 +6,7 @@ use crate::{
     grade::{Disruption, Prediction, Retry, TypeKind, UndoGrade},
     graph::{Edge, RemediationInfo, RunLimits, SecretOrigin, Touch},
     observation::Identity,
+    provider::LockedProvider,
 };
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use rectify_base::{
@@ -37,6 +38,10 @@ pub struct Plan {
     pub targets: BTreeMap<TargetName, PlanTarget>,
     /// The types that changing steps, gates and assumptions use.
     pub types: BTreeMap<TypeName, PlanType>,
+    /// The providers of these types that are not part of Rectify, by name. A run does not begin where
+    /// another release is locked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<String, LockedProvider>,
     /// What will be done, in the graph's order.
     pub steps: Vec<Step>,
     /// What is not done because nothing has to be, in the graph's order.

@@ -14,6 +14,7 @@ use rectify_model::{
     graph::{Gate, TargetInfo, TypeFacts},
     observation,
     plan::{self, Action, Counts, Deferred, Idle, PlanGate, PlanTarget, PlanType, PlannedSecret, Unchanged},
+    provider::LockedProvider,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,6 +108,7 @@ pub fn plan(input: &Input<'_>) -> Result<Planned, PlanError> {
             limits: graph.limits,
             remediations: graph.remediations.clone(),
             targets,
+            providers: providers(graph, &types),
             types,
             steps: draft.steps,
             unchanged: draft.unchanged,
@@ -260,6 +262,16 @@ fn types(graph: &Graph, draft: &Draft, gates: &[PlanGate]) -> BTreeMap<rectify_b
         .chain(&told)
         .filter_map(|name| graph.types.get(name).map(|facts| (name.clone(), plan_type(facts))))
         .collect()
+}
+
+/// The providers of these types that are not part of Rectify.
+fn providers(
+    graph: &Graph,
+    types: &BTreeMap<rectify_base::TypeName, PlanType>,
+) -> BTreeMap<String, LockedProvider> {
+    let used: BTreeSet<_> = types.values().map(|known| known.manifest).collect();
+    let taken = graph.providers.iter().filter(|(_, provider)| used.contains(&provider.manifest));
+    taken.map(|(name, provider)| (name.clone(), provider.clone())).collect()
 }
 
 /// The lists of a plan while they are filled, target by target.

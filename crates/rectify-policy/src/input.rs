@@ -7,9 +7,11 @@ use crate::{
     freeze::Freeze,
     surroundings::History,
 };
+use rectify_base::TypeName;
 use rectify_model::{
     graph::{Access, RemediationInfo},
     plan::{Plan, PlanGate, Step},
+    provider::LockedProvider,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -40,6 +42,9 @@ struct PolicyInput<'a> {
     deferred: u64,
     /// The targets of the plan, by name.
     targets: BTreeMap<&'a str, Target<'a>>,
+    /// The providers of the plan that are not part of Rectify, by name; absent if there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    providers: BTreeMap<&'a str, Provider<'a>>,
     /// What will be done, in the order of the plan.
     changes: Vec<Change<'a>>,
     /// What is asked afterwards, in the order of the plan.
@@ -90,6 +95,31 @@ struct Target<'a> {
     labels: &'a BTreeMap<String, String>,
 }
 
+/// One provider that is not part of Rectify, by its locked release.
+#[derive(Serialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Provider<'a> {
+    /// Its version.
+    version: &'a str,
+    /// Digest of the locked release.
+    release: String,
+    /// What the holder of the key that signed the release calls itself; absent if nobody signed. Whose
+    /// name it is only the trust file can say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<&'a str>,
+    /// Fingerprint of that key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    /// Whether nobody signed.
+    unsigned: bool,
+    /// What runs it, if it is a script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interpreter: Option<&'a str>,
+    /// Whether it is a script: the program that runs it is fixed by no digest.
+    interpreter_unpinned: bool,
+}
+
 /// One change on one target.
 #[derive(Serialize)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +134,9 @@ struct Change<'a> {
     /// Such as `file.content`.
     #[serde(rename = "type")]
     type_name: &'a str,
+    /// The provider of the type; absent if it is part of Rectify.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
     /// `create`, `update`, `replace`, `delete` or `run`.
     action: &'a str,
     /// Absolute paths that are written, as far as they are known beforehand: those that the step names,
@@ -149,6 +182,9 @@ struct Gate<'a> {
     /// Such as `tcp.connect`.
     #[serde(rename = "type")]
     type_name: &'a str,
+    /// The provider of the type; absent if it is part of Rectify.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
     /// How long it is asked again, in seconds.
     within_s: u32,
     /// Everything that it executes.
@@ -200,6 +236,7 @@ fn change<'a>(
         address: step.address.as_str(),
         remediation: step.address.remediation(),
         type_name: step.type_name.as_str(),
+        provider: provider_of(plan, &step.type_name),
         action: step.action.as_str(),
         paths: paths.into_iter().collect(),
         prediction: word(step.prediction),
@@ -218,12 +255,32 @@ fn change<'a>(
     }
 }
 
-fn gate(gate: &PlanGate) -> Gate<'_> {
+/// The provider of a type, if it is not part of Rectify.
+fn provider_of<'a>(plan: &'a Plan, type_name: &TypeName) -> Option<&'a str> {
+    let manifest = plan.types.get(type_name)?.manifest;
+    plan.providers.iter().find(|(_, p)| p.manifest == manifest).map(|(name, _)| name.as_str())
+}
+
+fn provider(locked: &LockedProvider) -> Provider<'_> {
+    let publisher = locked.publisher.as_ref();
+    Provider {
+        version: &locked.version,
+        release: locked.release.to_string(),
+        publisher: publisher.map(|publisher| publisher.name.as_str()),
+        key: publisher.map(|publisher| publisher.key.as_str()),
+        unsigned: publisher.is_none(),
+        interpreter: locked.interpreter.as_deref(),
+        interpreter_unpinned: locked.interpreter.is_some(),
+    }
+}
+
+fn gate<'a>(plan: &'a Plan, gate: &'a PlanGate) -> Gate<'a> {
     Gate {
         target: gate.target.as_str(),
         address: gate.address.as_str(),
         remediation: gate.address.remediation(),
         type_name: gate.type_name.as_str(),
+        provider: provider_of(plan, &gate.type_name),
         within_s: gate.within_s,
         commands: commands::of_gate(&gate.desired),
     }
@@ -258,8 +315,9 @@ pub fn input(plan: &Plan, surroundings: &Surroundings) -> Value {
                 (name.as_str(), Target { environment: &target.environment, labels: &target.labels })
             })
             .collect(),
+        providers: plan.providers.iter().map(|(name, locked)| (name.as_str(), provider(locked))).collect(),
         changes: plan.steps.iter().map(|step| change(plan, &remediations, step, &no_labels)).collect(),
-        gates: plan.gates.iter().map(gate).collect(),
+        gates: plan.gates.iter().map(|one| gate(plan, one)).collect(),
         waves: plan.waves.iter().map(|wave| wave.iter().map(|name| name.as_str()).collect()).collect(),
         fleet: environments.into_iter().filter_map(|name| Some((name, *fleet.get(name)?))).collect(),
         history: surroundings.history.of(plan.targets.keys()),

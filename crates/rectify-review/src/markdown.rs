@@ -13,8 +13,8 @@ use super::{
     properties::Line,
     step::{details, head, marks, sign, summary},
     text::{
-        ASSUMED, NOT_TRIGGERED, SECRETS, UNDECIDED, WAITING, assumptions, counts, deferred, gates, headline,
-        not_triggered, reasons, secrets, undo_lines, waves,
+        ASSUMED, NOT_TRIGGERED, PROVIDERS, SECRETS, UNDECIDED, WAITING, assumptions, counts, deferred, gates,
+        headline, not_triggered, providers, reasons, secrets, undo_lines, waves,
     },
 };
 use rectify_base::{FileDigests, canonical};
@@ -56,6 +56,7 @@ pub fn markdown(plan: &Plan, judgement: Judgement<'_>, options: &Options) -> Str
         (WAITING, deferred(plan, DeferredCause::Waits)),
         ("Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None)),
         ("Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy)),
+        (PROVIDERS, providers(plan)),
         (ASSUMED, assumptions(plan)),
         (SECRETS, secrets(plan)),
         ("Checked afterwards", gates(plan)),

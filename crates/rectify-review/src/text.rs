@@ -15,6 +15,7 @@ use rectify_model::{
     grade::UndoGrade,
     graph::{RemediationInfo, SecretSource, UndoMode},
     plan::{DeferredCause, Idle},
+    provider::LockedProvider,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -31,6 +32,8 @@ pub(super) const NOT_TRIGGERED: &str = "Not triggered, because nothing that woul
 
 /// Above the secrets that steps name.
 pub(super) const SECRETS: &str = "Secrets that it uses, and where their values come from";
+/// Above the providers of others.
+pub(super) const PROVIDERS: &str = "Providers that are not part of Rectify";
 /// Above what must still be so when the plan is applied.
 pub(super) const ASSUMED: &str = "Assumed, and read again before anything is done";
 /// Most steps that are named with what decided them.
@@ -51,6 +54,7 @@ pub fn text(plan: &Plan, options: &Options) -> String {
     section(&mut lines, WAITING, deferred(plan, DeferredCause::Waits));
     section(&mut lines, "Cannot be taken back", undo_lines(plan, &blocks, UndoGrade::None));
     section(&mut lines, "Taken back only in part", undo_lines(plan, &blocks, UndoGrade::Lossy));
+    section(&mut lines, PROVIDERS, providers(plan));
     section(&mut lines, ASSUMED, assumptions(plan));
     section(&mut lines, SECRETS, secrets(plan));
     section(&mut lines, "Checked afterwards", gates(plan));
@@ -241,6 +245,28 @@ pub(super) fn assumptions(plan: &Plan) -> Vec<String> {
         (format!("  {fact} {found}: decides {}{more}", named.join(", ")), name)
     });
     with_places(plan, same(entries))
+}
+
+/// One line for each provider that is not part of Rectify: whose it is, and what is not certain of it.
+pub(super) fn providers(plan: &Plan) -> Vec<String> {
+    let line = |(name, locked): (&String, &LockedProvider)| {
+        let signer = match &locked.publisher {
+            Some(publisher) => format!("signed by {} ({})", publisher.name, publisher.key),
+            None => "NOT SIGNED by anybody".to_owned(),
+        };
+        let interpreter = match &locked.interpreter {
+            Some(line) => format!("; run by `{line}`, which is NOT PINNED"),
+            None => String::new(),
+        };
+        format!(
+            "  {} {}, {}{}",
+            visible(name),
+            visible(&locked.version),
+            visible(&signer),
+            visible(&interpreter)
+        )
+    };
+    plan.providers.iter().map(line).collect()
 }
 
 /// One line for each secret that a changing step names, with its source.

@@ -86,9 +86,10 @@ impl Case {
         let bytes = fs::read(PROGRAM).unwrap();
         let provider = Provider {
             manifest: serde_json::from_slice(&manifest).unwrap(),
-            program: Executable::open(Path::new(PROGRAM), None).unwrap(),
+            program: Executable::open(Path::new(PROGRAM), None).unwrap().into(),
             arguments: ["serve", "--stdio"].map(Into::into).to_vec(),
             identity: Digest::of_bytes(&bytes).to_string(),
+            locked: None,
         };
         let events = Kept::default();
         let launcher =

@@ -119,6 +119,10 @@ fn open(
         keys_count(file, &envelope, trust, now)?;
     }
     Ok(match kind {
+        Kind::Release => {
+            let message = "a release is about a provider, and says nothing about a plan";
+            return Err(Refusal::new(codes::ENVELOPE_PREDICATE_TYPE, file, message));
+        }
         Kind::Decision => Statement::Decision(typed(file, bytes, &envelope, signers, plan)?),
         Kind::Seal => Statement::Seal(typed(file, bytes, &envelope, signers, plan)?),
         Kind::Approval => Statement::Approval(typed(file, bytes, &envelope, signers, plan)?),

@@ -11,6 +11,7 @@ mod matrix;
 mod mutation;
 mod overrides;
 mod quorum;
+mod releases;
 mod resolutions;
 mod rotation;
 mod sign;

@@ -1,9 +1,9 @@
 //! Type confusion: of each kind of statement against each verifier, only the diagonal verifies.
 
-use crate::world::{World, approval, decision_record, receipt, resolution, seal, set_aside, signer};
+use crate::world::{World, approval, decision_record, receipt, release, resolution, seal, set_aside, signer};
 use rectify_attest::{
-    Approval, DecisionRecord, Override, Predicate, Receipt, Resolution, Seal, TrustFile, attest, codes,
-    verify,
+    Approval, DecisionRecord, Kind, Override, Predicate, Receipt, Release, Resolution, Seal, TrustFile,
+    attest, codes, verify,
 };
 use rectify_base::{Code, FileDigests};
 
@@ -23,6 +23,7 @@ fn only_the_diagonal_verifies() {
         decision,
         attest(plan, &set_aside("alice"), &[&alice]).unwrap(),
         attest(plan, &resolution("alice"), &[&alice]).unwrap(),
+        attest(plan, &release("alice"), &[&alice]).unwrap(),
     ];
     let verifiers = [
         read::<Seal>,
@@ -31,6 +32,7 @@ fn only_the_diagonal_verifies() {
         read::<DecisionRecord>,
         read::<Override>,
         read::<Resolution>,
+        read::<Release>,
     ];
     for (row, envelope) in envelopes.iter().enumerate() {
         for (column, verifier) in verifiers.iter().enumerate() {
@@ -51,6 +53,7 @@ fn a_body_under_another_type_does_not_verify() {
         serde_json::to_value(receipt()).unwrap(),
         serde_json::to_value(set_aside("alice")).unwrap(),
         serde_json::to_value(resolution("alice")).unwrap(),
+        serde_json::to_value(release("alice")).unwrap(),
     ];
     let verifiers = [
         read::<DecisionRecord>,
@@ -59,6 +62,7 @@ fn a_body_under_another_type_does_not_verify() {
         read::<Receipt>,
         read::<Override>,
         read::<Resolution>,
+        read::<Release>,
     ];
     for (row, body) in bodies.iter().enumerate() {
         for (column, kind) in rectify_attest::Kind::ALL.iter().enumerate() {
@@ -68,7 +72,7 @@ fn a_body_under_another_type_does_not_verify() {
                 "predicateType": kind.uri(),
                 "subject": [{
                     "digest": {"blake3": plan.blake3.hex(), "sha256": plan.sha256.hex()},
-                    "name": "plan",
+                    "name": if *kind == Kind::Release { "manifest" } else { "plan" },
                 }],
             }))
             .unwrap();

@@ -3,9 +3,9 @@
 use ed25519_dalek::{Signer as _, SigningKey};
 use rectify_attest::{
     AdmissionInput, Admitted, Approval, DecisionRecord, Description, EnvelopeFile, KeyRecord, Override,
-    Principal, PrincipalKind, PrincipalName, PublicKey, Receipt, Refusal, Resolution, Seal, SignError,
-    Signer, TargetResult, Thresholds, TrustData, TrustFile, Verdict, admit, attest, describe, overridden,
-    verify_resolution,
+    Principal, PrincipalKind, PrincipalName, PublicKey, Receipt, Refusal, Release, ReleaseFile,
+    ReleasePublisher, Resolution, Seal, SignError, Signer, TargetResult, Thresholds, TrustData, TrustFile,
+    Verdict, admit, attest, describe, overridden, verify_resolution,
 };
 use rectify_base::{Digest, FileDigests, canonical};
 use rectify_model::{
@@ -13,6 +13,7 @@ use rectify_model::{
     decision::Finding,
     journal::{self, RunId, RunOutcome, UseId, operation_id},
 };
+use rectify_protocol::{manifest::ProtocolRange, message::ProtocolVersion};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -217,6 +218,21 @@ pub fn resolution(by: &str) -> Resolution {
         verdict: journal::Verdict::Succeeded,
         by: name(by),
         reason: "the message is there".to_owned(),
+    }
+}
+
+/// A release of a script that this principal publishes.
+pub fn release(publisher: &str) -> Release {
+    let version = ProtocolVersion { major: 1, minor: 0 };
+    Release {
+        format: rectify_attest::release::FORMAT.to_owned(),
+        name: "acme".to_owned(),
+        version: "1.0.0".to_owned(),
+        protocol: ProtocolRange { min: version, max: version },
+        manifest: FileDigests::of_bytes(b"manifest"),
+        interpreter: Some("/usr/bin/env python3".to_owned()),
+        files: BTreeMap::from([("any".to_owned(), ReleaseFile::of_bytes("acme.py", b"#!/bin/sh"))]),
+        publisher: Some(ReleasePublisher { name: name(publisher), key: signer(publisher).public_key() }),
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn run(
     );
     targets(plan, graph, observations, graph_digests, notes);
     types(plan, graph, notes);
+    providers(plan, graph, notes);
     gates(plan, graph, notes);
 }
 
@@ -128,6 +129,24 @@ fn types(plan: &Plan, graph: &Graph, notes: &mut Notes) {
                 && facts.volatile == said.volatile
         });
         notes.require(same, Invariant::TypeFacts, || format!("/types/{name}"), "the graph does not say so");
+    }
+}
+
+fn providers(plan: &Plan, graph: &Graph, notes: &mut Notes) {
+    let used: BTreeSet<&Digest> = plan.types.values().map(|known| &known.manifest).collect();
+    for (name, said) in &plan.providers {
+        let same = graph.providers.get(name) == Some(said);
+        let place = || format!("/providers/{}", name.replace('~', "~0").replace('/', "~1"));
+        notes.require(same, Invariant::Providers, place, "the graph does not say so");
+    }
+    for (name, _) in graph.providers.iter().filter(|(_, provider)| used.contains(&provider.manifest)) {
+        let there = plan.providers.contains_key(name);
+        notes.require(
+            there,
+            Invariant::Providers,
+            || "/providers".into(),
+            "a locked provider of a type is missing",
+        );
     }
 }
 

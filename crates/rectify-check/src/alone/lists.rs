@@ -28,6 +28,7 @@ pub(super) fn run(plan: &Plan, notes: &mut Notes) {
     waves(plan, notes);
     let told = assumptions::run(plan, notes);
     types(plan, &told, notes);
+    providers(plan, notes);
     profile(plan, notes);
     identities(plan, notes);
     notes.require(
@@ -42,6 +43,15 @@ pub(super) fn run(plan: &Plan, notes: &mut Notes) {
         || "/limits/parallel_steps".into(),
         "no step may ever run",
     );
+}
+
+/// A provider that no type is of would be vouched for, and not used.
+fn providers(plan: &Plan, notes: &mut Notes) {
+    for (name, provider) in &plan.providers {
+        let used = plan.types.values().any(|known| known.manifest == provider.manifest);
+        let place = || format!("/providers/{}", name.replace('~', "~0").replace('/', "~1"));
+        notes.require(used, Invariant::Providers, place, "no type of the plan is of this provider");
+    }
 }
 
 /// Every entry of the four lists, with its place.

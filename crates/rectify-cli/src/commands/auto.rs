@@ -1,6 +1,6 @@
 //! `apply --auto`: the same path in one go, for whoever may decide alone.
 
-use super::{page, run, signing};
+use super::{ask, page, run, signing};
 use crate::{
     arguments::{Key, PlanFormat},
     diagnostics, exit,
@@ -9,11 +9,7 @@ use crate::{
     words::count,
 };
 use rectify_engine::{Engine, EngineError, plan as planning};
-use std::{
-    fs,
-    io::{IsTerminal, Write},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 /// Where the plans lie, in the project: they are kept, as every plan that was applied should be.
 const PLACE: &str = ".rectify/auto";
@@ -34,7 +30,8 @@ pub async fn apply(engine: &Engine, at: &Path, key: Option<Key>, yes: bool) -> R
     if changes == 0 {
         return Ok(exit::DONE);
     }
-    if !yes && !agreed(changes)? {
+    let question = format!("apply {}?", count(changes, "change"));
+    if !yes && !ask::agreed(&question, "say --yes to apply without asking")? {
         tell!("nothing was done");
         return Ok(exit::ERROR);
     }
@@ -65,19 +62,4 @@ pub async fn apply(engine: &Engine, at: &Path, key: Option<Key>, yes: bool) -> R
         tell!("the sealed plan is {}; once it is approved, apply it by its name", plan.display());
     }
     applied
-}
-
-/// Asks on the terminal. Only a whole `yes` is one.
-fn agreed(changes: u64) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody can be asked here; say --yes to apply without asking"));
-    }
-    let mut stderr = std::io::stderr();
-    drop(write!(stderr, "apply {}? only `yes` goes on: ", count(changes, "change")));
-    drop(stderr.flush());
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|e| Failure::plain(format!("cannot read the answer: {e}")))?;
-    Ok(answer.trim() == "yes")
 }

@@ -6,7 +6,7 @@ use crate::{
     say::{say, tell},
 };
 use rectify_compile::editor;
-use rectify_engine::{Engine, files, project::Project};
+use rectify_engine::{Engine, Providers, files, project::Project};
 use serde_json::json;
 use std::{fs, path::Path};
 
@@ -22,8 +22,9 @@ const SCHEMAS: &str = "schemas";
 
 /// `editor`.
 pub fn editor(engine: &Engine, project: &Path, directory: &Path) -> Result<u8, Failure> {
-    let sources = Project::read(project)?.files;
-    let schemas = editor::of_project(&sources, &engine.providers.manifests());
+    let sources = Project::read(project)?;
+    let providers = Providers::of_project(engine, &sources)?;
+    let schemas = editor::of_project(&sources.files, &providers.manifests());
     let settings = project.join(directory);
     let below = settings.join(SCHEMAS);
     fs::create_dir_all(&below)

@@ -1,5 +1,6 @@
 //! One function a command. They call the engine and write its answers.
 
+mod ask;
 mod auto;
 mod diff;
 mod editor;
@@ -8,6 +9,7 @@ mod locks;
 mod page;
 mod policy;
 mod project;
+mod provider;
 mod recovery;
 mod reference;
 mod run;
@@ -95,7 +97,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             Command::Locks { command } => locks::locks(&engine, command).await,
             Command::Audit(command) => locks::audit(&engine, command).await,
             Command::Inventory(inventory) => reference::inventory(&engine, &at, inventory),
-            Command::Provider(provider) => reference::provider(&engine, provider),
+            Command::Provider(provider) => provider::provider(&engine, &at, provider).await,
         }
     })
 }

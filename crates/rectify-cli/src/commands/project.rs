@@ -95,7 +95,9 @@ fn quoted(path: &Path) -> String {
 /// `validate`.
 pub async fn validate(engine: &Engine, directory: &Path, format: ProblemFormat) -> Result<u8, Failure> {
     let compiled = match compiling::validate(engine, directory, None) {
-        Ok(Validated::AsksFacts { project, output }) => return needs_facts(&project.files, &output, format),
+        Ok(Validated::AsksFacts { project, output, .. }) => {
+            return needs_facts(&project.files, &output, format);
+        }
         Ok(Validated::Whole(compiled)) => {
             compiling::ask_providers(engine, &compiled).await.map(|()| *compiled)
         }

@@ -1,8 +1,8 @@
-//! `explain`, `completions`, `man`, `inventory` and `provider`.
+//! `explain`, `completions`, `man` and `inventory`.
 
 use super::project::out;
 use crate::{
-    arguments::{Arguments, Inventory, ProviderCommand},
+    arguments::{Arguments, Inventory},
     exit,
     failure::Failure,
     pages::PAGES,
@@ -11,7 +11,7 @@ use crate::{
 };
 use clap::CommandFactory;
 use rectify_base::TargetName;
-use rectify_engine::{Engine, EngineError, identity, validate::validate};
+use rectify_engine::{Engine, EngineError, Providers, identity, validate::validate};
 use std::path::Path;
 
 /// `explain`.
@@ -66,9 +66,10 @@ fn summary(page: &str) -> String {
 /// `inventory`.
 pub fn inventory(engine: &Engine, directory: &Path, command: Inventory) -> Result<u8, Failure> {
     let project = rectify_engine::project::Project::read(directory)?;
-    let manifests = engine.providers.manifests();
-    let input =
-        rectify_engine::compiler::Input { files: &project.files, manifests: &manifests, select: None };
+    let providers = Providers::of_project(engine, &project)?;
+    let (manifests, locked) = (providers.manifests(), providers.locked());
+    let (files, manifests) = (&project.files, &manifests);
+    let input = rectify_engine::compiler::Input { files, manifests, locked: &locked, select: None };
     let output = rectify_engine::compiler::compile(&input);
     match command {
         Inventory::List => {
@@ -91,34 +92,6 @@ pub fn inventory(engine: &Engine, directory: &Path, command: Inventory) -> Resul
                 .ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })?;
             let path = identity::adopt(&target, connection, directory)?;
             say!("{target} is now told apart by {}", path.display());
-        }
-    }
-    Ok(exit::DONE)
-}
-
-/// `provider`.
-pub fn provider(engine: &Engine, command: ProviderCommand) -> Result<u8, Failure> {
-    match command {
-        ProviderCommand::List => {
-            let mut text = String::new();
-            for provider in engine.providers.all() {
-                text.push_str(&format!("{}\n", provider.identity));
-                for kind in &provider.manifest.types {
-                    text.push_str(&format!("  {:<20}  {}\n", kind.name, kind.summary));
-                }
-            }
-            out(text.as_bytes())?;
-        }
-        ProviderCommand::Manifest { name } => {
-            let provider = engine.providers.all().iter().find(|p| p.manifest.name == name);
-            let provider =
-                provider.ok_or_else(|| Failure::usage(format!("there is no provider `{name}`")))?;
-            let bytes = provider.manifest.to_bytes().map_err(|e| Failure::plain(e.to_string()))?;
-            out(&bytes)?;
-        }
-        // Known names never get here: main() serves them before the command line is read.
-        ProviderCommand::Serve { name } => {
-            return Err(Failure::usage(format!("there is no built-in provider `{name}`")));
         }
     }
     Ok(exit::DONE)

@@ -103,9 +103,13 @@ fn keys(trust: &TrustFile, now: u64) {
     let data = trust.data();
     for (name, principal) in &data.principals {
         let mut roles = Vec::new();
-        for (role, members) in
-            [("seals", &data.sealers), ("approves", &data.approvers), ("OVERRIDES POLICY", &data.overriders)]
-        {
+        let nobody = BTreeSet::new();
+        for (role, members) in [
+            ("seals", &data.sealers),
+            ("approves", &data.approvers),
+            ("OVERRIDES POLICY", &data.overriders),
+            ("publishes providers", data.publishers.as_ref().unwrap_or(&nobody)),
+        ] {
             if members.contains(name) {
                 roles.push(role);
             }

@@ -42,6 +42,7 @@ pub const FILES: &[(&str, &str)] = &[
         ".rectify/project.key",
         "The project's key, for digests of what others may not read. Not for the repository.",
     ),
+    ("rectify.lock", "The providers of others that the project uses, by their digests. For the repository."),
     ("X.plan.json", "A plan."),
     ("X.plan.d/", "What vouches for the plan: evidence, decision, seal, approvals, receipts."),
     (
@@ -50,7 +51,7 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     (
         "/var/lib/rectify/, ~/.local/state/rectify/",
-        "Journal, kept plans, before-images and the executor's key: root's, and those of others.",
+        "Journal, kept plans, before-images, locked providers and the executor's key: root's, and those of others.",
     ),
 ];
 
@@ -221,6 +222,19 @@ pub const EXAMPLES: &[Example] = &[
         &["rectify inventory adopt sandbox"],
     ),
     example("provider list", "The types there are", &["rectify provider list"]),
+    example("provider info", "Whose a provider is, and its digests", &["rectify provider info acme"]),
+    example(
+        "provider lock",
+        "Use a provider of somebody else, then a newer release of it",
+        &["rectify provider lock ../acme-1.0.0", "rectify provider lock ../acme-1.1.0"],
+    ),
+    example("provider fetch", "After a clone, on another machine", &["rectify provider fetch"]),
+    example("provider check", "Before relying on what is locked", &["rectify provider check"]),
+    example(
+        "provider pack",
+        "Publish a provider that is one Python file",
+        &["rectify provider pack acme.py --key ~/.ssh/id_ed25519 --as acme --out dist"],
+    ),
     example("provider manifest", "Every property of the types of files", &["rectify provider manifest file"]),
     example(
         "provider serve",

@@ -54,6 +54,8 @@ pub(crate) struct Sources<'a, 't, 's, 'm> {
     /// Whether all remediations and all targets could be read: only then can one be missing.
     pub complete: Complete,
     pub registry: &'a Registry<'m>,
+    /// Providers that are not part of Rectify, by name.
+    pub locked: &'a BTreeMap<String, rectify_model::provider::LockedProvider>,
     /// What properties may take texts from.
     pub beside: Beside<'a>,
     /// The facts that were read, by target; absent if none were asked for yet.
@@ -193,6 +195,8 @@ pub(crate) fn graph<'a>(
     let acting: BTreeSet<&str> = nodes.iter().map(|n| n.address.remediation()).collect();
     let remediations = sources.remediations.values().filter(|r| acting.contains(r.name.as_str()));
     left_out.sort();
+    let used: std::collections::BTreeSet<_> = types.values().map(|facts| facts.manifest).collect();
+    let providers = sources.locked.iter().filter(|(_, provider)| used.contains(&provider.manifest));
     let graph = Graph {
         format: model::FORMAT.into(),
         project: sources.settings.name.clone(),
@@ -200,6 +204,7 @@ pub(crate) fn graph<'a>(
         remediations: remediations.map(|r| (r.name.clone(), r.info.clone())).collect(),
         targets,
         types: types.into_iter().map(|(name, facts)| (name.clone(), facts.clone())).collect(),
+        providers: providers.map(|(name, provider)| (name.clone(), provider.clone())).collect(),
         nodes,
         gates,
     };

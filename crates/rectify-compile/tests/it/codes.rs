@@ -9,7 +9,7 @@ use rectify_compile::{Input, codes, compile, limits};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Codes whose inputs are too large for a file, or are not files; they are tested here.
-const ELSEWHERE: [&str; 9] = [
+const ELSEWHERE: [&str; 10] = [
     "fact-not-read",
     "graph-too-large",
     "yaml-too-large",
@@ -17,6 +17,7 @@ const ELSEWHERE: [&str; 9] = [
     "yaml-scalar-too-long",
     "project-too-many-problems",
     "remediation-unknown",
+    "type-claimed-twice",
     "type-manifest",
     "text-file-too-large",
 ];
@@ -93,7 +94,12 @@ fn a_remediation_that_is_not_there_cannot_be_selected() {
         ),
     ];
     let select = BTreeSet::from(["loging".parse().unwrap()]);
-    let output = compile(&Input { files: &files, manifests: &manifests(), select: Some(&select) });
+    let output = compile(&Input {
+        files: &files,
+        manifests: &manifests(),
+        locked: &std::collections::BTreeMap::new(),
+        select: Some(&select),
+    });
     assert_eq!(only_code(&output), "remediation-unknown");
     assert_eq!(output.diagnostics[0].help.as_deref(), Some("did you mean `logging`?"));
 }
@@ -107,20 +113,21 @@ fn manifests_that_contradict_themselves_are_refused() {
         file("inventory/hosts.yaml", crate::types::INVENTORY),
         file("remediations/a.yaml", body),
     ];
-    let damage: [fn(&mut Vec<rectify_protocol::Manifest>); 5] = [
+    let damage: [fn(&mut Vec<rectify_protocol::Manifest>); 4] = [
         |all| all[0].types[0].kind = "thing".into(),
         |all| all[0].types[0].touches[0].access = "look".into(),
         |all| all[2].types[0].undo = "perhaps".into(),
-        |all| {
-            let again = all[1].clone();
-            all.push(again);
-        },
         |all| all[1].types[0].schema["properties"]["argv"]["type"] = "lst".into(),
     ];
     for (index, damage) in damage.iter().enumerate() {
         let mut manifests = manifests();
         damage(&mut manifests);
-        let output = compile(&Input { files: &files, manifests: &manifests, select: None });
+        let output = compile(&Input {
+            files: &files,
+            manifests: &manifests,
+            locked: &std::collections::BTreeMap::new(),
+            select: None,
+        });
         assert!(output.graph.is_none(), "{index}");
         assert!(
             output.diagnostics.iter().all(|d| d.code == codes::TYPE_MANIFEST),
@@ -128,4 +135,62 @@ fn manifests_that_contradict_themselves_are_refused() {
             output.diagnostics
         );
     }
+}
+
+#[test]
+fn a_type_belongs_to_one_provider() {
+    let body = "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: a}\ntargets: {select: 'true'}\n\
+                steps:\n  one:\n    command.run: {argv: [a]}\n";
+    let files = [
+        file("rectify.yaml", PROJECT),
+        file("inventory/hosts.yaml", crate::types::INVENTORY),
+        file("remediations/a.yaml", body),
+    ];
+    let mut manifests = manifests();
+    let (first, type_name) = (manifests[1].name.clone(), manifests[1].types[0].name.clone());
+    let again = rectify_protocol::Manifest { name: "acme".into(), ..manifests[1].clone() };
+    manifests.push(again);
+    let messages = |manifests: &[rectify_protocol::Manifest]| {
+        let locked = std::collections::BTreeMap::new();
+        let output = compile(&Input { files: &files, manifests, locked: &locked, select: None });
+        assert!(output.graph.is_none());
+        let twice = output.diagnostics.iter().filter(|d| d.code == codes::TYPE_CLAIMED_TWICE);
+        twice.map(|d| d.message.clone()).collect::<Vec<_>>()
+    };
+    let forward = messages(&manifests);
+    let expected = format!("the providers `acme` and `{first}` both have the type `{type_name}`");
+    assert!(forward.contains(&expected), "{forward:?}");
+    manifests.reverse();
+    assert_eq!(messages(&manifests), forward);
+}
+
+#[test]
+fn a_graph_names_the_locked_providers_of_its_types() {
+    let body = "apiVersion: rectify/v1\nkind: Remediation\nmetadata: {name: a}\ntargets: {select: 'true'}\n\
+                steps:\n  one:\n    command.run: {argv: [a]}\n";
+    let files = [
+        file("rectify.yaml", PROJECT),
+        file("inventory/hosts.yaml", crate::types::INVENTORY),
+        file("remediations/a.yaml", body),
+    ];
+    let manifests = manifests();
+    let of = |type_name: &str| {
+        let name = type_name.parse().unwrap();
+        manifests.iter().find(|manifest| manifest.descriptor(&name).is_some()).unwrap().digest().unwrap()
+    };
+    let provider = |manifest| rectify_model::provider::LockedProvider {
+        version: "1".into(),
+        manifest,
+        release: manifest,
+        publisher: None,
+        interpreter: None,
+    };
+    let locked = [
+        ("commands".to_owned(), provider(of("command.run"))),
+        ("unused".to_owned(), provider(of("file.content"))),
+    ];
+    let locked = locked.into();
+    let output = compile(&Input { files: &files, manifests: &manifests, locked: &locked, select: None });
+    let graph = output.graph.unwrap();
+    assert_eq!(graph.providers.keys().collect::<Vec<_>>(), ["commands"]);
 }

@@ -39,7 +39,10 @@ fn facts() -> BTreeMap<TargetName, Facts> {
 }
 
 fn with(files: &[SourceFile], facts: &BTreeMap<TargetName, Facts>) -> Output {
-    compile_with(&Input { files, manifests: &manifests(), select: None }, facts)
+    compile_with(
+        &Input { files, manifests: &manifests(), locked: &std::collections::BTreeMap::new(), select: None },
+        facts,
+    )
 }
 
 fn compiled(steps: &str) -> Graph {

@@ -137,7 +137,12 @@ fn bytes_that_are_no_text() {
             file("inventory/i.yaml", INVENTORY),
             file("remediations/a.yaml", bytes),
         ];
-        let output = compile(&Input { files: &files, manifests: &manifests(), select: None });
+        let output = compile(&Input {
+            files: &files,
+            manifests: &manifests(),
+            locked: &std::collections::BTreeMap::new(),
+            select: None,
+        });
         assert!(output.graph.is_none());
         assert!(!output.diagnostics.is_empty());
     }

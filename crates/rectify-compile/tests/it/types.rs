@@ -152,7 +152,12 @@ pub fn file(path: &str, text: impl Into<Vec<u8>>) -> SourceFile {
 }
 
 pub fn compile_files(files: &[SourceFile]) -> Output {
-    compile(&Input { files, manifests: &manifests(), select: None })
+    compile(&Input {
+        files,
+        manifests: &manifests(),
+        locked: &std::collections::BTreeMap::new(),
+        select: None,
+    })
 }
 
 /// Compiles remediations, given as what follows their metadata, named `r0`, `r1`, ….

@@ -45,7 +45,12 @@ fn said(schema: &Value, yaml: &str) -> Vec<(String, String, String, String)> {
         file("inventory/i.yaml", INVENTORY),
         file("remediations/a.yaml", text.as_str()),
     ];
-    let output = compile(&Input { files: &files, manifests: &[manifest], select: None });
+    let output = compile(&Input {
+        files: &files,
+        manifests: &[manifest],
+        locked: &std::collections::BTreeMap::new(),
+        select: None,
+    });
     let lines = LineIndex::new(&text);
     let row = |d: &Diagnostic| {
         let (line, column) = lines.locate(d.labels[0].start);

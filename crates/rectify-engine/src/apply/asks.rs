@@ -1,7 +1,7 @@
 //! The driver's questions to providers: each is sent at once, and its answer comes as an event.
 
 use super::{driver::Heard, sessions::Sessions};
-use crate::{Engine, observe::ProviderSession, undo::inverse};
+use crate::{Providers, observe::ProviderSession, undo::inverse};
 use rectify_apply::{ActAnswer, Applied, Event, GateAnswer, Looked, Operation, OperationStatus};
 use rectify_base::{NodeKey, TypeName, fingerprint::fingerprint};
 use rectify_host::{Fault, HostError};
@@ -137,17 +137,16 @@ pub async fn look(
 }
 
 /// What the inverse of a step is asked with.
-fn backwards(engine: &Engine, plan: &Plan, operation: &Operation) -> Option<Map<String, Value>> {
+fn backwards(providers: &Providers, plan: &Plan, operation: &Operation) -> Option<Map<String, Value>> {
     let node = &operation.node;
     let step = plan.steps.iter().find(|s| s.target == node.target && s.address == node.address)?;
     let facts = plan.types.get(&step.type_name)?;
-    let descriptor = engine.providers.of_type(&step.type_name)?.manifest.descriptor(&step.type_name)?;
+    let descriptor = providers.of_type(&step.type_name)?.manifest.descriptor(&step.type_name)?;
     inverse::desired(step, facts, descriptor, operation.result)
 }
 
 /// Lets the provider act.
 pub async fn act(
-    engine: &Engine,
     plan: &Plan,
     sessions: &mut Sessions<'_>,
     sender: &mpsc::UnboundedSender<Heard>,
@@ -156,7 +155,7 @@ pub async fn act(
 ) {
     let back = operation.direction == Direction::Back;
     if back {
-        match backwards(engine, plan, &operation) {
+        match backwards(sessions.providers(), plan, &operation) {
             Some(desired) => operation.desired = desired,
             None => {
                 let message = "the plan does not hold what was there before";
@@ -226,7 +225,6 @@ fn act_answer(answer: Result<rectify_protocol::message::Applied, ItemError>) -> 
 
 /// Asks once more what was not heard.
 pub async fn again(
-    engine: &Engine,
     plan: &Plan,
     sessions: &mut Sessions<'_>,
     subjects: &Subjects,
@@ -237,7 +235,7 @@ pub async fn again(
         Unheard::Look { node, ask, capture, tries } => {
             look(sessions, subjects, sender, node, (ask, capture, tries)).await;
         }
-        Unheard::Act { operation, tries } => act(engine, plan, sessions, sender, *operation, tries).await,
+        Unheard::Act { operation, tries } => act(plan, sessions, sender, *operation, tries).await,
         Unheard::Gate { node, attempt, tries } => {
             ask_gate(sessions, subjects, sender, node, (attempt, tries)).await;
         }

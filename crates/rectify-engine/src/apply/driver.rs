@@ -107,7 +107,7 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
                 heard = events.recv() => match heard {
                     Some(Heard::Event(event)) => event,
                     Some(Heard::Again(unheard)) => {
-                        again(engine, plan, &mut sessions, &subjects, &sender, unheard).await;
+                        again(plan, &mut sessions, &subjects, &sender, unheard).await;
                         continue;
                     }
                     Some(Heard::Unsaved(record)) => {
@@ -136,7 +136,7 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
                     let (store, run, sender) = (Arc::clone(&store), run.clone(), sender.clone());
                     tokio::spawn(commit(store, run, engine.now_ms, ticket, record, sender));
                 }
-                Effect::Act(operation) => act(engine, plan, &mut sessions, &sender, operation, 1).await,
+                Effect::Act(operation) => act(plan, &mut sessions, &sender, operation, 1).await,
                 Effect::AskStatus { node, direction, attempt, op_id } => {
                     let node = (node, direction);
                     ask_status(&mut sessions, &subjects, &sender, node, attempt, op_id).await;
@@ -236,7 +236,8 @@ async fn verify(
     // Of another target it means nothing.
     let known = plan.targets.get(target).filter(|known| assumptions && known.identity == found);
     if let Some(known) = known {
-        facts::verify(engine, target, &known.assumptions, connection, sessions.project()).await?;
+        let (providers, project) = (sessions.providers(), sessions.project());
+        facts::verify(engine, providers, target, &known.assumptions, connection, project).await?;
     }
     Ok(found)
 }

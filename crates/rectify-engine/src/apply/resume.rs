@@ -10,7 +10,8 @@ use super::{
     values, verify_identities,
 };
 use crate::{
-    Engine, EngineError, Event, artifact::Artifact, lease::Held, rundir::RunDirectory, seal::SEAL_FILE,
+    Engine, EngineError, Event, Providers, artifact::Artifact, lease::Held, project::Project,
+    rundir::RunDirectory, seal::SEAL_FILE,
 };
 use rectify_apply::{Finished, Options, Reason, RunState, codes, ending};
 use rectify_attest::{Envelope, Seal, statement};
@@ -112,9 +113,11 @@ async fn go_on(
         Some(project) => project.to_owned(),
         None => PathBuf::from(kept.origin()?.project),
     };
-    let connections = connections(engine, &project, plan)?;
+    let sources = Project::read(&project)?;
+    let carrying = Providers::of_project(engine, &sources)?;
+    let connections = connections(&sources, &carrying, plan)?;
     verify_identities(plan, &connections, &project)?;
-    providers(engine, plan)?;
+    providers(&carrying, plan)?;
     let (expires_at_ms, no_new) = permission(engine, &project, artifact, loaded).await?;
     // What is only taken back needs no values, and a secret that was changed must not stand in its way.
     let values = match values(engine, &project, plan) {
@@ -134,7 +137,7 @@ async fn go_on(
     let options = Options { fence, no_new, ..Options::default() };
     let use_id = &loaded.view.run().use_id;
     let going_on = RunState::resume(plan, &loaded.view, use_id, expires_at_ms, options)?
-        .with_deadlines(&deadlines(engine, plan));
+        .with_deadlines(&deadlines(&carrying, plan));
     engine.events.on(&Event::RunResumed { run: run.to_string(), changes: plan.counts.changes() });
     let drive = Drive {
         engine,
@@ -142,7 +145,7 @@ async fn go_on(
         run,
         plan,
         expires_at_ms,
-        sessions: Sessions::new(engine, &connections, &project, values),
+        sessions: Sessions::new(engine, &carrying, &connections, &project, values),
         stop: request.stop.clone(),
         ending: held.ending(),
     };

@@ -1,7 +1,7 @@
 //! The provider sessions of a run: one per target and provider, started when first needed.
 
 use crate::{
-    Engine, EngineError, identity,
+    Engine, EngineError, Providers, identity,
     observe::{self, Place, ProviderSession, State},
     project_key,
     secrets::Values,
@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 /// Sessions that may change things.
 pub struct Sessions<'e> {
     engine: &'e Engine,
+    providers: &'e Providers,
     connections: &'e BTreeMap<TargetName, Connection>,
     project: &'e Path,
     /// Values of the secrets that the steps of each target name.
@@ -25,16 +26,22 @@ impl<'e> Sessions<'e> {
     /// No session is started yet.
     pub fn new(
         engine: &'e Engine,
+        providers: &'e Providers,
         connections: &'e BTreeMap<TargetName, Connection>,
         project: &'e Path,
         secrets: BTreeMap<TargetName, Values>,
     ) -> Self {
-        Self { engine, connections, project, secrets, open: BTreeMap::new() }
+        Self { engine, providers, connections, project, secrets, open: BTreeMap::new() }
     }
 
     /// How a target is reached.
     pub fn connection(&self, target: &TargetName) -> Result<&'e Connection, EngineError> {
         self.connections.get(target).ok_or_else(|| EngineError::UnknownTarget { target: target.clone() })
+    }
+
+    /// What can be started.
+    pub fn providers(&self) -> &'e Providers {
+        self.providers
     }
 
     /// Directory of the project.
@@ -48,7 +55,7 @@ impl<'e> Sessions<'e> {
         target: &TargetName,
         type_name: &TypeName,
     ) -> Result<Arc<ProviderSession>, EngineError> {
-        let provider = observe::provider_of(self.engine, type_name)?;
+        let provider = self.providers.require(type_name)?;
         let key = (target.clone(), provider.manifest.name.clone());
         // A provider that died is no use to anybody; a fresh one can look at what it left.
         if let Some(session) = self.open.get(&key).filter(|session| !session.is_over()) {
@@ -71,7 +78,7 @@ impl<'e> Sessions<'e> {
 
     /// Forgets a session that failed, so that the next use starts a fresh process.
     pub fn forget(&mut self, target: &TargetName, type_name: &TypeName) {
-        if let Ok(provider) = observe::provider_of(self.engine, type_name) {
+        if let Some(provider) = self.providers.of_type(type_name) {
             self.open.remove(&(target.clone(), provider.manifest.name.clone()));
         }
     }

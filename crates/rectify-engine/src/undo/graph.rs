@@ -2,7 +2,7 @@
 //! that wants the state before, and the edges point the other way.
 
 use super::inverse;
-use crate::{Engine, EngineError, observe, secrets};
+use crate::{EngineError, Providers, secrets};
 use rectify_base::{Address, Digest, NodeKey, TargetName};
 use rectify_model::{
     Graph, Plan,
@@ -68,7 +68,7 @@ fn stands(view: &RunView, node: &NodeKey) -> bool {
 /// # Errors
 /// When a type is not at hand any more, or has another version.
 pub fn inverses(
-    engine: &Engine,
+    providers: &Providers,
     plan: &Plan,
     view: &RunView,
     taken_back: &BTreeSet<NodeKey>,
@@ -84,7 +84,7 @@ pub fn inverses(
     let (mut nodes, mut left, mut kept) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (node, step) in &standing {
         let Some(planned) = plan.types.get(&step.type_name) else { continue };
-        let provider = observe::provider_of(engine, &step.type_name)?;
+        let provider = providers.require(&step.type_name)?;
         let unavailable = |message: &str| EngineError::TypeUnavailable {
             name: step.type_name.to_string(),
             message: message.to_owned(),
@@ -162,6 +162,9 @@ pub fn inverses(
         .collect();
     let used: BTreeSet<_> = nodes.iter().map(|node| node.type_name.clone()).collect();
     types.retain(|name, _| used.contains(name));
+    let manifests: BTreeSet<Digest> = types.values().map(|facts| facts.manifest).collect();
+    let mut locked = providers.locked();
+    locked.retain(|_, provider| manifests.contains(&provider.manifest));
     let graph = Graph {
         format: FORMAT.into(),
         project: plan.project.clone(),
@@ -169,6 +172,7 @@ pub fn inverses(
         remediations: remediations(plan, view, &nodes),
         targets: targets(plan, &nodes),
         types,
+        providers: locked,
         nodes: ordered(nodes),
         gates: Vec::new(),
     };

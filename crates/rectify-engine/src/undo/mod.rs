@@ -7,7 +7,7 @@ pub mod inverse;
 pub use graph::{Kept, marker, short};
 
 use crate::{
-    Engine, EngineError,
+    Engine, EngineError, Providers,
     apply::JOURNAL,
     artifact::{self, Artifact},
     error::UndoConflict,
@@ -62,9 +62,11 @@ pub struct Undone {
 /// or a target cannot be observed.
 pub async fn undo(engine: &Engine, run: &RunId, project: &Path) -> Result<Undone, EngineError> {
     let loaded = history::run(engine, run).await?;
-    let Inverses { graph, left, kept } = of_run(engine, &loaded).await?;
+    let project = Project::read(project)?;
+    let providers = Providers::of_project(engine, &project)?;
+    let Inverses { graph, left, kept } = of_run(engine, &providers, &loaded).await?;
     let Some(graph) = graph else { return Ok(Undone { outcome: None, kept }) };
-    let outcome = planned(engine, graph, project).await?;
+    let outcome = planned(engine, graph, project, providers).await?;
     let conflicts = conflicts(&outcome.plan, &left);
     if !conflicts.is_empty() {
         return Err(EngineError::UndoConflicts { run: run.clone(), conflicts });
@@ -76,13 +78,14 @@ pub async fn undo(engine: &Engine, run: &RunId, project: &Path) -> Result<Undone
 ///
 /// # Errors
 /// When the run has not ended, or takes nothing back.
-pub async fn graph_of(engine: &Engine, run: &RunId) -> Result<Graph, EngineError> {
+pub async fn graph_of(engine: &Engine, run: &RunId, project: &Path) -> Result<Graph, EngineError> {
+    let providers = Providers::of_project(engine, &Project::read(project)?)?;
     let loaded = history::run(engine, run).await?;
-    let graph = of_run(engine, &loaded).await?.graph;
+    let graph = of_run(engine, &providers, &loaded).await?.graph;
     graph.ok_or_else(|| EngineError::NotReproduced { what: "graph".into() })
 }
 
-async fn of_run(engine: &Engine, loaded: &LoadedRun) -> Result<Inverses, EngineError> {
+async fn of_run(engine: &Engine, providers: &Providers, loaded: &LoadedRun) -> Result<Inverses, EngineError> {
     let run = loaded.view.run();
     let over = loaded.outcome.is_some_and(|outcome| {
         outcome.is_final() || matches!(outcome, RunOutcome::Cancelled | RunOutcome::Interrupted)
@@ -94,7 +97,7 @@ async fn of_run(engine: &Engine, loaded: &LoadedRun) -> Result<Inverses, EngineE
     let kept = RunDirectory::of(&engine.places.state, &run.run).artifact(run.plan)?;
     let plan = kept.plan()?;
     let taken_back = taken_back(engine, &plan, run.run.clone()).await?;
-    inverses(engine, &plan, &loaded.view, &taken_back)
+    inverses(providers, &plan, &loaded.view, &taken_back)
 }
 
 /// Actions that later plans of inverses took back.
@@ -136,10 +139,15 @@ async fn taken_back(engine: &Engine, plan: &Plan, run: RunId) -> Result<BTreeSet
 }
 
 /// Observes the targets and plans.
-async fn planned(engine: &Engine, graph: Graph, directory: &Path) -> Result<PlanOutcome, EngineError> {
-    let project = Project::read(directory)?;
-    let manifests = engine.providers.manifests();
-    let input = rectify_compile::Input { files: &project.files, manifests: &manifests, select: None };
+async fn planned(
+    engine: &Engine,
+    graph: Graph,
+    project: Project,
+    providers: Providers,
+) -> Result<PlanOutcome, EngineError> {
+    let (manifests, locked) = (providers.manifests(), providers.locked());
+    let (files, manifests) = (&project.files, &manifests);
+    let input = rectify_compile::Input { files, manifests, locked: &locked, select: None };
     // Only how the targets are reached, and what decides, is taken from the project.
     let mut output = rectify_compile::compile(&input);
     output.graph = None;
@@ -147,12 +155,13 @@ async fn planned(engine: &Engine, graph: Graph, directory: &Path) -> Result<Plan
     output.left_out.clear();
     output.diagnostics.clear();
     let (graph_bytes, graph_digests) = recorded(&graph)?;
-    let compiled = Compiled { project, graph, graph_bytes, graph_digests, facts: BTreeMap::new(), output };
+    let facts = BTreeMap::new();
+    let compiled = Compiled { project, graph, graph_bytes, graph_digests, facts, providers, output };
     let trust = gate::trust(engine)?;
     let plan_commands: Vec<_> =
         trust.iter().flat_map(|trust| trust.data().plan_commands.iter().cloned()).collect();
     let origins = compiled.graph.targets.values().flat_map(|target| target.secrets.values());
-    let mut vault = Secrets::new(engine, directory, trust.as_ref(), origins);
+    let mut vault = Secrets::new(engine, &compiled.project.directory, trust.as_ref(), origins);
     let mut documents: Vec<(Observation, FileDigests)> = Vec::new();
     let (mut observations, mut sessions) = (Vec::new(), Vec::new());
     for target in compiled.graph.targets.keys() {

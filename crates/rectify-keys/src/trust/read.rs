@@ -112,6 +112,7 @@ fn understand(wire: &Wire, problems: &mut Vec<TrustProblem>) -> TrustData {
         sealers: reader.members(&wire.roles.sealer, "sealer"),
         approvers: reader.members(&wire.roles.approver, "approver"),
         overriders: reader.members(&wire.roles.overriders, "override"),
+        publishers: wire.roles.publisher.as_ref().map(|names| reader.members(names, "publisher")),
         thresholds: reader.thresholds(wire),
         policy_bundles: reader.bundles(&wire.policy_bundles),
         ceilings: reader.ceilings(wire.ceilings.as_ref()),

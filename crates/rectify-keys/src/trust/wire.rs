@@ -151,6 +151,11 @@ pub(crate) struct WireRoles {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub(crate) overriders: Vec<String>,
+    /// Whose providers may run, beside those that are part of Rectify. Without it anybody's may; an empty
+    /// list means nobody's.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<PrincipalName>"))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) publisher: Option<Vec<String>>,
 }
 
 /// How many must approve. Of all that apply the highest counts.

@@ -51,6 +51,7 @@ pub fn solo_trust(
         sealers: BTreeSet::from([name]),
         approvers: BTreeSet::new(),
         overriders: BTreeSet::new(),
+        publishers: None,
         thresholds: Thresholds { default: 0, ..Thresholds::default() },
         policy_bundles,
         ceilings: Ceilings::default(),
@@ -144,6 +145,7 @@ fn wire(data: &TrustData) -> Option<Wire> {
             sealer: names(&data.sealers),
             approver: names(&data.approvers),
             overriders: names(&data.overriders),
+            publisher: data.publishers.as_ref().map(names),
         },
         approvals: Some(WireApprovals {
             default: data.thresholds.default,

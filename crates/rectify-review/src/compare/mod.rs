@@ -65,6 +65,8 @@ pub enum Part {
     Remediation,
     /// A type.
     Type,
+    /// A provider that is not part of Rectify.
+    Provider,
     /// A change.
     Step,
     /// A check afterwards.
@@ -147,6 +149,9 @@ fn parts(plan: &Plan) -> Parts {
     }
     for (name, known) in &plan.types {
         parts.insert((Part::Type, name.to_string(), None), value(known));
+    }
+    for (name, provider) in &plan.providers {
+        parts.insert((Part::Provider, name.clone(), None), value(provider));
     }
     let mut add = |part: Part, address: &Address, target: &TargetName, value: Value| {
         parts.insert((part, address.to_string(), Some(target.clone())), value);

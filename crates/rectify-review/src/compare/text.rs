@@ -110,6 +110,7 @@ pub(super) fn sections(
         ("Targets", Part::Target),
         ("Remediations", Part::Remediation),
         ("Types", Part::Type),
+        ("Providers", Part::Provider),
         ("Checks afterwards", Part::Gate),
         ("Not covered", Part::Deferred),
         ("Needs nothing", Part::Unchanged),

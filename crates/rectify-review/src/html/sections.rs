@@ -92,6 +92,7 @@ pub(super) fn attention(plan: &Plan, blocks: &[Block<'_>], changes: &Changes<'_>
     let mut body = Markup::default();
     titled(&mut body, "Cannot be taken back", &text::undo_lines(plan, blocks, UndoGrade::None));
     titled(&mut body, "Taken back only in part", &text::undo_lines(plan, blocks, UndoGrade::Lossy));
+    titled(&mut body, text::PROVIDERS, &text::providers(plan));
     let of = |wanted: &dyn Fn(&Step) -> bool| -> BTreeSet<&str> {
         let steps = plan.steps.iter().filter(|step| wanted(step));
         steps.map(|step| step.address.as_str()).collect()

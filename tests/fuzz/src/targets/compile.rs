@@ -103,7 +103,8 @@ fn fill(mut files: Vec<(String, Vec<u8>)>) -> Vec<SourceFile> {
 
 /// Compiles; with facts, if that is what is missing.
 fn run(files: &[SourceFile]) -> Output {
-    let input = Input { files, manifests: &*MANIFESTS, select: None };
+    let input =
+        Input { files, manifests: &*MANIFESTS, locked: &std::collections::BTreeMap::new(), select: None };
     let output = compile(&input);
     if output.graph.is_some() || output.asked.is_empty() || has_errors(&output) {
         return output;
