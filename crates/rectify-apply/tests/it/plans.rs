@@ -138,6 +138,7 @@ pub fn plan(steps: &[Short], gates: &[ShortGate], waves: &[Vec<String>], paralle
         remediations: BTreeMap::<RemediationName, _>::new(),
         targets,
         types,
+        providers: BTreeMap::new(),
         steps: steps.iter().map(step).collect(),
         unchanged: Vec::new(),
         deferred: Vec::new(),
