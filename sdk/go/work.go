@@ -146,6 +146,10 @@ func (cx *Cx) perform(op *operation) (done outcome) {
 		return outcome{err: err}
 	}
 	defer acting.Close()
+	// The wait may have been long.
+	if cx.Cancelled() {
+		return outcome{err: Errorf(CodeCancelled, "cancelled before it began").Having(MutatedNo)}
+	}
 	defer func() {
 		if done.err != nil {
 			done.applied = nil
