@@ -8,23 +8,7 @@ import (
 )
 
 // What a struct says of a type: its properties, what each of them is for, and the
-// schema that follows from it.
-//
-// The tag `json` has the name; `omitempty`, a pointer, or the tag `default` make a
-// property optional. The tag `rectify` says what the property is for:
-//
-//	identity     names the thing; a text. It is what Read is given.
-//	touch=KIND   its value is the name of a thing of this kind that a step touches
-//	read, write  how (an identity: write; another property: read)
-//	set          a list of texts without order and repetition
-//	computed     in the state only, for display: no property, and part of no fingerprint
-//	planned      in the state only: no property; a Planner says what it will be
-//	volatile     part of no fingerprint
-//	input        a property only: not part of the state
-//	ensure       `present` or `absent`; not part of the state
-//
-// The tags `doc`, `default`, `enum` (a,b,c), `pattern`, `min` and `max` go into the
-// schema; the last two are about numbers, lengths of texts, or lengths of lists.
+// schema that follows from it. The tags are told in the package's own comment.
 
 // fieldShape is one field.
 type fieldShape struct {
