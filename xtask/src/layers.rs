@@ -115,6 +115,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-provider-file", "built in"),
             ("rectify-provider-command", "built in"),
             ("rectify-provider-probe", "built in"),
+            ("rectify-provider-sysctl", "built in"),
             ("rectify-sdk", "serves the built-in providers"),
         ],
     ),
@@ -123,6 +124,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
     ("rectify-provider-file", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-provider-command", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-provider-probe", &[("rectify-sdk", "the only thing a provider sees")]),
+    ("rectify-provider-sysctl", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-tests", &[]),
     (
         "rectify-fuzz",

@@ -4,6 +4,7 @@ mod adr;
 mod bench;
 mod codegen;
 mod demo;
+mod fleet;
 mod fuzz;
 mod layers;
 mod random;
@@ -25,6 +26,7 @@ cargo xtask adr new TITLE      begin a decision record with the next number
 cargo xtask bench              measure planning, and print ratios of one run
 cargo xtask bench converge [FILES [WRITERS]]  measure applying against temp, fsync, rename
 cargo xtask fuzz TARGET|--all [SECONDS]  try bytes on targets of tests/fuzz; see docs/testing.md
+cargo xtask fleet up|down|exec|list|selftest  hosts to test on; see docs/testing.md
 cargo xtask torture [--full] [--only PART]  kill runs everywhere; see docs/reliability.md
 ";
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::check(),
         ["adr", "new", title @ ..] if !title.is_empty() => adr::new(&title.join(" ")),
         ["bench", rest @ ..] => bench::bench(rest),
+        ["fleet", rest @ ..] => fleet::fleet(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["torture", rest @ ..] => torture::torture(rest),
         _ => {

@@ -19,6 +19,7 @@ pub fn providers() -> Vec<Provider> {
         one(rectify_provider_facts::provider().manifest()),
         one(rectify_provider_file::provider().manifest()),
         one(rectify_provider_probe::provider().manifest()),
+        one(rectify_provider_sysctl::provider().manifest()),
     ]
 }
 
@@ -32,6 +33,9 @@ pub fn child(arguments: &[OsString]) -> Option<ExitCode> {
         ["provider", "serve", "facts"] => Some(rectify_sdk::serve_stdio(rectify_provider_facts::provider())),
         ["provider", "serve", "file"] => Some(rectify_sdk::serve_stdio(rectify_provider_file::provider())),
         ["provider", "serve", "probe"] => Some(rectify_sdk::serve_stdio(rectify_provider_probe::provider())),
+        ["provider", "serve", "sysctl"] => {
+            Some(rectify_sdk::serve_stdio(rectify_provider_sysctl::provider()))
+        }
         ["confine", ..] => Some(rectify_host::confine_main(arguments.iter().skip(2).cloned())),
         ["policy-child"] => Some(rectify_host::policy::child_main()),
         _ => None,

@@ -13,7 +13,9 @@ mod context;
 #[doc(hidden)]
 pub mod crash;
 mod durable;
+mod exercise;
 mod fence;
+mod folder;
 mod ledger;
 mod output;
 mod process;
@@ -34,6 +36,7 @@ pub use rectify_protocol as protocol;
 
 pub use beneath::{exists_beneath, open_beneath, real_path_beneath};
 pub use context::{Context, Found};
+pub use folder::{Folder, Owned, SmallFile};
 pub use process::{Ended, Finished, OUTPUT_TAIL_BYTES, Run, SEARCH_PATH};
 pub use provider::Provider;
 pub use secrets::{Revealed, stand_in};

@@ -1,6 +1,8 @@
 //! For the tests of providers: an engine's side of the protocol that is as small as possible. It
 //! talks to a provider in this process over pipes, or to a child process.
 
+pub use crate::exercise::{Exercise, Planned};
+
 use crate::{End, Provider, serve_streams};
 use rectify_base::limits::FRAME_MAX_BYTES;
 use rectify_protocol::{

@@ -1,0 +1,48 @@
+//! Tests that change the machine they run on: they are built here, and run on a node that is thrown away.
+
+use super::{Fleet, Release, Wish};
+use crate::run::{Outcome, cargo, output};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Packages whose tests called `node` run on one.
+const TESTED: &[&str] = &["rectify-provider-sysctl"];
+/// Where a test's executable lies on a node.
+const PROGRAM: &str = "/usr/local/bin/rectify-node-test";
+
+/// Builds them, and runs them on a node of a release.
+pub fn test(release: Release, filter: &[&str]) -> Outcome {
+    let programs = build()?;
+    let fleet = Fleet::up(&Wish { nodes: 1, release, packages: &[] })?;
+    let node = fleet.node()?;
+    for (name, path) in programs {
+        node.put(&path, PROGRAM, "0755")?;
+        println!("{name} on {release}");
+        // One after the other: they change the same few files.
+        let argv: Vec<&str> =
+            [PROGRAM, "--test-threads=1"].into_iter().chain(filter.iter().copied()).collect();
+        crate::run::run(node.ssh(&argv))?;
+    }
+    fleet.down()
+}
+
+/// Executables of the tests, by package.
+fn build() -> Result<Vec<(String, PathBuf)>, String> {
+    let mut words =
+        vec!["test", "--locked", "--quiet", "--no-run", "--test", "node", "--message-format=json"];
+    for package in TESTED {
+        words.extend(["--package", package]);
+    }
+    let text = output(cargo(&words))?;
+    let mut found = Vec::new();
+    for line in text.split(|b| *b == b'\n') {
+        let Ok(message) = serde_json::from_slice::<Value>(line) else { continue };
+        let is_test = message.pointer("/target/name") == Some(&"node".into());
+        if let Some(path) = message.get("executable").and_then(Value::as_str).filter(|_| is_test) {
+            let package = message.get("manifest_path").and_then(Value::as_str).map(PathBuf::from);
+            let package = package.as_deref().and_then(|path| path.parent()).and_then(|path| path.file_name());
+            found.push((package.unwrap_or_default().to_string_lossy().into_owned(), path.into()));
+        }
+    }
+    if found.len() == TESTED.len() { Ok(found) } else { Err(format!("tests were built: {found:?}")) }
+}
