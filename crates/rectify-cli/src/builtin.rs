@@ -15,6 +15,7 @@ pub fn providers() -> Vec<Provider> {
         locked: None,
     };
     vec![
+        one(rectify_provider_account::provider().manifest()),
         one(rectify_provider_command::provider().manifest()),
         one(rectify_provider_facts::provider().manifest()),
         one(rectify_provider_file::provider().manifest()),
@@ -27,6 +28,9 @@ pub fn providers() -> Vec<Provider> {
 pub fn child(arguments: &[OsString]) -> Option<ExitCode> {
     let words: Vec<&str> = arguments.iter().skip(1).take(3).filter_map(|word| word.to_str()).collect();
     match words.as_slice() {
+        ["provider", "serve", "account"] => {
+            Some(rectify_sdk::serve_stdio(rectify_provider_account::provider()))
+        }
         ["provider", "serve", "command"] => {
             Some(rectify_sdk::serve_stdio(rectify_provider_command::provider()))
         }

@@ -149,6 +149,19 @@ impl Folder {
         Ok(Owned::of(&stat))
     }
 
+    /// Sets owner and mode of the directory, where they differ.
+    ///
+    /// # Errors
+    /// When they cannot be set.
+    pub fn set_owned(&self, owned: Owned) -> Result<(), ItemError> {
+        if self.owned()? == owned {
+            return Ok(());
+        }
+        let doing = "owner and mode of the directory cannot be set";
+        let fd = self.readable().map_err(|e| failed(e, doing))?;
+        own(&fd, owned).and_then(|()| fs::fsync(&fd)).map_err(|e| failed(e, doing).mutated(Mutated::Maybe))
+    }
+
     /// Names of what lies in it, sorted. Those that are not UTF-8 are left out.
     ///
     /// # Errors

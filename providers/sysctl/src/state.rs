@@ -18,7 +18,7 @@ const NEW_MODE: &str = "0644";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
-    key: String,
+    pub(crate) key: String,
     /// What the kernel shows, in words; absent where the target is a directory, or has no such setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) live: Option<String>,

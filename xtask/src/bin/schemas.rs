@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 fn main() {
     let manifests = [
+        rectify_provider_account::provider().manifest(),
         rectify_provider_command::provider().manifest(),
         rectify_provider_facts::provider().manifest(),
         rectify_provider_file::provider().manifest(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 /// Packages whose tests called `node` run on one.
-const TESTED: &[&str] = &["rectify-provider-sysctl"];
+const TESTED: &[&str] = &["rectify-provider-account", "rectify-provider-sysctl"];
 /// Where a test's executable lies on a node.
 const PROGRAM: &str = "/usr/local/bin/rectify-node-test";
 
