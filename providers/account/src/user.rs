@@ -448,8 +448,10 @@ mod tests {
     #[test]
     fn only_a_hash_passes_for_one() {
         let long = format!("$6$salt${}", "x".repeat(2_000));
-        for hash in ["$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7oX3DX6M94c7o", "$6$rounds=5000$saltsalt$abcdefghijklmnop"]
-        {
+        for hash in [
+            "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7oX3DX6M94c7o",
+            "$6$rounds=5000$saltsalt$abcdefghijklmnop",
+        ] {
             assert!(is_hash(hash), "{hash}");
         }
         for text in
