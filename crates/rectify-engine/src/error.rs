@@ -384,7 +384,7 @@ impl EngineError {
                 "name it as `rectify history RUN` does: TARGET:REMEDIATION/STEP"
             }
             Self::Lock { problem, .. } if problem.code == rectify_attest::codes::LOCK_SIGNATURE => {
-                "nothing was started; `rectify provider lock SOURCE` writes the entry anew from its release, see who changed it"
+                "nothing was started; see who changed the file, and take it from version control as it was"
             }
             Self::Lock { .. } => {
                 "`rectify provider lock` is the only way to change the file; take it from version control"
