@@ -25,6 +25,7 @@ mod refusals;
 mod reproducible;
 mod review;
 mod rotation;
+mod scaffold;
 mod secrets;
 mod surroundings;
 mod tamper;

@@ -46,6 +46,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
         "rectify-check",
         &[("rectify-base", "fingerprints"), ("rectify-model", "what is checked; never the planner")],
     ),
+    ("rectify-scaffold", &[]),
     ("rectify-policy", &[("rectify-base", "digests"), ("rectify-model", "plan in, decision out")]),
     ("rectify-apply", &[("rectify-base", "names, digests"), ("rectify-model", "plan and journal")]),
     (
@@ -108,6 +109,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-host", "the confined children that this executable also is"),
             ("rectify-keys", "key files"),
             ("rectify-review", "what a reviewer reads"),
+            ("rectify-scaffold", "what a new provider begins with"),
             ("rectify-policy", "the standard bundle"),
             ("rectify-compile", "source files under diagnostics"),
             ("rectify-store", "errors that have exit codes of their own"),

@@ -513,6 +513,17 @@ pub enum ProviderCommand {
         /// The provider [default: all that are locked]
         name: Option<String>,
     },
+    /// Begin a provider of your own: with a first type, tests, and the SDK beside it
+    New {
+        /// Its name, the first part of its types
+        name: String,
+        /// The language
+        #[arg(long, value_parser = languages())]
+        lang: String,
+        /// Where; made if need be [default: its name]
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
     /// Make a release of a provider, to be locked by those who use it
     Pack {
         /// Its executables, one a platform, or one script; or a directory with them
@@ -624,6 +635,11 @@ fn templates() -> clap::builder::PossibleValuesParser {
         clap::builder::PossibleValue::new(template.name).help(template.summary)
     };
     rectify_engine::init::TEMPLATES.iter().map(value).collect::<Vec<_>>().into()
+}
+
+/// The languages of `provider new`.
+fn languages() -> clap::builder::PossibleValuesParser {
+    rectify_scaffold::Language::ALL.iter().map(|language| language.as_str()).collect::<Vec<_>>().into()
 }
 
 /// Reads `90s`, `15m`, `72h` or `3d`.

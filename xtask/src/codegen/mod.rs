@@ -2,9 +2,11 @@
 //!
 //! - `docs/errors/README.md`: every error code and the cases that show it
 //! - `crates/rectify-cli/src/pages.rs`: the pages that `rectify explain` prints
+//! - `crates/rectify-scaffold/src/embedded.rs`: the files of the SDKs, for `rectify provider new`
 //! - `schemas/*.schema.json`: the formats, as the executable `schemas` derives them from the types
 
 mod codes;
+mod scaffold;
 mod schemas;
 
 use crate::run::{self, Outcome};
@@ -35,7 +37,7 @@ pub fn check() -> Outcome {
 
 fn each(act: impl Fn(&Path, &str) -> Outcome) -> Outcome {
     let mut problems = Vec::new();
-    for generate in [codes::generate, schemas::generate] {
+    for generate in [codes::generate, scaffold::generate, schemas::generate] {
         match generate() {
             Ok(files) => {
                 problems.extend(files.iter().filter_map(|(path, text)| act(path, text).err()));

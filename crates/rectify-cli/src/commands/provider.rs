@@ -36,6 +36,10 @@ pub async fn provider(engine: &Engine, at: &Path, command: ProviderCommand) -> R
         }
         ProviderCommand::Fetch => fetch(engine, at)?,
         ProviderCommand::Check { name } => return check(engine, at, name.as_deref()).await,
+        ProviderCommand::New { name, lang, directory } => {
+            let directory = directory.unwrap_or_else(|| name.clone().into());
+            new(&name, &lang, &directory)?;
+        }
         ProviderCommand::Pack { programs, out, manifest, key, principal, passphrase_file, unsigned: _ } => {
             let key = key.map(|key| Key { key, principal, passphrase_file });
             let signer = key.as_ref().map(signing::load).transpose()?;
@@ -344,6 +348,30 @@ async fn check(engine: &Engine, at: &Path, only: Option<&str>) -> Result<u8, Fai
         }
     }
     Ok(if well { exit::DONE } else { exit::ERROR })
+}
+
+/// Writes the files that a new provider begins with.
+fn new(name: &str, language: &str, directory: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let language = language.parse().map_err(|e: rectify_scaffold::Problem| Failure::usage(e.to_string()))?;
+    let files = rectify_scaffold::project(language, name).map_err(|e| Failure::usage(e.to_string()))?;
+    if std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Failure::usage(format!("{} is not empty; name another directory", directory.display())));
+    }
+    for file in &files {
+        let path = directory.join(&file.path);
+        let failed = |e: std::io::Error| Failure::plain(format!("cannot write {}: {e}", path.display()));
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        std::fs::write(&path, &file.text).map_err(failed)?;
+        if file.executable {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        }
+    }
+    say!("wrote {} to {}", count(files.len() as u64, "file"), directory.display());
+    say!("next: {}", directory.join("README.md").display());
+    Ok(())
 }
 
 /// Under which name a key publishes.

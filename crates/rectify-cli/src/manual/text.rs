@@ -230,6 +230,7 @@ pub const EXAMPLES: &[Example] = &[
     ),
     example("provider fetch", "After a clone, on another machine", &["rectify provider fetch"]),
     example("provider check", "Before relying on what is locked", &["rectify provider check"]),
+    example("provider new", "Write one in Python", &["rectify provider new acme --lang python"]),
     example(
         "provider pack",
         "Publish a provider that is one Python file",
