@@ -6,7 +6,7 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -62,16 +62,23 @@ impl Network {
         run(ip(&["link", "set", "dev", &bridge, "up"]))
     }
 
-    /// Gives a node its address, in the network namespace of a process.
-    pub fn join(&self, leader: i32, node: u8) -> Outcome {
+    /// Gives a node its address, in the network namespace of a process. `false`: its interface is not
+    /// there yet.
+    pub fn join(&self, leader: i32, node: u8) -> Result<bool, String> {
         let leader = leader.to_string();
         let inside = |words: &[&str]| {
             let mut command = Command::new("nsenter");
             command.args(["--target", &leader, "--net", "--", "ip"]).args(words);
-            run(command)
+            command
         };
-        inside(&["address", "add", &format!("{}/24", self.address(node)), "dev", "host0"])?;
-        inside(&["link", "set", "dev", "host0", "up"])
+        let mut look = inside(&["link", "show", "dev", "host0"]);
+        let seen = look.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !seen.map_err(|e| format!("cannot start nsenter: {e}"))?.success() {
+            return Ok(false);
+        }
+        run(inside(&["address", "add", &format!("{}/24", self.address(node)), "dev", "host0"]))?;
+        run(inside(&["link", "set", "dev", "host0", "up"]))?;
+        Ok(true)
     }
 
     /// Whether the bridge is there and ours.

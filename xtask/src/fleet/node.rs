@@ -105,14 +105,11 @@ impl Node {
                 return Err(self.told(&format!("ended with {status}")));
             }
             if let Some(leader) = self.group.leader(&self.name) {
-                if !joined {
-                    network.join(leader, number)?;
-                    joined = true;
-                }
+                joined = joined || network.join(leader, number)?;
                 let output = self.output(&["systemctl", "is-system-running"])?;
                 last = String::from_utf8_lossy(&output.stdout).trim().to_owned();
                 match last.as_str() {
-                    "running" => return Ok(()),
+                    "running" if joined => return Ok(()),
                     "degraded" => {
                         let failed = self.output(&["systemctl", "--failed", "--plain", "--no-legend"])?;
                         let failed = String::from_utf8_lossy(&failed.stdout).into_owned();

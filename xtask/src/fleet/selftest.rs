@@ -161,22 +161,31 @@ struct Victim {
     id: String,
 }
 
+/// One that a failed test leaves would stay for ever.
+impl Drop for Victim {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 impl Victim {
-    fn start() -> Result<Child, String> {
-        Command::new("/proc/self/exe")
+    fn start() -> Result<Self, String> {
+        let child = Command::new("/proc/self/exe")
             .args(["fleet", "selftest-victim"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|e| format!("cannot start this program again: {e}"))
+            .map_err(|e| format!("cannot start this program again: {e}"))?;
+        Ok(Self { child, id: String::new() })
     }
 
-    fn up(mut child: Child) -> Result<Self, String> {
-        let stdout = child.stdout.take().ok_or("no output")?;
-        let mut id = String::new();
-        BufReader::new(stdout).read_line(&mut id).map_err(|e| e.to_string())?;
-        let id = id.trim().to_owned();
-        if id.is_empty() { Err("no fleet came up".into()) } else { Ok(Self { child, id }) }
+    /// Waits until its fleet is up.
+    fn up(&mut self) -> Outcome {
+        let stdout = self.child.stdout.take().ok_or("no output")?;
+        BufReader::new(stdout).read_line(&mut self.id).map_err(|e| e.to_string())?;
+        self.id = self.id.trim().to_owned();
+        if self.id.is_empty() { Err("no fleet came up".into()) } else { Ok(()) }
     }
 
     fn end(&mut self, signal: Signal) -> Outcome {
@@ -198,10 +207,12 @@ impl Victim {
 
 fn killed() -> Outcome {
     let signals = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL];
-    let children = signals.map(|_| Victim::start());
     let mut victims = Vec::new();
-    for child in children {
-        victims.push(Victim::up(child?)?);
+    for _ in signals {
+        victims.push(Victim::start()?);
+    }
+    for victim in &mut victims {
+        victim.up()?;
     }
     let (last, guarded) = victims.split_last_mut().ok_or("no victims")?;
     for (victim, signal) in guarded.iter_mut().zip(signals) {
