@@ -124,6 +124,16 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
     ),
     ("rectify-sdk", &[("rectify-base", "fingerprints"), ("rectify-protocol", "the wire")]),
     ("rectify-provider-account", &[("rectify-sdk", "the only thing a provider sees")]),
+    (
+        "rectify-conform",
+        &[
+            ("rectify-base", "fingerprints, redaction"),
+            ("rectify-protocol", "the wire"),
+            ("rectify-sdk", "the misbehaving provider of its tests; the kit judges SDKs and uses none"),
+            ("rectify-attest", "signed verdicts"),
+            ("rectify-keys", "the key that signs one"),
+        ],
+    ),
     ("rectify-provider-facts", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-provider-file", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-provider-command", &[("rectify-sdk", "the only thing a provider sees")]),
