@@ -7,5 +7,6 @@ mod damage;
 mod published;
 mod schema;
 mod sources;
+mod transcripts;
 mod trust;
 mod wire;

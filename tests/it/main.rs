@@ -5,6 +5,7 @@ mod agent;
 mod beside;
 mod chain;
 mod ci;
+mod conform;
 mod crash_points;
 mod documentation;
 mod editor;

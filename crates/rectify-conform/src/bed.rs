@@ -137,7 +137,14 @@ impl<'k> Bed<'k> {
 
     /// Everything about the root directory: names, kinds, modes, owners, sizes, times, links, contents.
     pub(crate) fn snapshot(&self) -> Check<String> {
-        self.sh("find . -printf '%p %y %m %U:%G %s %T@ %l\\n' | sort; find . -type f -exec sha256sum {} + | sort")
+        self.sh(
+            "find . -printf '%p %y %m %U:%G %s %T@ %l\\n' | sort; find . -type f -exec sha256sum {} + | sort",
+        )
+    }
+
+    /// [`Bed::snapshot`] without the times of directories, in which something was made and removed.
+    pub(crate) fn things(&self) -> Check<String> {
+        self.sh("find . -type d -printf '%p %m %U:%G\\n' | sort; find . ! -type d -printf '%p %y %m %U:%G %s %T@ %l\\n' | sort; find . -type f -exec sha256sum {} + | sort")
     }
 
     /// How many lines a file in the root directory has.

@@ -50,7 +50,8 @@ impl Host {
 
     /// A command that runs a line of shell there.
     pub(crate) fn command(&self, line: &str) -> Command {
-        let (program, arguments) = self.prefix.split_first().map_or(("sh", &[][..]), |(p, a)| (p.as_str(), a));
+        let (program, arguments) =
+            self.prefix.split_first().map_or(("sh", &[][..]), |(p, a)| (p.as_str(), a));
         let mut command = Command::new(program);
         command.args(arguments).arg(line);
         command

@@ -25,8 +25,8 @@ pub use fixtures::{FORMAT as FIXTURES_FORMAT, Fixtures, FixturesError, Invalid, 
 pub use host::Host;
 pub use kit::{Kit, KitError, Patience};
 pub use outcome::Stop;
+#[cfg(feature = "schema")]
+pub use verdict::schemas;
 pub use verdict::{
     Counts, FORMAT as VERDICT_FORMAT, Outcome, PREDICATE_TYPE, ProviderSeen, Row, Verdict, VerdictError,
 };
-#[cfg(feature = "schema")]
-pub use verdict::schemas;

@@ -154,7 +154,8 @@ impl Peer {
         }
         let text = self.host.sh(&format!("cat {}", crate::host::quote(&self.pid_file)))?;
         let pid = text.trim().parse();
-        let pid = pid.map_err(|_| Stop::Fail(format!("the kit could not go on: no process number in {text:?}")))?;
+        let pid =
+            pid.map_err(|_| Stop::Fail(format!("the kit could not go on: no process number in {text:?}")))?;
         self.pid = Some(pid);
         Ok(pid)
     }
@@ -273,7 +274,9 @@ impl Peer {
                 self.said.push(b'\n');
                 self.take(&line)
             }
-            Err(RecvTimeoutError::Timeout) => fail(format!("there was no {}", awaited.trim_start_matches("an "))),
+            Err(RecvTimeoutError::Timeout) => {
+                fail(format!("there was no {}", awaited.trim_start_matches("an ")))
+            }
             Err(RecvTimeoutError::Disconnected) => fail(format!("its output ended before {awaited}")),
         }
     }

@@ -54,7 +54,10 @@ impl<'k> Session<'k> {
         self.peer.lenient = false;
         match reply {
             Ok(answer) => {
-                ensure!(answer.get("session") == Some(&json!(NONCE)), "the greeting does not echo the session");
+                ensure!(
+                    answer.get("session") == Some(&json!(NONCE)),
+                    "the greeting does not echo the session"
+                );
                 Ok(answer)
             }
             Err(refusal) => fail(format!("`initialize` was refused: {} ({})", refusal.message, refusal.code)),
@@ -91,7 +94,8 @@ impl<'k> Session<'k> {
         mut answer: Value,
         count: usize,
     ) -> Check<Vec<Result<T, ItemError>>> {
-        let answers: Vec<ItemResult<T>> = typed(method, answer.get_mut("items").map_or(Value::Null, Value::take))?;
+        let answers: Vec<ItemResult<T>> =
+            typed(method, answer.get_mut("items").map_or(Value::Null, Value::take))?;
         ensure!(answers.len() == count, "`{method}` has {} answers for {count} items", answers.len());
         let mut results = Vec::with_capacity(count);
         for answer in answers {
@@ -107,7 +111,11 @@ impl<'k> Session<'k> {
     }
 
     /// A batch of one.
-    pub(crate) fn one<T: DeserializeOwned>(&mut self, method: &str, item: Value) -> Check<Result<T, ItemError>> {
+    pub(crate) fn one<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        item: Value,
+    ) -> Check<Result<T, ItemError>> {
         match self.items(method, &[item])?.pop() {
             Some(result) => Ok(result),
             None => fail(format!("`{method}` has no answer")),
@@ -116,7 +124,8 @@ impl<'k> Session<'k> {
 
     /// [`Session::one`], which must work.
     pub(crate) fn sure<T: DeserializeOwned>(&mut self, method: &str, item: Value) -> Check<T> {
-        self.one(method, item)?.map_err(|e| Stop::Fail(format!("`{method}` failed: {:?}: {}", e.code, e.message)))
+        self.one(method, item)?
+            .map_err(|e| Stop::Fail(format!("`{method}` failed: {:?}: {}", e.code, e.message)))
     }
 
     /// The state of what properties name.

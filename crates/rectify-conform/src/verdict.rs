@@ -222,7 +222,8 @@ impl Verdict {
             let subject = row.subject.as_deref().unwrap_or("-");
             let reason = row.reason.as_deref().unwrap_or_default();
             // Writing to a text cannot fail.
-            let _ = writeln!(text, "{}", format!("{word}  {}  {subject:<18}  {reason}", row.check).trim_end());
+            let _ =
+                writeln!(text, "{}", format!("{word}  {}  {subject:<18}  {reason}", row.check).trim_end());
         }
         let Counts { pass, skip, fail } = self.counts;
         let ProviderSeen { name, version, .. } = &self.provider;
@@ -303,6 +304,9 @@ pub fn schemas() -> Vec<rectify_base::schema::Named> {
     use rectify_base::schema::{Form, document};
     vec![
         ("conformance", document::<Verdict>("Rectify conformance verdict", Form::Canonical)),
-        ("conformance-statement", document::<Statement>("in-toto statement about a provider", Form::Canonical)),
+        (
+            "conformance-statement",
+            document::<Statement>("in-toto statement about a provider", Form::Canonical),
+        ),
     ]
 }

@@ -18,6 +18,7 @@ fn main() {
         rectify_protocol::schema::schemas(),
         rectify_attest::schema::schemas(),
         rectify_audit::schema::schemas(),
+        rectify_conform::schemas(),
         rectify_keys::schema::schemas(),
         rectify_plan::schema::schemas(),
         rectify_review::schema::schemas(),

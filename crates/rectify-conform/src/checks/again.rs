@@ -42,7 +42,10 @@ pub(crate) fn i02(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     for number in 1..=10 {
         let state = session.read(subject, &fixture.a)?;
         let found = print(subject, state.as_ref())?;
-        ensure!(*first.get_or_insert(found) == found, "read {number} of an unchanged thing has another fingerprint");
+        ensure!(
+            *first.get_or_insert(found) == found,
+            "read {number} of an unchanged thing has another fingerprint"
+        );
     }
     session.end()
 }
@@ -73,7 +76,9 @@ pub(crate) fn i03(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     };
     match session.apply(&back)? {
         Ok(applied) => ensure!(applied.state.is_none(), "what was taken back to nothing has a state"),
-        Err(error) => return fail(format!("taking back to nothing failed: {:?}: {}", error.code, error.message)),
+        Err(error) => {
+            return fail(format!("taking back to nothing failed: {:?}: {}", error.code, error.message));
+        }
     }
     ensure!(session.read(subject, &fixture.a)?.is_none(), "it is still there after it was taken back");
     let again = Apply { op_id: bed.operation(), ..back };
@@ -99,7 +104,11 @@ pub(crate) fn identity(
     if named.is_empty() {
         let required = subject.descriptor.schema.get("required").and_then(serde_json::Value::as_array);
         let required: Vec<&str> = required.into_iter().flatten().filter_map(|name| name.as_str()).collect();
-        return a.iter().filter(|(name, _)| required.contains(&name.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+        return a
+            .iter()
+            .filter(|(name, _)| required.contains(&name.as_str()))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
     }
     a.iter().filter(|(name, _)| named.contains(&name.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
@@ -170,7 +179,9 @@ pub(crate) fn i05(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     for (session, who) in [(&mut session, "the same process"), (&mut later, "another process")] {
         match session.apply(&retry)? {
             Ok(again) => ensure!(again == applied, "{who} answers a redelivery with another result"),
-            Err(error) => return fail(format!("{who} refuses a redelivery: {:?}: {}", error.code, error.message)),
+            Err(error) => {
+                return fail(format!("{who} refuses a redelivery: {:?}: {}", error.code, error.message));
+            }
         }
     }
     ensure!(bed.count(counter)? == 1, "an action ran {} times under one id", bed.count(counter)?);

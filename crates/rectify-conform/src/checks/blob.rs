@@ -29,12 +29,9 @@ fn put(
     Ok(typed::<ItemResult<BlobReceived>>(method::BLOB_PUT, answer)?.into_result())
 }
 
-fn get(
-    session: &mut Session<'_>,
-    digest: &Digest,
-    offset: usize,
-) -> Check<Result<BlobChunk, ItemError>> {
-    let answer = session.get(method::BLOB_GET, &json!({"digest": digest, "offset": offset, "length": CHUNK}))?;
+fn get(session: &mut Session<'_>, digest: &Digest, offset: usize) -> Check<Result<BlobChunk, ItemError>> {
+    let answer =
+        session.get(method::BLOB_GET, &json!({"digest": digest, "offset": offset, "length": CHUNK}))?;
     Ok(typed::<ItemResult<BlobChunk>>(method::BLOB_GET, answer)?.into_result())
 }
 
@@ -70,12 +67,16 @@ pub(crate) fn k05(scene: &Scene<'_>) -> Check {
     while back.len() < SIZE {
         let chunk = match get(&mut session, &digest, back.len())? {
             Ok(chunk) => chunk,
-            Err(error) => return fail(format!("a blob is not given back: {:?}: {}", error.code, error.message)),
+            Err(error) => {
+                return fail(format!("a blob is not given back: {:?}: {}", error.code, error.message));
+            }
         };
         ensure!(chunk.size == SIZE as u64, "a blob's size is {}", chunk.size);
         match STANDARD.decode(&chunk.chunk) {
-            Ok(bytes) if !bytes.is_empty() => back.extend(bytes),
-            Ok(_) => return fail("a chunk is empty before the end"),
+            Ok(bytes) if bytes.len() == CHUNK.min(SIZE - back.len()) => back.extend(bytes),
+            Ok(bytes) => {
+                return fail(format!("a chunk has {} bytes, not those that were asked for", bytes.len()));
+            }
             Err(_) => return fail("a chunk is not base64"),
         }
     }

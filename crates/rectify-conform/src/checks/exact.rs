@@ -22,7 +22,16 @@ pub(crate) fn d01(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     let mut answers = Vec::new();
     for variables in [
         &[][..],
-        &[("TZ", "Asia/Kathmandu"), ("LANG", "tr_TR.UTF-8"), ("LC_ALL", "tr_TR.UTF-8"), ("HOME", "/nonexistent"), ("USER", "nobody"), ("PYTHONHASHSEED", "31"), ("COLUMNS", "7"), ("RUST_BACKTRACE", "1")],
+        &[
+            ("TZ", "Asia/Kathmandu"),
+            ("LANG", "tr_TR.UTF-8"),
+            ("LC_ALL", "tr_TR.UTF-8"),
+            ("HOME", "/nonexistent"),
+            ("USER", "nobody"),
+            ("PYTHONHASHSEED", "31"),
+            ("COLUMNS", "7"),
+            ("RUST_BACKTRACE", "1"),
+        ],
     ] {
         let mut environment = Bed::environment();
         environment.retain(|(name, _)| variables.iter().all(|(other, _)| other != name));
@@ -61,8 +70,11 @@ pub(crate) fn d02(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     items.extend(fixture.b.iter().map(|b| item(subject, b)));
     items.push(item_a(subject)?);
     // What a probe says of its answer is for people.
-    let methods: &[&str] =
-        if subject.changes().is_ok() { &[method::NORMALIZE, method::READ, method::PLAN] } else { &[method::NORMALIZE] };
+    let methods: &[&str] = if subject.changes().is_ok() {
+        &[method::NORMALIZE, method::READ, method::PLAN]
+    } else {
+        &[method::NORMALIZE]
+    };
     for method in methods {
         let mut single = Vec::new();
         for item in &items {
@@ -174,7 +186,10 @@ pub(crate) fn x03(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
         if let Some(result) = apply.result {
             ensure!(found == result, "what is there is not what was planned (P1)");
         }
-        ensure!(found == print(subject, applied.state.as_ref())?, "what is there is not what was answered (P4)");
+        ensure!(
+            found == print(subject, applied.state.as_ref())?,
+            "what is there is not what was answered (P4)"
+        );
         if subject.is("resource") {
             let again = session.plan(subject, properties)?;
             ensure!(matches!(again, PlanAnswer::Unchanged { .. }), "there is still something to do (P3)");
@@ -190,7 +205,9 @@ pub(crate) fn x04(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     for mode in [Mode::Read, Mode::Plan] {
         let mut session = bed.session(mode)?;
         let slow = fixture.slow.as_ref();
-        for properties in [Some(&fixture.a), fixture.b.as_ref(), fixture.failing.as_ref(), slow].into_iter().flatten() {
+        for properties in
+            [Some(&fixture.a), fixture.b.as_ref(), fixture.failing.as_ref(), slow].into_iter().flatten()
+        {
             for method in [method::VALIDATE, method::NORMALIZE, method::READ, method::PLAN] {
                 let _: Result<Value, _> = session.one(method, item(subject, properties))?;
             }
@@ -250,7 +267,10 @@ pub(crate) fn x06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     match session.apply(&apply)? {
         Ok(_) => {
             let found = print(subject, session.read(subject, c)?.as_ref())?;
-            ensure!(apply.result.is_none_or(|result| result == found), "it was made anew otherwise than planned");
+            ensure!(
+                apply.result.is_none_or(|result| result == found),
+                "it was made anew otherwise than planned"
+            );
         }
         Err(error) => {
             ensure!(error.mutated == Mutated::No, "making it anew failed half way: {}", error.message);
@@ -304,7 +324,14 @@ pub(crate) fn x07(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     let mut desired = identity(subject, &fixture.a);
     desired.insert(RESTORE.into(), json!(Restore { state: before.state }));
     let expect = print(subject, session.read(subject, b)?.as_ref())?;
-    let back = Apply { op_id: bed.operation(), desired, expect, result: Some(was), action: "update".into(), ..apply };
+    let back = Apply {
+        op_id: bed.operation(),
+        desired,
+        expect,
+        result: Some(was),
+        action: "update".into(),
+        ..apply
+    };
     if let Err(error) = session.apply(&back)? {
         return fail(format!("taking it back failed: {:?}: {}", error.code, error.message));
     }
@@ -320,12 +347,14 @@ pub(crate) fn x08(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     let bed = bed(scene, subject)?;
     let mut session = bed.session(Mode::Apply)?;
     let (apply, _) = session.prepare(&bed, subject, failing)?;
-    let before = bed.snapshot()?;
+    let before = bed.things()?;
     let state = print(subject, session.read(subject, failing)?.as_ref())?;
-    let Err(error) = session.apply(&apply)? else { return fail("an operation that fails is answered as done") };
+    let Err(error) = session.apply(&apply)? else {
+        return fail("an operation that fails is answered as done");
+    };
     let after = print(subject, session.read(subject, failing)?.as_ref())?;
     if error.mutated == Mutated::No {
-        ensure!(bed.snapshot()? == before, "a failure says `mutated: no`, and something changed");
+        ensure!(bed.things()? == before, "a failure says `mutated: no`, and something changed");
     }
     ensure!(error.code != ErrorCode::Partial || error.mutated != Mutated::No, "`PARTIAL` with `mutated: no`");
     if subject.is("resource") {

@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 const PARAMETERS: &str = "rectify 2026 v1 ledger parameters";
 
 fn parameters(apply: &Apply) -> Check<Digest> {
-    let desired = canonical::compact(&apply.desired)
-        .map_err(|e| Stop::Fail(format!("the kit could not go on: the fixtures have no canonical form: {e}")))?;
+    let desired = canonical::compact(&apply.desired).map_err(|e| {
+        Stop::Fail(format!("the kit could not go on: the fixtures have no canonical form: {e}"))
+    })?;
     let result = apply.result.map_or(String::new(), |digest| digest.to_string());
     Ok(Digest::derive(
         PARAMETERS,
@@ -71,7 +72,11 @@ pub(crate) fn i06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     let expected = claim(&apply)?;
     ensure!(found == expected, "the claim is {found}, not {expected}");
     let found = json_of(&bed, &format!("state/{}.done", apply.op_id))?;
-    ensure!(found == json!(answer), "the result in the ledger is {found}, and the answer was {}", json!(answer));
+    ensure!(
+        found == json!(answer),
+        "the result in the ledger is {found}, and the answer was {}",
+        json!(answer)
+    );
     let known = session.status(&apply.op_id)?;
     ensure!(known == json!({"done": answer}), "`op.status` says {known} of what was done");
     session.end()?;
@@ -101,12 +106,21 @@ pub(crate) fn i06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
         members.insert("later".into(), json!(1));
     }
     write("claim", &strange, &later)?;
-    code_of(session.apply(&strange)?, ErrorCode::UnknownOutcome, Mutated::Maybe, "a claim with an unknown member")?;
+    code_of(
+        session.apply(&strange)?,
+        ErrorCode::UnknownOutcome,
+        Mutated::Maybe,
+        "a claim with an unknown member",
+    )?;
     ensure!(bed.count(counter)? == runs, "it ran what a ledger says was begun");
     // Known to have done nothing: it may run.
     let harmless = fresh();
     write("claim", &harmless, &claim(&harmless)?)?;
-    write("done", &harmless, &json!({"error": {"code": "DEPENDENCY", "message": "missing", "mutated": "no"}}))?;
+    write(
+        "done",
+        &harmless,
+        &json!({"error": {"code": "DEPENDENCY", "message": "missing", "mutated": "no"}}),
+    )?;
     if let Err(error) = session.apply(&harmless)? {
         return fail(format!("what is known to have done nothing does not run again: {:?}", error.code));
     }
@@ -145,7 +159,10 @@ pub(crate) fn r06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
         let company = session.peer.company()?;
         if !company.is_empty() {
             let files: Vec<String> = company.iter().map(|pid| format!("/proc/{pid}/environ")).collect();
-            let marked = bed.kit.host.sh(&format!("cat {} 2>/dev/null | grep -c -a {mark} || true", files.join(" ")))?;
+            let marked = bed
+                .kit
+                .host
+                .sh(&format!("cat {} 2>/dev/null | grep -c -a {mark} || true", files.join(" ")))?;
             if marked.trim() != "0" {
                 break;
             }
@@ -157,7 +174,12 @@ pub(crate) fn r06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     let mut session = bed.session(Mode::Apply)?;
     let known = session.status(&apply.op_id)?;
     ensure!(known == json!("started"), "`op.status` of a killed operation says {known}");
-    code_of(session.apply(&apply)?, ErrorCode::UnknownOutcome, Mutated::Maybe, "an operation that was killed")?;
+    code_of(
+        session.apply(&apply)?,
+        ErrorCode::UnknownOutcome,
+        Mutated::Maybe,
+        "an operation that was killed",
+    )?;
     session.end()
 }
 
@@ -199,9 +221,19 @@ pub(crate) fn x09(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
         code_of(answer, ErrorCode::Conflict, Mutated::No, &format!("a lower fence in {who}"))?;
     }
     bed.write("state/fence", b"9\n")?;
-    code_of(fenced(&mut new, &bed, subject, a, 6)?, ErrorCode::Conflict, Mutated::No, "a fence lower than that on disk")?;
+    code_of(
+        fenced(&mut new, &bed, subject, a, 6)?,
+        ErrorCode::Conflict,
+        Mutated::No,
+        "a fence lower than that on disk",
+    )?;
     bed.write("state/fence", b"many\n")?;
-    code_of(fenced(&mut new, &bed, subject, a, 10)?, ErrorCode::Failed, Mutated::No, "a fence that cannot be read")?;
+    code_of(
+        fenced(&mut new, &bed, subject, a, 10)?,
+        ErrorCode::Failed,
+        Mutated::No,
+        "a fence that cannot be read",
+    )?;
     ensure!(bed.snapshot()? == before, "something was done under a lower fence");
     // What still holds its lock is waited for, in vain here.
     bed.write("state/fence", b"10\n")?;

@@ -104,13 +104,14 @@ pub(crate) fn p03(scene: &Scene<'_>) -> Check {
 pub(crate) fn p04(scene: &Scene<'_>) -> Check {
     let (subject, bed) = any(scene)?;
     let reads = json!({"items": [item_a(subject)?]});
-    let refused = |session: &mut Session<'_>, method: &str, params: &Value, code: i64, what: &str| match session
-        .call(method, params)?
-    {
-        Err(refusal) if refusal.code == code => Ok(()),
-        Err(refusal) => fail(format!("{what} is answered by {}, not {code}", refusal.code)),
-        Ok(_) => fail(format!("{what} was served")),
-    };
+    let refused =
+        |session: &mut Session<'_>, method: &str, params: &Value, code: i64, what: &str| match session
+            .call(method, params)?
+        {
+            Err(refusal) if refusal.code == code => Ok(()),
+            Err(refusal) => fail(format!("{what} is answered by {}, not {code}", refusal.code)),
+            Ok(_) => fail(format!("{what} was served")),
+        };
     // A relative directory; then the session goes on.
     let (peer, work) = bed.start()?;
     let mut session = Session::new(scene.kit, peer);
@@ -122,7 +123,13 @@ pub(crate) fn p04(scene: &Scene<'_>) -> Check {
     refused(&mut session, "initialize", &greeting, rpc::INVALID_REQUEST, "a second `initialize`")?;
     refused(&mut session, "configure", &bed.configuration(), rpc::INVALID_REQUEST, "a second `configure`")?;
     refused(&mut session, "resource.frobnicate", &json!({}), rpc::METHOD_NOT_FOUND, "an unknown method")?;
-    refused(&mut session, "resource.read", &json!({"items": 3}), rpc::INVALID_PARAMS, "`items` that is no list")?;
+    refused(
+        &mut session,
+        "resource.read",
+        &json!({"items": 3}),
+        rpc::INVALID_PARAMS,
+        "`items` that is no list",
+    )?;
     let plain = session.get("resource.read", &reads)?;
     session.peer.line(r#"{"jsonrpc":"2.0","method":"$/unheard-of","params":{"x":1}}"#)?;
     let id = 4_000;
@@ -138,14 +145,18 @@ pub(crate) fn p04(scene: &Scene<'_>) -> Check {
     session.peer.line(&line.to_string())?;
     match session.peer.reply(id, scene.kit.patience.answer)? {
         Ok(answer) => ensure!(answer == plain, "unknown members of a message change its answer"),
-        Err(refusal) => return fail(format!("unknown members of a message are refused: {}", refusal.message)),
+        Err(refusal) => {
+            return fail(format!("unknown members of a message are refused: {}", refusal.message));
+        }
     }
     session.end()
 }
 
 pub(crate) fn p05(scene: &Scene<'_>) -> Check {
     let first = scene.kit.printed(&scene.kit.print_manifest(), "LANG=C")?;
-    let second = scene.kit.printed(&scene.kit.print_manifest(), "LANG=de_DE.UTF-8 TZ=Asia/Tokyo HOME=/ PYTHONHASHSEED=7")?;
+    let second = scene
+        .kit
+        .printed(&scene.kit.print_manifest(), "LANG=de_DE.UTF-8 TZ=Asia/Tokyo HOME=/ PYTHONHASHSEED=7")?;
     ensure!(first == second, "two processes print two manifests");
     if let Err(error) = rectify_base::canonical::read_file::<Value>(&first) {
         return fail(format!("the manifest is no canonical file: {error}"));
@@ -190,7 +201,9 @@ pub(crate) fn p06(scene: &Scene<'_>) -> Check {
                 let found = answer.get("items").and_then(Value::as_array).map_or(0, Vec::len);
                 ensure!(found == count, "request {id} had {count} items, its answer has {found}");
             }
-            Err(refusal) => return fail(format!("one of 64 requests under way is refused: {}", refusal.message)),
+            Err(refusal) => {
+                return fail(format!("one of 64 requests under way is refused: {}", refusal.message));
+            }
         }
     }
     session.peer.listen(Duration::from_millis(100))?;
@@ -204,7 +217,8 @@ pub(crate) fn p07(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     let mut session = bed.session(mode)?;
     let unknown = json!({"conform_unknown_property": true});
     let invalid = fixture.invalid.iter().map(|invalid| &invalid.properties);
-    for properties in [Some(&fixture.a), fixture.b.as_ref()].into_iter().flatten().chain(invalid).chain(unknown.as_object())
+    for properties in
+        [Some(&fixture.a), fixture.b.as_ref()].into_iter().flatten().chain(invalid).chain(unknown.as_object())
     {
         for method in ["resource.validate", "resource.normalize", "resource.read", "resource.plan"] {
             let _: Result<Value, _> = session.one(method, item(subject, properties))?;
@@ -244,7 +258,10 @@ pub(crate) fn p08(scene: &Scene<'_>) -> Check {
 
 pub(crate) fn p09(scene: &Scene<'_>) -> Check {
     let bed = Bed::make(scene.kit, None)?;
-    let without: Vec<_> = Bed::environment().into_iter().filter(|(name, _)| name != rectify_protocol::COOKIE_VARIABLE).collect();
+    let without: Vec<_> = Bed::environment()
+        .into_iter()
+        .filter(|(name, _)| name != rectify_protocol::COOKIE_VARIABLE)
+        .collect();
     let mut wrong = vec![("no cookie", scene.kit.serve(), without)];
     if scene.kit.builtin.is_none() {
         let mut argv = scene.kit.provider.clone();
@@ -280,7 +297,9 @@ pub(crate) fn n01(scene: &Scene<'_>) -> Check {
     );
     peer.line(&line)?;
     match peer.reply(id, scene.kit.patience.greeting)? {
-        Ok(answer) => ensure!(answer.get("session") == Some(&json!(NONCE)), "the greeting does not echo the session"),
+        Ok(answer) => {
+            ensure!(answer.get("session") == Some(&json!(NONCE)), "the greeting does not echo the session")
+        }
         Err(refusal) => return fail(format!("the second `initialize` was refused: {}", refusal.message)),
     }
     let mut session = Session::new(scene.kit, peer);

@@ -28,7 +28,12 @@ pub(crate) fn r01(scene: &Scene<'_>) -> Check {
         session.peer.raw(garbage)?;
         session.peer.raw(b"\n\n\n")?;
         let refusal = session.peer.orphan(scene.kit.patience.answer)?;
-        ensure!(refusal.code == rpc::PARSE, "{:?} is answered by {}", String::from_utf8_lossy(garbage), refusal.code);
+        ensure!(
+            refusal.code == rpc::PARSE,
+            "{:?} is answered by {}",
+            String::from_utf8_lossy(garbage),
+            refusal.code
+        );
         session.get(method::READ, &json!({"items": [item_a(subject)?]}))?;
     }
     session.end()
@@ -67,7 +72,11 @@ pub(crate) fn r02(scene: &Scene<'_>) -> Check {
     session.peer.raw(&vec![b' '; MIB + 1])?;
     session.peer.raw(b"\n")?;
     let refusal = session.peer.orphan(scene.kit.patience.answer)?;
-    ensure!(refusal.code == rpc::TOO_LARGE, "a line one byte beyond the limit is answered by {}", refusal.code);
+    ensure!(
+        refusal.code == rpc::TOO_LARGE,
+        "a line one byte beyond the limit is answered by {}",
+        refusal.code
+    );
     session.end()
 }
 
@@ -126,7 +135,9 @@ pub(crate) fn r04(scene: &Scene<'_>) -> Check {
         };
         ensure!(refusal.code == rpc::PARSE, "{what} is answered by {}", refusal.code);
     }
-    session.peer.raw(b"{\"jsonrpc\":\"2.0\",\"id\":700,\"method\":\"ping\",\"params\":{\"a\":\"\xc3\x28\"}}\n")?;
+    session
+        .peer
+        .raw(b"{\"jsonrpc\":\"2.0\",\"id\":700,\"method\":\"ping\",\"params\":{\"a\":\"\xc3\x28\"}}\n")?;
     let refusal = session.peer.orphan(scene.kit.patience.answer)?;
     ensure!(refusal.code == rpc::PARSE, "bad UTF-8 is answered by {}", refusal.code);
     for (line, what) in [
@@ -269,7 +280,9 @@ pub(crate) fn r09(scene: &Scene<'_>) -> Check {
             let mut session = limited(&bed, FRAME)?;
             match session.call(method, &many)? {
                 Err(refusal) if refusal.code == rpc::TOO_LARGE => {}
-                Err(refusal) => return fail(format!("an answer beyond the limit is replaced by {}", refusal.code)),
+                Err(refusal) => {
+                    return fail(format!("an answer beyond the limit is replaced by {}", refusal.code));
+                }
                 Ok(_) => return fail("it wrote a line longer than the limit"),
             }
             session.get(method::NORMALIZE, &json!({"items": [one.clone()]}))?;

@@ -51,7 +51,11 @@ pub(crate) fn s01(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
             "`touches` names the property {}, which the schema does not have",
             rule.property
         );
-        ensure!(["read", "write"].contains(&rule.access.as_str()), "`touches` has the access `{}`", rule.access);
+        ensure!(
+            ["read", "write"].contains(&rule.access.as_str()),
+            "`touches` has the access `{}`",
+            rule.access
+        );
     }
     if let Ok(fixture) = subject.fixture() {
         let validator = jsonschema::draft202012::new(&d.schema)
@@ -182,7 +186,9 @@ pub(crate) fn s05(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     let before = bed.snapshot()?;
     match session.apply(&apply)? {
         Err(error) if error.code == ErrorCode::Stale => {}
-        Err(error) => return fail(format!("the fingerprint of another version is answered by {:?}", error.code)),
+        Err(error) => {
+            return fail(format!("the fingerprint of another version is answered by {:?}", error.code));
+        }
         Ok(_) => return fail("the fingerprint of another version of the type was taken"),
     }
     ensure!(bed.snapshot()? == before, "it changed something under the fingerprint of another version");
@@ -200,7 +206,9 @@ pub(crate) fn s06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
         (Some(first), Some(Err(error)), Some(last)) => {
             ensure!(error.code == ErrorCode::Unsupported, "an unknown type is answered by {:?}", error.code);
             let same = |answer: &Result<ReadAnswer, ItemError>| match (answer, &alone) {
-                (Ok(a), Ok(b)) => print(subject, a.state.as_ref()).ok() == print(subject, b.state.as_ref()).ok(),
+                (Ok(a), Ok(b)) => {
+                    print(subject, a.state.as_ref()).ok() == print(subject, b.state.as_ref()).ok()
+                }
                 (Err(a), Err(b)) => a.code == b.code,
                 _ => false,
             };

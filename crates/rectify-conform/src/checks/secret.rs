@@ -55,9 +55,13 @@ fn keeps(scene: &Scene<'_>, subject: &Subject<'_>, properties: &Properties) -> C
     let mut seen = Vec::new();
     while std::time::Instant::now() < end {
         let members = bed.kit.host.members(pid)?;
-        let files: Vec<String> =
-            members.iter().flat_map(|pid| [format!("/proc/{pid}/cmdline"), format!("/proc/{pid}/environ")]).collect();
-        seen.extend(bed.kit.host.bytes(&format!("cat {} /dev/null 2>/dev/null || true", files.join(" ")), b"")?);
+        let files: Vec<String> = members
+            .iter()
+            .flat_map(|pid| [format!("/proc/{pid}/cmdline"), format!("/proc/{pid}/environ")])
+            .collect();
+        seen.extend(
+            bed.kit.host.bytes(&format!("cat {} /dev/null 2>/dev/null || true", files.join(" ")), b"")?,
+        );
     }
     let answer = session.applied(id, scene.kit.patience.answer)?;
     if subject.is("resource") && answer.is_ok() {
@@ -72,15 +76,30 @@ fn keeps(scene: &Scene<'_>, subject: &Subject<'_>, properties: &Properties) -> C
         _ => Err(ItemError::new(ErrorCode::Schema, "not asked")),
     };
     match answer {
-        Err(error) => ensure!(error.code == ErrorCode::Schema, "an unknown secret is answered by {:?}", error.code),
+        Err(error) => {
+            ensure!(error.code == ErrorCode::Schema, "an unknown secret is answered by {:?}", error.code)
+        }
         Ok(_) => return fail("a secret without a value is taken"),
     }
     session.peer.listen(std::time::Duration::from_millis(50))?;
     // A before-image of a secret is a secret: only what others may read counts there.
     let open = bed.kit.host.bytes(
-        &format!("find {} {} -type f -perm /077 -exec cat {{}} + 2>/dev/null || true", quote(&bed.path("root")), quote(&bed.path("blobs"))), b"")?;
-    let ledger = bed.kit.host.bytes(&format!("cat {}/* 2>/dev/null || true", quote(&bed.path("state"))), b"")?;
-    let work = bed.kit.host.bytes(&format!("find {} -type f -perm /077 -exec cat {{}} + 2>/dev/null || true", quote(&bed.path("work-1"))), b"")?;
+        &format!(
+            "find {} {} -type f -perm /077 -exec cat {{}} + 2>/dev/null || true",
+            quote(&bed.path("root")),
+            quote(&bed.path("blobs"))
+        ),
+        b"",
+    )?;
+    let ledger =
+        bed.kit.host.bytes(&format!("cat {}/* 2>/dev/null || true", quote(&bed.path("state"))), b"")?;
+    let work = bed.kit.host.bytes(
+        &format!(
+            "find {} -type f -perm /077 -exec cat {{}} + 2>/dev/null || true",
+            quote(&bed.path("work-1"))
+        ),
+        b"",
+    )?;
     for (place, bytes) in [
         ("an answer, a log record or progress", &session.peer.said),
         ("standard error", &session.peer.stderr()),
@@ -179,7 +198,8 @@ pub(crate) fn k03(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
             Ok(_) => return fail(format!("a session in mode `{}` keeps before-images", json!(mode))),
         }
         let put = json!({"digest": Digest::of_bytes(b"x"), "offset": 0, "size": 1, "chunk": "eA=="});
-        let stored: ItemResult<Value> = crate::session::typed(method::BLOB_PUT, session.get(method::BLOB_PUT, &put)?)?;
+        let stored: ItemResult<Value> =
+            crate::session::typed(method::BLOB_PUT, session.get(method::BLOB_PUT, &put)?)?;
         match stored {
             ItemResult::Error(error) => forbidden(&error, "`blob.put`", mode)?,
             ItemResult::Ok(_) => return fail(format!("a session in mode `{}` stores blobs", json!(mode))),
@@ -238,7 +258,10 @@ pub(crate) fn k04(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     }
     session.end()?;
     let dirs = format!("{} {}", quote(&bed.path("state")), quote(&bed.path("blobs")));
-    let open = bed.kit.host.sh(&format!("find {dirs} -type f -perm /077; find {dirs} -mindepth 1 -type d -perm /077"))?;
+    let open = bed
+        .kit
+        .host
+        .sh(&format!("find {dirs} -type f -perm /077; find {dirs} -mindepth 1 -type d -perm /077"))?;
     ensure!(open.is_empty(), "others may use private files: {}", open.trim());
     let unfinished = bed.kit.host.sh(&format!("find {dirs} -name '.tmp-*'"))?;
     ensure!(unfinished.is_empty(), "something unfinished was left: {}", unfinished.trim());

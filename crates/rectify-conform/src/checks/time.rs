@@ -36,7 +36,7 @@ fn begin<'k>(bed: &Bed<'k>, subject: &Subject<'_>, deadline_ms: u64) -> Check<Sl
     let mut session = bed.session(Mode::Apply)?;
     let (mut apply, _) = session.prepare(bed, subject, slow)?;
     apply.deadline_ms = deadline_ms;
-    let before = bed.snapshot()?;
+    let before = bed.things()?;
     let id = session.send(&apply)?;
     if deadline_ms > 10_000 {
         if subject.once().is_ok() {
@@ -52,7 +52,7 @@ fn honest(bed: &Bed<'_>, before: &str, answer: &Result<Applied, ItemError>) -> C
     if let Err(error) = answer
         && error.mutated == Mutated::No
     {
-        ensure!(bed.snapshot()? == before, "it says `mutated: no`, and something changed");
+        ensure!(bed.things()? == before, "it says `mutated: no`, and something changed");
     }
     Ok(())
 }
@@ -127,7 +127,7 @@ pub(crate) fn c04(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     } else {
         let now = print(subject, session.read(subject, subject.slow()?)?.as_ref())?;
         ensure!(
-            bed.snapshot()? == before || apply.result.is_none_or(|result| result == now),
+            bed.things()? == before || apply.result.is_none_or(|result| result == now),
             "the end of input left neither the old nor the new"
         );
     }
@@ -161,7 +161,11 @@ pub(crate) fn c06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     let again = json!({"jsonrpc": "2.0", "id": id, "method": "resource.read", "params": {"items": [item_a(subject)?]}});
     session.peer.line(&again.to_string())?;
     let refusal = session.peer.orphan(scene.kit.patience.answer)?;
-    ensure!(refusal.code == rpc::INVALID_REQUEST, "a number that is under way is answered by {}", refusal.code);
+    ensure!(
+        refusal.code == rpc::INVALID_REQUEST,
+        "a number that is under way is answered by {}",
+        refusal.code
+    );
     session.peer.cancel(id)?;
     session.peer.cancel(id)?;
     let _ = session.applied(id, GRACE + GRACE)?;

@@ -37,7 +37,9 @@ fn main() -> ExitCode {
             println!("misbehave 0.1.0");
             ExitCode::SUCCESS
         }
-        ["serve", "--stdio"] if env::var_os(COOKIE_VARIABLE).is_some() || *behaviour == "no-cookie-needed" => {
+        ["serve", "--stdio"]
+            if env::var_os(COOKIE_VARIABLE).is_some() || *behaviour == "no-cookie-needed" =>
+        {
             serve(provider, behaviour)
         }
         _ => {
@@ -52,7 +54,12 @@ fn serve(provider: thing::Misbehaving, behaviour: &str) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if behaviour == "leaves-a-child" {
-        let child = Command::new("/bin/sleep").arg("20").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = Command::new("/bin/sleep")
+            .arg("20")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         drop(child);
     }
     let input = fs::File::from(rectify_fd(0));
@@ -72,6 +79,10 @@ fn serve(provider: thing::Misbehaving, behaviour: &str) -> ExitCode {
 /// A descriptor of its own for a standard stream.
 fn rectify_fd(number: i32) -> std::os::fd::OwnedFd {
     use std::os::fd::AsFd;
-    let owned = if number == 0 { io::stdin().as_fd().try_clone_to_owned() } else { io::stdout().as_fd().try_clone_to_owned() };
+    let owned = if number == 0 {
+        io::stdin().as_fd().try_clone_to_owned()
+    } else {
+        io::stdout().as_fd().try_clone_to_owned()
+    };
     owned.expect("a standard stream")
 }

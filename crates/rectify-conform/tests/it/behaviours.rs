@@ -116,7 +116,10 @@ fn each_misbehaviour_fails_its_checks_and_each_check_has_one() {
     let text = fs::read_to_string(&golden).unwrap_or_else(|_| "{}".into());
     let known: BTreeMap<String, BTreeSet<String>> = serde_json::from_str(&text).unwrap();
     let only = env::var("RECTIFY_BEHAVIOUR").ok();
-    let wanted: Vec<_> = BEHAVIOURS.iter().filter(|(name, _)| only.as_ref().is_none_or(|o| o.split(',').any(|o| o == *name))).collect();
+    let wanted: Vec<_> = BEHAVIOURS
+        .iter()
+        .filter(|(name, _)| only.as_ref().is_none_or(|o| o.split(',').any(|o| o == *name)))
+        .collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -130,7 +133,8 @@ fn each_misbehaviour_fails_its_checks_and_each_check_has_one() {
         }
     });
     let found = found.into_inner().unwrap();
-    let sets: BTreeMap<&String, &BTreeSet<String>> = found.iter().map(|(name, (set, _))| (name, set)).collect();
+    let sets: BTreeMap<&String, &BTreeSet<String>> =
+        found.iter().map(|(name, (set, _))| (name, set)).collect();
     if env::var_os("RECTIFY_UPDATE").is_some() {
         let mut all: BTreeMap<String, BTreeSet<String>> = known.clone();
         all.extend(found.iter().map(|(name, (set, _))| (name.clone(), set.clone())));

@@ -19,7 +19,10 @@ fn every_rule_names_a_check_and_every_check_has_a_rule() {
         assert!(rules.insert(name.to_owned()), "the rule {name} is there twice");
         let (_, checks) = rest.rsplit_once("`[").unwrap_or_else(|| panic!("{name} names no check"));
         let (checks, after) = checks.split_once("]`").unwrap();
-        assert!(after.trim().is_empty() || after.starts_with("\n#"), "{name} goes on after its checks: {after}");
+        assert!(
+            after.trim().is_empty() || after.starts_with("\n#"),
+            "{name} goes on after its checks: {after}"
+        );
         for check in checks.split(", ") {
             assert!(known.contains(check), "{name} names the check {check}, which there is not");
             named.insert(check);
@@ -47,7 +50,8 @@ fn part(name: &str, expected: &str) {
 
 #[test]
 fn the_page_lists_checks_and_misbehaviours() {
-    let mut table = String::from("| check | for | what is done | what must come of it |\n|---|---|---|---|\n");
+    let mut table =
+        String::from("| check | for | what is done | what must come of it |\n|---|---|---|---|\n");
     for check in CHECKS {
         let whom = if check.is_for_types() { "type" } else { "provider" };
         table.push_str(&format!("| {} | {whom} | {} | {} |\n", check.id, check.stimulus, check.expected));

@@ -1,10 +1,10 @@
 //! Verdicts: what they say, who signs them, and kits that cannot run.
 
 use crate::{behaviours::failed, behind, kit, repository};
+use rectify_attest::Signer;
 use rectify_base::FileDigests;
 use rectify_conform::{Fixtures, FixturesError, KitError, Outcome, Verdict, VerdictError};
 use rectify_keys::LocalSigner;
-use rectify_attest::Signer;
 use std::{collections::BTreeSet, fs};
 
 fn only(checks: &[&str]) -> BTreeSet<String> {
@@ -46,7 +46,8 @@ fn a_verdict_is_signed_about_one_executable() {
 fn a_prefix_and_what_a_login_prints_change_nothing() {
     let home = tempfile::tempdir().unwrap();
     let login = home.path().join("login");
-    fs::write(&login, "#!/bin/sh\necho 'Welcome.'; printf 'prompt> '\nexec setsid /bin/sh -c \"$1\"\n").unwrap();
+    fs::write(&login, "#!/bin/sh\necho 'Welcome.'; printf 'prompt> '\nexec setsid /bin/sh -c \"$1\"\n")
+        .unwrap();
     fs::set_permissions(&login, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let mut kit = behind("none", &login.display().to_string());
     kit.only = only(&["P01", "P05", "P08", "N01", "I06", "X03", "X07", "C01", "C04", "R03", "K05"]);

@@ -7,7 +7,8 @@ use rectify_sdk::{
         ErrorCode, ItemError, Manifest, Mutated, VERSION,
         manifest::{FORMAT, ProtocolRange, TouchRule, TypeDescriptor},
         message::{
-            Applied, Apply, ApplyStatus, DesiredItem, PlanAnswer, PlanItem, RESTORE, ReadAnswer, ReadItem, Restore,
+            Applied, Apply, ApplyStatus, DesiredItem, PlanAnswer, PlanItem, RESTORE, ReadAnswer, ReadItem,
+            Restore,
         },
     },
     stand_in,
@@ -77,9 +78,7 @@ fn read<T: serde::de::DeserializeOwned>(properties: &Map<String, Value>) -> Resu
 
 pub fn manifest(behaviour: &str) -> Manifest {
     let open = behaviour == "open-schema";
-    let schema = |properties: Value, required: &[&str]| {
-        json!({"type": "object", "required": required, "properties": properties, "additionalProperties": open})
-    };
+    let schema = |properties: Value, required: &[&str]| json!({"type": "object", "required": required, "properties": properties, "additionalProperties": open});
     let thing = schema(
         json!({
             "path": {"type": "string"}, "text": {"type": "string", "x-rectify-secret": true},
@@ -95,21 +94,28 @@ pub fn manifest(behaviour: &str) -> Manifest {
         }),
         &["append"],
     );
-    let of = |name: &str, kind: &str, retry: &str, undo: &str, prediction: &str, schema: Value, path: &str| TypeDescriptor {
-        name: TypeName::new(name).unwrap(),
-        version: 1,
-        kind: kind.into(),
-        summary: "Made for tests.".into(),
-        schema,
-        volatile: vec![Pointer::from("/note")],
-        touches: vec![TouchRule { property: Pointer::from(path), kind: "path".into(), access: "write".into() }],
-        prediction: prediction.into(),
-        retry: retry.into(),
-        undo: undo.into(),
-        compare_and_swap: false,
-        read_timeout_ms: 10_000,
-        apply_timeout_ms: 100_000,
-    };
+    let of =
+        |name: &str, kind: &str, retry: &str, undo: &str, prediction: &str, schema: Value, path: &str| {
+            TypeDescriptor {
+                name: TypeName::new(name).unwrap(),
+                version: 1,
+                kind: kind.into(),
+                summary: "Made for tests.".into(),
+                schema,
+                volatile: vec![Pointer::from("/note")],
+                touches: vec![TouchRule {
+                    property: Pointer::from(path),
+                    kind: "path".into(),
+                    access: "write".into(),
+                }],
+                prediction: prediction.into(),
+                retry: retry.into(),
+                undo: undo.into(),
+                compare_and_swap: false,
+                read_timeout_ms: 10_000,
+                apply_timeout_ms: 100_000,
+            }
+        };
     Manifest {
         format: FORMAT.into(),
         name: "misbehave".into(),
@@ -133,7 +139,8 @@ impl Misbehaving {
 
     fn file(cx: &Context, path: &str) -> Result<PathBuf, ItemError> {
         let relative = path.strip_prefix('/').filter(|rest| !rest.is_empty() && !rest.contains(".."));
-        let relative = relative.ok_or_else(|| ItemError::new(ErrorCode::Schema, "the path is not absolute").at("/path"))?;
+        let relative = relative
+            .ok_or_else(|| ItemError::new(ErrorCode::Schema, "the path is not absolute").at("/path"))?;
         Ok(cx.root().unwrap_or(Path::new("/")).join(relative))
     }
 
@@ -143,7 +150,8 @@ impl Misbehaving {
             properties.remove("conform_unknown_property");
         }
         let mut thing: Thing = read(&properties)?;
-        Self::file(cx, &thing.path).map_err(|e| if self.is("blames-nobody") { ItemError { path: None, ..e } } else { e })?;
+        Self::file(cx, &thing.path)
+            .map_err(|e| if self.is("blames-nobody") { ItemError { path: None, ..e } } else { e })?;
         if self.is("normalize-grows") {
             thing.text = thing.text.trim_end_matches('!').to_owned();
         }
@@ -177,7 +185,8 @@ impl Misbehaving {
     fn look(&self, cx: &Context, thing: &Thing) -> Result<Option<Value>, ItemError> {
         let file = Self::file(cx, &thing.path)?;
         let Ok(metadata) = fs::symlink_metadata(&file) else { return Ok(None) };
-        let text = if metadata.is_dir() { String::new() } else { fs::read_to_string(&file).map_err(failed)? };
+        let text =
+            if metadata.is_dir() { String::new() } else { fs::read_to_string(&file).map_err(failed)? };
         let private = !metadata.is_dir() && metadata.permissions().mode() & 0o077 == 0;
         let mut state = self.state_of(cx, &thing.path, &text, private, metadata.is_dir());
         let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.subsec_nanos());
@@ -211,7 +220,8 @@ impl Misbehaving {
         let temporary = file.with_extension("new");
         let mode = if private { 0o600 } else { 0o644 };
         let write = || -> std::io::Result<()> {
-            let mut open = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&temporary)?;
+            let mut open =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&temporary)?;
             open.set_permissions(fs::Permissions::from_mode(mode))?;
             open.write_all(text.as_bytes())?;
             open.sync_all()?;
@@ -294,7 +304,8 @@ impl Misbehaving {
         if self.is("forgets-the-version") {
             let volatile = [Pointer::from("/note")];
             for version in 1..=2 {
-                let print = fingerprint::fingerprint(&op.type_name, version, found, &volatile).map_err(failed)?;
+                let print =
+                    fingerprint::fingerprint(&op.type_name, version, found, &volatile).map_err(failed)?;
                 if print == op.expect {
                     return Ok(Found::Expected);
                 }
@@ -318,7 +329,8 @@ impl Misbehaving {
 
     fn restore(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
         let mut named = op.desired.clone();
-        let restore: Restore = serde_json::from_value(named.remove(RESTORE).unwrap_or_default()).map_err(failed)?;
+        let restore: Restore =
+            serde_json::from_value(named.remove(RESTORE).unwrap_or_default()).map_err(failed)?;
         let thing = self.thing(cx, &named)?;
         let file = Self::file(cx, &thing.path)?;
         let found = self.look(cx, &thing)?;
@@ -341,7 +353,12 @@ impl Misbehaving {
         Ok(Applied { status: ApplyStatus::Applied, state: self.look(cx, &thing)?, output: None })
     }
 
-    fn command(&self, cx: &Context, argv: &[String], stdin: Option<&str>) -> Result<rectify_sdk::Finished, ItemError> {
+    fn command(
+        &self,
+        cx: &Context,
+        argv: &[String],
+        stdin: Option<&str>,
+    ) -> Result<rectify_sdk::Finished, ItemError> {
         cx.run(&Run {
             argv,
             environment: BTreeMap::new(),
@@ -354,7 +371,9 @@ impl Misbehaving {
 
     fn carry_out(&self, cx: &Context, once: &Once) -> Result<Applied, ItemError> {
         let file = Self::file(cx, &once.append)?;
-        let append = || OpenOptions::new().create(true).append(true).open(&file).and_then(|mut f| f.write_all(b"ran\n"));
+        let append = || {
+            OpenOptions::new().create(true).append(true).open(&file).and_then(|mut f| f.write_all(b"ran\n"))
+        };
         if once.slow {
             if self.is("unmarked-children") {
                 let mut child = std::process::Command::new("/bin/sleep").arg("60").spawn().map_err(failed)?;
@@ -435,7 +454,8 @@ impl Provider for Misbehaving {
             let image = cx.keep_before_image(&bytes)?;
             let blobs = Path::new(&cx.dirs().blobs);
             if self.is("open-blobs") {
-                fs::set_permissions(blobs.join(image.hex()), fs::Permissions::from_mode(0o644)).map_err(failed)?;
+                fs::set_permissions(blobs.join(image.hex()), fs::Permissions::from_mode(0o644))
+                    .map_err(failed)?;
             }
             if self.is("leaves-temporary-files") {
                 fs::write(blobs.join(".tmp-left"), "").map_err(failed)?;

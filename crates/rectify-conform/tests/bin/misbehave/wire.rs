@@ -187,7 +187,8 @@ impl In {
                 let state = frame["params"]["dirs"]["state"].as_str().unwrap_or_default().to_owned();
                 for entry in fs::read_dir(state).into_iter().flatten().flatten() {
                     let path = entry.path();
-                    if path.extension().is_some_and(|e| e == "claim") && !path.with_extension("done").exists() {
+                    if path.extension().is_some_and(|e| e == "claim") && !path.with_extension("done").exists()
+                    {
                         let _ = fs::remove_file(path);
                     }
                 }
@@ -210,8 +211,15 @@ impl In {
                 }
             }
             "stray-cancel-answered" if method == "$/cancel" => {
-                if !shared.under_way.lock().unwrap().contains_key(&frame["params"]["id"].as_u64().unwrap_or(0)) {
-                    shared.emit(&json!({"jsonrpc": "2.0", "error": {"code": -32600, "message": "no such request"}}));
+                if !shared
+                    .under_way
+                    .lock()
+                    .unwrap()
+                    .contains_key(&frame["params"]["id"].as_u64().unwrap_or(0))
+                {
+                    shared.emit(
+                        &json!({"jsonrpc": "2.0", "error": {"code": -32600, "message": "no such request"}}),
+                    );
                 }
             }
             "slow-pings" if method == "ping" => {
@@ -279,10 +287,7 @@ impl Out {
             }
             let code = frame["error"]["code"].as_i64().unwrap_or(0);
             let nth = id.is_some_and(|id| id % 40 == 39);
-            let mut instead = |result: Value| {
-                frame = json!({"jsonrpc": "2.0", "id": frame["id"], "result": result});
-                vec![bytes(&frame)]
-            };
+            let instead = |result: Value| vec![bytes(&json!({"jsonrpc": "2.0", "id": id, "result": result}))];
             match self.shared.behaviour.as_str() {
                 "wrong-nonce" if id == Some(0) => {
                     frame["result"]["session"] = "0".repeat(32).into();
@@ -308,7 +313,8 @@ impl Out {
                 }
                 "writes-floats" if frame["result"]["in_flight"].is_u64() => {
                     lines = vec![lines[0].clone()];
-                    let text = String::from_utf8_lossy(&lines[0]).replace("\"in_flight\":", "\"load\":0.5,\"in_flight\":");
+                    let text = String::from_utf8_lossy(&lines[0])
+                        .replace("\"in_flight\":", "\"load\":0.5,\"in_flight\":");
                     lines = vec![text.into_bytes()];
                 }
                 _ => {}
