@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{Properties, TypeFixture},
-    host::quote,
+    host::{Host, quote},
     kit::Kit,
     outcome::{Check, fail, skip},
     peer::{Peer, Start},
@@ -98,6 +98,9 @@ impl<'k> Bed<'k> {
             bed.cleanup.borrow_mut().extend(fixture.teardown.iter().rev().map(|s| bed.in_root(s)));
             bed.run(&fixture.setup)?;
         }
+        // First of all what a session left behind ends.
+        let numbers = format!("cat {}/*.pid 2>/dev/null", quote(&bed.base));
+        bed.cleanup.borrow_mut().push(Host::ending(&numbers));
         Ok(bed)
     }
 
@@ -170,7 +173,6 @@ impl<'k> Bed<'k> {
     pub(crate) fn work(&self) -> Check<String> {
         self.works.set(self.works.get() + 1);
         let work = self.path(&format!("work-{}", self.works.get()));
-        self.kit.host.sh(&format!("mkdir -m 700 {}", quote(&work)))?;
         Ok(work)
     }
 

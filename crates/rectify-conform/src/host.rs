@@ -48,12 +48,22 @@ impl Host {
         self.local
     }
 
-    /// A command that runs a line of shell there.
+    /// A command that runs a line of shell there, in a session of its own.
     pub(crate) fn command(&self, line: &str) -> Command {
         let (program, arguments) =
             self.prefix.split_first().map_or(("sh", &[][..]), |(p, a)| (p.as_str(), a));
         let mut command = Command::new(program);
         command.args(arguments).arg(line);
+        command
+    }
+
+    /// [`Host::command`], where the session does not matter.
+    fn script(&self, line: &str) -> Command {
+        if !self.local {
+            return self.command(line);
+        }
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(line);
         command
     }
 
@@ -66,7 +76,7 @@ impl Host {
     /// [`Host::sh`], with standard input, and bytes as they are.
     pub(crate) fn bytes(&self, script: &str, input: &[u8]) -> Check<Vec<u8>> {
         let mut child = self
-            .command(&format!("printf '\\n%s\\n' {MARK}; set -eu; {script}"))
+            .script(&format!("printf '\\n%s\\n' {MARK}; set -eu; {script}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -92,6 +102,12 @@ impl Host {
     pub(crate) fn members(&self, session: u32) -> Check<Vec<u32>> {
         let said = self.sh(&MEMBERS.replace("SID", &session.to_string()))?;
         Ok(said.lines().filter_map(|line| line.trim().parse().ok()).collect())
+    }
+
+    /// A script that ends the sessions whose numbers another script prints.
+    pub(crate) fn ending(sessions: &str) -> String {
+        let members = MEMBERS.replace("\"$sid\" = SID", "\"${sids#* $sid }\" != \"$sids\"");
+        format!("sids=\" $({sessions} | tr '\\n' ' ') \"; kill -KILL $({members}) 2>/dev/null || true")
     }
 
     /// Ends a session, whatever it is doing.

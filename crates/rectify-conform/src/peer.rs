@@ -70,7 +70,7 @@ impl Peer {
         let argv: Vec<String> = start.argv.iter().map(|word| crate::host::quote(word)).collect();
         let pid_file = format!("{}.pid", start.work);
         let line = format!(
-            "umask 077; cd {} && echo $$ >{} && {{ {} true; }} && exec env -i {} {}",
+            "umask 077; mkdir -p {0}; cd {0} && echo $$ >{1} && {{ {2} true; }} && exec env -i {3} {4}",
             crate::host::quote(start.work),
             crate::host::quote(&pid_file),
             start.before,
@@ -151,6 +151,10 @@ impl Peer {
     pub(crate) fn pid(&mut self) -> Check<u32> {
         if let Some(pid) = self.pid {
             return Ok(pid);
+        }
+        if self.host.is_local() {
+            // `setsid`, `sh` and `env` have become it, one after the other.
+            return Ok(self.child.id());
         }
         let text = self.host.sh(&format!("cat {}", crate::host::quote(&self.pid_file)))?;
         let pid = text.trim().parse();
@@ -387,7 +391,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.freeze(false);
         self.input = None;
-        if !self.over || self.pid.is_some() {
+        if !self.over {
             if let Ok(pid) = self.pid() {
                 self.host.kill(pid);
             }

@@ -122,7 +122,7 @@ fn each_misbehaviour_fails_its_checks_and_each_check_has_one() {
         .collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..4 {
             scope.spawn(|| {
                 while let Some((name, _)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let nothing = BTreeSet::new();

@@ -61,7 +61,13 @@ pub fn twist(behaviour: &str, input: File, output: File) -> (Box<dyn Read + Send
         shutdown: AtomicBool::new(false),
     });
     let reader: Box<dyn Read + Send> = if LINES_IN.contains(&behaviour) {
-        Box::new(In { shared: Arc::clone(&shared), input, line: Vec::new(), ready: Vec::new() })
+        Box::new(In {
+            shared: Arc::clone(&shared),
+            input,
+            line: Vec::new(),
+            ready: Vec::new(),
+            passing: false,
+        })
     } else if behaviour == "one-write-one-message" {
         Box::new(Chunks(input))
     } else {
@@ -115,6 +121,8 @@ struct In {
     input: File,
     line: Vec<u8>,
     ready: Vec<u8>,
+    /// In the middle of a line that is too long to be looked at.
+    passing: bool,
 }
 
 impl Read for In {
@@ -132,9 +140,10 @@ impl Read for In {
                 self.line.push(*byte);
                 if *byte == b'\n' {
                     let line = std::mem::take(&mut self.line);
-                    let line = self.twist(line);
+                    let line = if std::mem::take(&mut self.passing) { line } else { self.twist(line) };
                     self.ready.extend(line);
-                } else if self.line.len() > 9 * 1024 * 1024 && !self.shared.is("unbounded-lines") {
+                } else if self.line.len() > 256 * 1024 && !self.shared.is("unbounded-lines") {
+                    self.passing = true;
                     self.ready.append(&mut self.line);
                 }
             }
@@ -160,6 +169,7 @@ impl In {
             }
             return line;
         };
+        let original = frame.clone();
         let method = frame["method"].as_str().unwrap_or_default().to_owned();
         let id = frame["id"].as_u64();
         if method == "shutdown" {
@@ -170,7 +180,8 @@ impl In {
             "lenient-json" => return bytes(&frame),
             "strict-members" if frame.get("later").is_some() => frame["params"] = json!({"items": 3}),
             "unknown-type-served" => {
-                for item in frame["params"]["items"].as_array_mut().into_iter().flatten() {
+                let items = frame.pointer_mut("/params/items").and_then(Value::as_array_mut);
+                for item in items.into_iter().flatten() {
                     if item["type"] == "conform.unheard" {
                         *item = json!({"type": "mis.thing", "desired": {"path": "/unheard"}});
                     }
@@ -238,7 +249,8 @@ impl In {
             }
             _ => return self.remember(id, &frame, line),
         }
-        let line = bytes(&frame);
+        // What nothing was done to goes on as it came, however it is written.
+        let line = if frame == original { line } else { bytes(&frame) };
         self.remember(id, &frame, line)
     }
 
