@@ -182,7 +182,7 @@ pub const CHECKS: &[Entry] = &[
     ),
     whole(
         "R02",
-        "a line 16 times the limit",
+        "a line 32 times the limit",
         "`-32012`, memory bounded; the next request is served",
         c::robust::r02,
     ),
