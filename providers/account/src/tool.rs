@@ -31,7 +31,7 @@ pub(crate) fn run(cx: &Context, argv: &[&str], stdin: Option<&str>) -> Result<()
         Ended::TimedOut => (ErrorCode::Timeout, format!("took more than {} s", TIMEOUT.as_secs())),
         Ended::Cancelled => (ErrorCode::Cancelled, "was ended, because the step was cancelled".into()),
     };
-    let said = finished.output.stderr.lines().filter(|line| !line.trim().is_empty()).last();
+    let said = finished.output.stderr.lines().rfind(|line| !line.trim().is_empty());
     let said = said.map(|line| format!(": {}", line.trim())).unwrap_or_default();
     // What is known of the effect is seen by looking again.
     Err(ItemError::new(code, format!("`{name}` {what}{said}")).mutated(Mutated::Maybe))

@@ -15,7 +15,7 @@ use std::{
 use tempfile::TempDir;
 
 /// A root directory with a user `me`, who is whoever runs the tests.
-pub struct World {
+pub(crate) struct World {
     pub root: TempDir,
     pub exercise: Exercise,
     pub uid: u32,
@@ -23,7 +23,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let meta = fs::metadata(root.path()).unwrap();
         let (uid, gid) = (meta.uid(), meta.gid());
