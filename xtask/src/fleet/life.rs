@@ -229,8 +229,11 @@ pub fn guard(directory: &Path) -> Outcome {
     }
 }
 
+/// An id, and the record that is found for it.
+pub type Found = (String, Result<Record, String>);
+
 /// All fleets of this user, by id; an error where a directory is not one.
-pub fn all(place: &Place) -> Result<Vec<(String, Result<Record, String>)>, String> {
+pub fn all(place: &Place) -> Result<Vec<Found>, String> {
     let running = place.running();
     let mut ids: BTreeSet<String> = network::marked(&running).into_iter().collect();
     for entry in fs::read_dir(&running).map_err(|e| format!("{}: {e}", running.display()))? {
