@@ -76,11 +76,12 @@ fn each_case_is_refused_for_its_reason() {
         seen.insert(expect.code);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    // Trust files and public keys have tests of their own.
+    // Trust files, public keys and releases have tests of their own.
     let missing: Vec<_> = codes::ALL
         .iter()
         .filter(|code| !seen.contains(code.as_str()))
         .filter(|code| !crate::trust::CODES.contains(code) && !crate::eddsa::CODES.contains(code))
+        .filter(|code| !crate::releases::CODES.contains(code))
         .collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
     assert!(seen.len() >= 14);

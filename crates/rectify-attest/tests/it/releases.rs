@@ -9,6 +9,16 @@ use rectify_attest::{
 use rectify_base::{Code, FileDigests, canonical};
 use std::collections::BTreeSet;
 
+/// The codes that are tested here.
+pub const CODES: [Code; 6] = [
+    codes::RELEASE_CONTENT,
+    codes::RELEASE_SIGNER,
+    codes::PUBLISHER_ROLE,
+    codes::PUBLISHER_NAME,
+    codes::LOCK_CONTENT,
+    codes::LOCK_SIGNATURE,
+];
+
 fn signed(release: &Release, by: &str) -> Vec<u8> {
     attest(release.manifest, release, &[&signer(by)]).unwrap()
 }
