@@ -44,6 +44,7 @@ struct PolicyInput<'a> {
     targets: BTreeMap<&'a str, Target<'a>>,
     /// The providers of the plan that are not part of Rectify, by name; absent if there are none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(test, schemars(default))]
     providers: BTreeMap<&'a str, Provider<'a>>,
     /// What will be done, in the order of the plan.
     changes: Vec<Change<'a>>,
