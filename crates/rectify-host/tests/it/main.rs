@@ -6,6 +6,7 @@ mod cases;
 mod commands;
 mod confinement;
 mod conversation;
+mod foreign;
 mod genuine;
 mod go;
 mod lifecycle;

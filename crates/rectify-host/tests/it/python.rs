@@ -1,21 +1,19 @@
 //! A provider in Python, bundled into one file as its author would, started, confined and spoken to as
 //! any other.
 
-use crate::support::{Dirs, eventually, launcher, type_name};
-use rectify_base::{Digest, fingerprint::fingerprint};
-use rectify_host::{Executable, Session, SessionSpec, Timings};
+use crate::foreign::{Target, map, operation};
+use crate::support::{eventually, type_name};
+use rectify_host::Executable;
 use rectify_protocol::{
     ErrorCode, Manifest, Mutated,
-    message::{Apply, ApplyStatus, Mode, OpStatus, PlanAnswer, PlanItem, ReadItem},
+    message::{ApplyStatus, Mode, OpStatus, PlanAnswer, PlanItem, ReadItem},
 };
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
-    time::Duration,
 };
 
 fn repository() -> PathBuf {
@@ -46,64 +44,9 @@ fn provider() -> &'static (Executable, Manifest) {
     })
 }
 
-struct Target {
-    dirs: Dirs,
-    root: PathBuf,
-}
-
-impl Target {
-    fn new() -> Self {
-        let dirs = Dirs::new();
-        let root = dirs.base().join("root");
-        fs::create_dir(&root).unwrap();
-        Self { dirs, root }
-    }
-
-    async fn session(&self, mode: Mode) -> Session {
-        let work = self.dirs.work();
-        let _ = fs::remove_dir_all(&work);
-        fs::create_dir(&work).unwrap();
-        fs::set_permissions(&work, fs::Permissions::from_mode(0o700)).unwrap();
-        let (program, manifest) = provider().clone();
-        let mut spec = SessionSpec::new(program, manifest, mode, self.dirs.directories());
-        spec.root = Some(self.root.clone());
-        spec.launcher = launcher();
-        spec.timings = Timings {
-            handshake: Duration::from_secs(30),
-            kill: Duration::from_millis(300),
-            apply_grace: Duration::from_secs(10),
-            ..Timings::default()
-        };
-        Session::start(spec).await.unwrap()
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        fs::read_to_string(self.root.join(name)).ok()
-    }
-}
-
-fn map(value: Value) -> Map<String, Value> {
-    serde_json::from_value(value).unwrap()
-}
-
-fn operation(name: &str, kind: &str, action: &str, desired: Value, states: [Option<&Value>; 2]) -> Apply {
-    let type_name = type_name(kind);
-    let [expect, result] = states.map(|state| fingerprint(&type_name, 1, state, &[]).unwrap());
-    Apply {
-        op_id: Digest::of_bytes(format!("{name} {}", std::process::id()).as_bytes()).hex(),
-        type_name,
-        action: action.into(),
-        desired: map(desired),
-        expect,
-        result: (action != "run").then_some(result),
-        deadline_ms: 60_000,
-        fence: 1,
-    }
-}
-
 #[tokio::test]
 async fn a_provider_in_python_plans_confined_and_applies_and_takes_back() {
-    let target = Target::new();
+    let target = Target::new(provider());
     let desired = json!({"path": "/motd", "text": "hello\n", "mode": "0644", "state": "present"});
     let item = || PlanItem {
         type_name: type_name("motd.file"),
@@ -146,7 +89,7 @@ async fn a_provider_in_python_plans_confined_and_applies_and_takes_back() {
 
 #[tokio::test]
 async fn of_a_killed_provider_in_python_nothing_runs_and_its_ledger_is_believed() {
-    let target = Target::new();
+    let target = Target::new(provider());
     let desired = json!({"log": "/log", "message": "once", "program": ["sleep", "300"]});
     let op = operation("announce", "motd.announce", "run", desired, [Some(&json!({})), None]);
     let session = target.session(Mode::Apply).await;
