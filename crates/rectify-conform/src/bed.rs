@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{Properties, TypeFixture},
-    host::{Host, quote},
+    host::quote,
     kit::Kit,
     outcome::{Check, fail, skip},
     peer::{Peer, Start},
@@ -80,27 +80,37 @@ pub(crate) struct Bed<'k> {
     base: String,
     works: Cell<u32>,
     operations: Cell<u32>,
-    cleanup: RefCell<Vec<String>>,
+    cleanup: RefCell<Vec<Cleanup>>,
+}
+
+/// What is to be done in the end.
+enum Cleanup {
+    /// A script.
+    Script(String),
+    /// Everything that was started ends.
+    Sessions,
+    /// The sandbox goes.
+    Remove,
 }
 
 impl<'k> Bed<'k> {
     /// Makes a sandbox, with what a type needs in it.
     pub(crate) fn make(kit: &'k Kit, fixture: Option<&TypeFixture>) -> Check<Self> {
-        let base = kit.host.sh("umask 077; d=$(mktemp -d \"${TMPDIR:-/tmp}/rectify-conform-XXXXXXXX\"); mkdir \"$d/root\" \"$d/state\" \"$d/blobs\"; chmod 755 \"$d/root\"; printf %s \"$d\"")?;
+        let base = kit.host.sandbox()?;
         let bed = Self {
             kit,
-            cleanup: RefCell::new(vec![format!("rm -rf {}", quote(&base))]),
+            cleanup: RefCell::new(vec![Cleanup::Remove]),
             base,
             works: Cell::new(0),
             operations: Cell::new(0),
         };
         if let Some(fixture) = fixture {
-            bed.cleanup.borrow_mut().extend(fixture.teardown.iter().rev().map(|s| bed.in_root(s)));
+            let scripts = fixture.teardown.iter().rev().map(|s| Cleanup::Script(bed.in_root(s)));
+            bed.cleanup.borrow_mut().extend(scripts);
             bed.run(&fixture.setup)?;
         }
         // First of all what a session left behind ends.
-        let numbers = format!("cat {}/*.pid 2>/dev/null", quote(&bed.base));
-        bed.cleanup.borrow_mut().push(Host::ending(&numbers));
+        bed.cleanup.borrow_mut().push(Cleanup::Sessions);
         Ok(bed)
     }
 
@@ -127,27 +137,22 @@ impl<'k> Bed<'k> {
 
     /// A file of the sandbox; `None` where there is none.
     pub(crate) fn file(&self, name: &str) -> Check<Option<Vec<u8>>> {
-        let path = quote(&self.path(name));
-        let bytes = self.kit.host.bytes(&format!("if [ -e {path} ]; then printf x; cat {path}; fi"), b"")?;
-        Ok(bytes.split_first().map(|(_, rest)| rest.to_vec()))
+        self.kit.host.read(&self.path(name))
     }
 
     /// Writes a file of the sandbox, mode 0600.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Check {
-        let path = quote(&self.path(name));
-        self.kit.host.bytes(&format!("umask 077; cat >{path}"), bytes).map(drop)
+        self.kit.host.write(&self.path(name), bytes)
     }
 
     /// Everything about the root directory: names, kinds, modes, owners, sizes, times, links, contents.
     pub(crate) fn snapshot(&self) -> Check<String> {
-        self.sh(
-            "find . -printf '%p %y %m %U:%G %s %T@ %l\\n' | sort; find . -type f -exec sha256sum {} + | sort",
-        )
+        self.kit.host.snapshot(&self.path("root"), true)
     }
 
     /// [`Bed::snapshot`] without the times of directories, in which something was made and removed.
     pub(crate) fn things(&self) -> Check<String> {
-        self.sh("find . -type d -printf '%p %m %U:%G\\n' | sort; find . ! -type d -printf '%p %y %m %U:%G %s %T@ %l\\n' | sort; find . -type f -exec sha256sum {} + | sort")
+        self.kit.host.snapshot(&self.path("root"), false)
     }
 
     /// How many lines a file in the root directory has.
@@ -238,9 +243,14 @@ impl<'k> Bed<'k> {
 
 impl Drop for Bed<'_> {
     fn drop(&mut self) {
-        while let Some(script) = self.cleanup.get_mut().pop() {
-            // The next one is run all the same.
-            let _ = self.kit.host.sh(&script);
+        let host = &self.kit.host;
+        while let Some(step) = self.cleanup.get_mut().pop() {
+            match step {
+                Cleanup::Remove => host.remove(&self.base),
+                Cleanup::Sessions => host.end_sessions(&self.base),
+                // The next one is done all the same.
+                Cleanup::Script(script) => drop(host.sh(&script)),
+            }
         }
     }
 }

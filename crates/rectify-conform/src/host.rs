@@ -1,7 +1,11 @@
-//! Where the provider runs: behind a prefix that gives one argument to a shell.
+//! Where the provider runs: behind a prefix that gives one argument to a shell, or on this machine.
 
-use crate::outcome::{Check, Stop};
+use crate::{
+    near,
+    outcome::{Check, Stop, fail},
+};
 use std::{
+    collections::BTreeSet,
     io::Write,
     process::{Command, Stdio},
 };
@@ -98,22 +102,114 @@ impl Host {
         Err(Stop::Fail(format!("the kit could not go on: `{script}` ended with {}: {said}", output.status)))
     }
 
+    // What the kit looks at. On this machine [`near`] answers, elsewhere a shell.
+
+    /// A sandbox with the directories `root`, `state` and `blobs`.
+    pub(crate) fn sandbox(&self) -> Check<String> {
+        if self.local {
+            return near::sandbox();
+        }
+        self.sh("umask 077; d=$(mktemp -d \"${TMPDIR:-/tmp}/rectify-conform-XXXXXXXX\"); mkdir \"$d/root\" \"$d/state\" \"$d/blobs\"; chmod 755 \"$d/root\"; printf %s \"$d\"")
+    }
+
+    /// Removes a directory with everything in it, as far as that is possible.
+    pub(crate) fn remove(&self, path: &str) {
+        if self.local {
+            return near::remove(path);
+        }
+        // There is nobody to tell.
+        let _ = self.sh(&format!("rm -rf {}", quote(path)));
+    }
+
+    /// A file; `None` where there is none.
+    pub(crate) fn read(&self, path: &str) -> Check<Option<Vec<u8>>> {
+        if self.local {
+            return near::read(path);
+        }
+        let path = quote(path);
+        let bytes = self.bytes(&format!("if [ -e {path} ]; then printf x; cat {path}; fi"), b"")?;
+        Ok(bytes.split_first().map(|(_, rest)| rest.to_vec()))
+    }
+
+    /// Writes a file; a new one gets mode 0600.
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> Check {
+        if self.local {
+            return near::write(path, bytes);
+        }
+        self.bytes(&format!("umask 077; cat >{}", quote(path)), bytes).map(drop)
+    }
+
+    /// Everything about a directory: names, kinds, modes, owners, sizes, times, links, contents. Of
+    /// directories only mode and owner unless `times` is set.
+    pub(crate) fn snapshot(&self, top: &str, times: bool) -> Check<String> {
+        if self.local {
+            return near::snapshot(top, times);
+        }
+        let find = if times {
+            "find . -printf '%p %y %m %U:%G %s %T@ %l\\n' | sort"
+        } else {
+            "find . -type d -printf '%p %m %U:%G\\n' | sort; find . ! -type d -printf '%p %y %m %U:%G %s %T@ %l\\n' | sort"
+        };
+        self.sh(&format!("cd {}; {find}; find . -type f -exec sha256sum {{}} + | sort", quote(top)))
+    }
+
     /// What of a session is alive.
     pub(crate) fn members(&self, session: u32) -> Check<Vec<u32>> {
+        if self.local {
+            return Ok(near::members(session));
+        }
         let said = self.sh(&MEMBERS.replace("SID", &session.to_string()))?;
         Ok(said.lines().filter_map(|line| line.trim().parse().ok()).collect())
     }
 
-    /// A script that ends the sessions whose numbers another script prints.
-    pub(crate) fn ending(sessions: &str) -> String {
+    /// Arguments and environments of processes, as far as they are still there.
+    pub(crate) fn shown(&self, pids: &[u32]) -> Check<Vec<u8>> {
+        if self.local {
+            return Ok(near::shown(pids));
+        }
+        let files: Vec<String> = pids
+            .iter()
+            .flat_map(|pid| [format!("/proc/{pid}/cmdline"), format!("/proc/{pid}/environ")])
+            .collect();
+        self.bytes(&format!("cat {} /dev/null 2>/dev/null || true", files.join(" ")), b"")
+    }
+
+    /// Ends the sessions whose numbers stand in the `*.pid` files of a directory.
+    pub(crate) fn end_sessions(&self, base: &str) {
+        if self.local {
+            return near::end_sessions(base);
+        }
         let members = MEMBERS.replace("\"$sid\" = SID", "\"${sids#* $sid }\" != \"$sids\"");
-        format!("sids=\" $({sessions} | tr '\\n' ' ') \"; kill -KILL $({members}) 2>/dev/null || true")
+        // What is gone already cannot be told from what could not be ended; there is no more to do.
+        let _ = self.sh(&format!(
+            "sids=\" $(cat {}/*.pid 2>/dev/null | tr '\\n' ' ') \"; kill -KILL $({members}) 2>/dev/null || true",
+            quote(base)
+        ));
     }
 
     /// Ends a session, whatever it is doing.
     pub(crate) fn kill(&self, session: u32) {
+        if self.local {
+            return near::kill(&BTreeSet::from([session]));
+        }
         let members = MEMBERS.replace("SID", &session.to_string());
-        // What is gone already cannot be told from what could not be ended; there is no more to do.
         let _ = self.sh(&format!("kill -KILL $({members}) 2>/dev/null || true"));
+    }
+
+    /// Resident memory of a process in KiB, its open descriptors, and its processor time in ticks.
+    pub(crate) fn usage(&self, pid: u32) -> Check<[u64; 3]> {
+        if self.local {
+            let gone = || Stop::Fail(format!("the kit could not go on: no usage of process {pid}"));
+            return near::usage(pid).ok_or_else(gone);
+        }
+        let said = self.sh(&format!(
+            "sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/{pid}/status; ls /proc/{pid}/fd | wc -l; \
+             sed 's/.*) //' /proc/{pid}/stat | {{ read -r a b c d e f g h i j k utime stime rest; echo $((utime + stime)); }}"
+        ))?;
+        let mut numbers = said.lines().map(|line| line.trim().parse::<u64>());
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Ok(memory)), Some(Ok(files)), Some(Ok(ticks))) => Ok([memory, files, ticks]),
+            _ => fail(format!("the kit could not go on: no usage in {said:?}")),
+        }
     }
 }

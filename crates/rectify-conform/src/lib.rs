@@ -2,8 +2,8 @@
 //!
 //! It needs nothing but a way to start the provider and a file of fixtures. Each check has a sandbox
 //! and processes of its own; what it made is removed in reverse order whatever happened. The provider
-//! is started through a shell, here or behind any prefix such as `ssh -T host`, and everything that the
-//! kit looks at beside the protocol (files, processes) it asks that shell for, so both ways are one.
+//! is started through a shell, here or behind any prefix such as `ssh -T host`. What the kit looks at beside
+//! the protocol (files, processes) it asks that shell for as well, and on this machine the system itself.
 //!
 //! Which checks there are, and what each one does, is in `docs/conformance.md`; the rules that they
 //! test are in `docs/protocol/1.0.md`.
@@ -14,6 +14,7 @@ mod checks;
 mod fixtures;
 mod host;
 mod kit;
+mod near;
 mod outcome;
 mod peer;
 mod proxy;

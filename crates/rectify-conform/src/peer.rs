@@ -23,6 +23,12 @@ use std::{
 /// Longest line that the kit keeps: more than any provider may write.
 const LINE_MAX: usize = 9 * 1024 * 1024;
 
+/// Adds to a line as much as is kept of it.
+fn keep(line: &mut Vec<u8>, piece: &[u8]) {
+    let most = LINE_MAX.saturating_sub(line.len());
+    line.extend_from_slice(piece.get(..most).unwrap_or(piece));
+}
+
 /// What a peer is started with.
 pub(crate) struct Start<'s> {
     /// Program and arguments.
@@ -69,8 +75,14 @@ impl Peer {
             start.environment.iter().map(|(k, v)| crate::host::quote(&format!("{k}={v}"))).collect();
         let argv: Vec<String> = start.argv.iter().map(|word| crate::host::quote(word)).collect();
         let pid_file = format!("{}.pid", start.work);
+        let make = if host.is_local() {
+            crate::near::directory(start.work)?;
+            ":"
+        } else {
+            "mkdir -p"
+        };
         let line = format!(
-            "umask 077; mkdir -p {0}; cd {0} && echo $$ >{1} && {{ {2} true; }} && exec env -i {3} {4}",
+            "umask 077; {make} {0}; cd {0} && echo $$ >{1} && {{ {2} true; }} && exec env -i {3} {4}",
             crate::host::quote(start.work),
             crate::host::quote(&pid_file),
             start.before,
@@ -96,15 +108,16 @@ impl Peer {
                 if count == 0 || ears.load(Ordering::Acquire) {
                     break;
                 }
-                for byte in buffer.get(..count).unwrap_or_default() {
-                    if *byte == b'\n' {
-                        if sender.send(std::mem::take(&mut line)).is_err() {
-                            return;
-                        }
-                    } else if line.len() < LINE_MAX {
-                        line.push(*byte);
+                let mut rest = buffer.get(..count).unwrap_or_default();
+                while let Some(end) = memchr::memchr(b'\n', rest) {
+                    let (piece, next) = rest.split_at(end);
+                    keep(&mut line, piece);
+                    if sender.send(std::mem::take(&mut line)).is_err() {
+                        return;
                     }
+                    rest = next.get(1..).unwrap_or_default();
                 }
+                keep(&mut line, rest);
             }
             if !line.is_empty() {
                 // Half a line at the end is no message; it is shown as what it is.
@@ -205,6 +218,20 @@ impl Peer {
         Ok(id)
     }
 
+    /// The text of a request but for its number, which goes between the two.
+    pub(crate) fn template(method: &str, params: &Value) -> [String; 2] {
+        let rest = format!(",\"method\":{},\"params\":{params}}}\n", json!(method));
+        ["{\"jsonrpc\":\"2.0\",\"id\":".into(), rest]
+    }
+
+    /// So many numbers of its own, for requests that are made by hand.
+    pub(crate) fn numbers(&mut self, count: u64) -> std::ops::Range<u64> {
+        let first = self.next;
+        self.next += count;
+        self.asked.extend(first..self.next);
+        first..self.next
+    }
+
     /// Says that the answer to a number that was used by hand is awaited.
     pub(crate) fn expect(&mut self, id: u64) {
         self.asked.insert(id);
@@ -240,6 +267,14 @@ impl Peer {
             }
             self.hear(end, &format!("an answer to request {id}"))?;
         }
+    }
+
+    /// Takes lines for a while; whether the answer to a request is there.
+    pub(crate) fn answered(&mut self, id: u64, time: Duration) -> Check<bool> {
+        if !self.answers.contains_key(&id) {
+            self.listen(time)?;
+        }
+        Ok(self.answers.contains_key(&id))
     }
 
     /// The next failure without an id.
@@ -375,15 +410,7 @@ impl Peer {
     /// Its resident memory in KiB, its open descriptors, and its processor time in ticks.
     pub(crate) fn usage(&mut self) -> Check<[u64; 3]> {
         let pid = self.pid()?;
-        let said = self.host.sh(&format!(
-            "sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/{pid}/status; ls /proc/{pid}/fd | wc -l; \
-             sed 's/.*) //' /proc/{pid}/stat | {{ read -r a b c d e f g h i j k utime stime rest; echo $((utime + stime)); }}"
-        ))?;
-        let mut numbers = said.lines().map(|line| line.trim().parse::<u64>());
-        match (numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Ok(memory)), Some(Ok(files)), Some(Ok(ticks))) => Ok([memory, files, ticks]),
-            _ => fail(format!("the kit could not go on: no usage in {said:?}")),
-        }
+        self.host.usage(pid)
     }
 }
 

@@ -136,14 +136,14 @@ pub fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>, limit: usize) ->
             if available.is_empty() {
                 return if too_large { Err(FrameError::TooLarge { limit }) } else { Ok(!line.is_empty()) };
             }
-            let end = available.iter().position(|b| *b == b'\n');
+            let end = memchr::memchr(b'\n', available);
             let take = end.unwrap_or(available.len());
             if line.len() + take > limit {
                 too_large = true;
                 line.clear();
             }
             if !too_large {
-                line.extend(available.iter().take(take));
+                line.extend_from_slice(available.get(..take).unwrap_or(available));
             }
             reader.consume(end.map_or(take, |at| at + 1));
             if end.is_some() {

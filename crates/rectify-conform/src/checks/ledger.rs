@@ -15,7 +15,13 @@ use rectify_protocol::{
     message::{Applied, Apply, ItemResult, Mode, method},
 };
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Between two looks at something that is to come.
+const PAUSE: Duration = Duration::from_millis(3);
 
 /// Context of the digest of an operation's parameters.
 const PARAMETERS: &str = "rectify 2026 v1 ledger parameters";
@@ -138,6 +144,7 @@ pub(crate) fn claimed(bed: &Bed<'_>, op_id: &str) -> Check {
     let end = Instant::now() + bed.kit.patience.answer;
     while bed.file(&format!("state/{op_id}.claim"))?.is_none() {
         ensure!(Instant::now() < end, "an operation under way has no claim on disk");
+        thread::sleep(PAUSE);
     }
     Ok(())
 }
@@ -158,16 +165,13 @@ pub(crate) fn r06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     loop {
         let company = session.peer.company()?;
         if !company.is_empty() {
-            let files: Vec<String> = company.iter().map(|pid| format!("/proc/{pid}/environ")).collect();
-            let marked = bed
-                .kit
-                .host
-                .sh(&format!("cat {} 2>/dev/null | grep -c -a {mark} || true", files.join(" ")))?;
-            if marked.trim() != "0" {
+            let shown = bed.kit.host.shown(&company)?;
+            if shown.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
                 break;
             }
         }
         ensure!(Instant::now() < end, "what it started for the operation does not carry its mark");
+        thread::sleep(PAUSE);
     }
     bed.kit.host.kill(pid);
     session.peer.kill()?;

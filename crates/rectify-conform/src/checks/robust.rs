@@ -5,6 +5,7 @@ use crate::{
     checks::{any, item_a},
     kit::Scene,
     outcome::{Check, ensure, fail, skip},
+    peer::Peer,
     proxy::Line,
     session::{Session, item},
 };
@@ -171,15 +172,13 @@ pub(crate) fn r05(scene: &Scene<'_>) -> Check {
     session.healthy()?;
     let [before, ..] = session.peer.usage()?;
     session.peer.freeze(true);
-    let lines: Vec<String> = {
-        let reads = json!({"items": vec![item_a(subject)?; 16]});
-        (0..20_000).map(|_| session.peer.prepare(method::READ, &reads).1).collect()
-    };
+    let [begin, end] = Peer::template(method::READ, &json!({"items": vec![item_a(subject)?; 16]}));
+    let ids = session.peer.numbers(20_000);
     let Some(mut input) = session.peer.take_input() else { return skip("there is no input") };
     // It may stop reading as well, so this may stand still for ever.
     thread::spawn(move || {
-        for line in lines {
-            if input.write_all(format!("{line}\n").as_bytes()).is_err() {
+        for id in ids {
+            if input.write_all(format!("{begin}{id}{end}").as_bytes()).is_err() {
                 return;
             }
         }
@@ -195,6 +194,7 @@ pub(crate) fn r05(scene: &Scene<'_>) -> Check {
     let end = Instant::now() + scene.kit.patience.exit;
     while scene.kit.host.members(pid)?.contains(&pid) {
         ensure!(Instant::now() < end, "it does not end on TERM while nobody reads its output");
+        thread::sleep(Duration::from_millis(10));
     }
     session.peer.freeze(false);
     drop(session);

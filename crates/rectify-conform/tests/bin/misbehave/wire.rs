@@ -136,9 +136,9 @@ impl Read for In {
                 }
                 return Ok(0);
             }
-            for byte in &piece[..count] {
-                self.line.push(*byte);
-                if *byte == b'\n' {
+            for part in piece[..count].split_inclusive(|byte| *byte == b'\n') {
+                self.line.extend_from_slice(part);
+                if part.ends_with(b"\n") {
                     let line = std::mem::take(&mut self.line);
                     let line = if std::mem::take(&mut self.passing) { line } else { self.twist(line) };
                     self.ready.extend(line);
@@ -270,9 +270,9 @@ struct Out {
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for byte in bytes {
-            self.line.push(*byte);
-            if *byte == b'\n' {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
                 let line = std::mem::take(&mut self.line);
                 self.send(line)?;
             }
