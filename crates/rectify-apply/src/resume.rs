@@ -264,7 +264,7 @@ impl RunState {
             let turn = self
                 .targets
                 .get(item.target)
-                .is_some_and(|t| t.trust == Trust::Verified && t.in_flight < self.parallel);
+                .is_some_and(|t| t.trust == Trust::Verified && t.turns < self.parallel);
             if !turn || self.is_busy(item) {
                 continue;
             }

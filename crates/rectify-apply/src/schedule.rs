@@ -181,7 +181,7 @@ impl RunState {
 
     /// The first step of the target that may begin now, if the target takes one more.
     pub(crate) fn next_ready(&self, target: usize) -> Option<usize> {
-        let target = self.targets.get(target).filter(|target| target.in_flight < self.parallel)?;
+        let target = self.targets.get(target).filter(|target| target.turns < self.parallel)?;
         target
             .ready
             .iter()
@@ -217,7 +217,7 @@ impl RunState {
     /// Takes a turn: nobody else works on what the step touches.
     pub(crate) fn occupy(&mut self, index: usize) {
         let Some(item) = self.items.get_mut(index) else { return };
-        item.holds = true;
+        (item.holds, item.has_turn) = (true, true);
         for (key, access) in &item.touches {
             let in_use = self.touched.entry(*key).or_default();
             match access {
@@ -227,13 +227,14 @@ impl RunState {
         }
         self.in_flight += 1;
         if let Some(target) = self.targets.get_mut(item.target) {
-            target.in_flight += 1;
+            target.turns += 1;
             target.ready.remove(&index);
         }
     }
 
     /// Gives up the turn of a step that is over, or that goes back to waiting.
     pub(crate) fn release(&mut self, index: usize) {
+        self.end_turn(index);
         let Some(item) = self.items.get_mut(index).filter(|item| item.holds) else { return };
         item.holds = false;
         for (key, access) in &item.touches {
@@ -245,8 +246,14 @@ impl RunState {
             }
         }
         self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Lets another step have its turn. What this one touches is still held.
+    fn end_turn(&mut self, index: usize) {
+        let Some(item) = self.items.get_mut(index).filter(|item| item.has_turn) else { return };
+        item.has_turn = false;
         if let Some(target) = self.targets.get_mut(item.target) {
-            target.in_flight = target.in_flight.saturating_sub(1);
+            target.turns = target.turns.saturating_sub(1);
         }
     }
 
@@ -273,6 +280,13 @@ impl RunState {
 
     /// Stores a state of a step, or of taking it back.
     pub(crate) fn conclude(&mut self, index: usize, entered: Entered, out: &mut Vec<Effect>) {
+        // Nothing can follow but that it is stored. What is unknown may have to be done again.
+        if matches!(
+            &entered,
+            Entered::Step(StepState::Succeeded { .. }) | Entered::Undo(UndoState::Undone { .. })
+        ) {
+            self.end_turn(index);
+        }
         let Some(item) = self.items.get_mut(index) else { return };
         item.phase = Phase::Committing(entered.clone());
         let node = item.node.clone();

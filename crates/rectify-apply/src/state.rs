@@ -119,6 +119,9 @@ pub(crate) struct Item {
     pub unproven: bool,
     /// It is in flight, and holds what it touches.
     pub holds: bool,
+    /// It is one of those that its target may have at once: from the first look to its end. That a
+    /// success is being stored keeps no other from its turn.
+    pub has_turn: bool,
     /// The last state of the step that is durable, but for intents.
     pub forward: Option<StepState>,
     /// The last state of taking it back that is durable, but for intents.
@@ -180,7 +183,8 @@ pub(crate) struct TargetItem {
     pub trust: Trust,
     /// Steps that wait for nothing but their turn.
     pub ready: BTreeSet<usize>,
-    pub in_flight: usize,
+    /// Steps that have their turn.
+    pub turns: usize,
     pub steps_left: usize,
     pub gates_left: usize,
 }
@@ -283,7 +287,7 @@ impl RunState {
                 identity: target.identity.clone(),
                 trust: Trust::Unverified,
                 ready: BTreeSet::new(),
-                in_flight: 0,
+                turns: 0,
                 steps_left: 0,
                 gates_left: 0,
             });
@@ -400,6 +404,7 @@ impl RunState {
                 before_image: None,
                 unproven: false,
                 holds: false,
+                has_turn: false,
                 forward: None,
                 back: None,
                 back_unmet: 0,

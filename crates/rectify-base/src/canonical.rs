@@ -253,6 +253,26 @@ pub fn read_file<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError>
     typed_if_equal(value, &again, bytes)
 }
 
+/// Reads a canonical file of a format whose members all have a type: besides what [`read_file`] refuses,
+/// the value must not have another spelling in that type, so a member that could have been left out
+/// makes it another file.
+///
+/// # Errors
+/// See [`CanonicalError`].
+pub fn read_document<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, CanonicalError> {
+    // Bytes that are what we would write have all the properties of what we write. Only when they
+    // are not is it worth the time to find out why.
+    if let Ok(value) = serde_json::from_slice::<T>(bytes)
+        && file_bytes(&value).is_ok_and(|again| again == bytes)
+    {
+        return Ok(value);
+    }
+    let value: T = read_file(bytes)?;
+    let again = file_bytes(&value)?;
+    let same = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+    if again == bytes { Ok(value) } else { Err(CanonicalError::NotCanonical { offset: same }) }
+}
+
 /// Reads compact canonical bytes, see [`read_file`].
 ///
 /// # Errors

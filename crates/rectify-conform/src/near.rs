@@ -263,7 +263,7 @@ mod tests {
             );
             let [memory, files, _] = host.usage(pid).unwrap();
             assert!(memory > 100 && files >= 3, "{host:?}: {memory} KiB, {files} files");
-            if pid % 2 == 0 {
+            if pid.is_multiple_of(2) {
                 host.kill(pid);
             } else {
                 host.end_sessions(&base);

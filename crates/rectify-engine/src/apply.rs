@@ -21,7 +21,7 @@ use crate::{
     error::FileVerb,
     gate, identity,
     lease::Held,
-    project::{PROJECT_FILE, Project},
+    project::Project,
     project_key, retention,
     rundir::RunDirectory,
     secrets::{self, Secrets},
@@ -123,10 +123,10 @@ pub async fn admit(
     let gate = gate::of_project(engine, project)?;
     let envelopes = artifact.envelopes()?;
     let now = (engine.now_ms)() / 1000;
-    let overridden = rectify_attest::overridden(&artifact.bytes, &envelopes, &trust, now);
+    let overridden = rectify_attest::overridden(artifact.bytes(), &envelopes, &trust, now);
     let decision = gate::decide_for(engine, &gate, &plan, overridden, resumed).await?;
     rectify_attest::admit(&AdmissionInput {
-        plan: &artifact.bytes,
+        plan: artifact.bytes(),
         envelopes: &envelopes,
         trust: &trust,
         decision: &decision,
@@ -173,7 +173,7 @@ pub async fn apply(engine: &Engine, request: ApplyRequest<'_>) -> Result<Applied
     let values = values(engine, request.project, &plan)?;
     let records = providers(&carrying, &plan)?;
     let run = RunId::derive(admitted.use_id(), plan.targets.keys());
-    rectify_store::space::require(&engine.places.state, artifact.bytes.len() as u64)?;
+    rectify_store::space::require(&engine.places.state, artifact.bytes().len() as u64)?;
     let store = Arc::new(SqliteJournal::open(&engine.places.state.join(JOURNAL)).await?);
     store.act_as(actor(&signer));
     for (name, target) in &plan.targets {
@@ -344,10 +344,7 @@ fn connections(
     plan: &Plan,
 ) -> Result<BTreeMap<rectify_base::TargetName, Connection>, EngineError> {
     // What steps there are is said by the plan.
-    let ours = |file: &&rectify_compile::SourceFile| {
-        file.path == PROJECT_FILE || file.path.starts_with("inventory/")
-    };
-    let files: Vec<_> = project.files.iter().filter(ours).cloned().collect();
+    let files = project.without_remediations();
     let (manifests, locked) = (providers.manifests(), providers.locked());
     let input =
         rectify_compile::Input { files: &files, manifests: &manifests, locked: &locked, select: None };

@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 /// Ending of plan files.
@@ -33,9 +34,10 @@ const FORMER: &str = "former";
 pub struct Artifact {
     /// The plan file.
     pub path: PathBuf,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// Their digests.
+    // Nobody changes them: the plan below is what they say.
+    bytes: Vec<u8>,
+    plan: OnceLock<Arc<Plan>>,
+    /// Digests of its bytes.
     pub digests: FileDigests,
     /// The directory with what belongs to it.
     beside: PathBuf,
@@ -58,15 +60,25 @@ impl Artifact {
     pub fn read_with(path: &Path, beside: PathBuf) -> Result<Self, EngineError> {
         let bytes = read_bounded(path, limits::DOCUMENT_MAX_BYTES)?;
         let digests = FileDigests::of_bytes(&bytes);
-        Ok(Self { path: path.to_owned(), bytes, digests, beside })
+        Ok(Self { path: path.to_owned(), bytes, plan: OnceLock::new(), digests, beside })
     }
 
-    /// The plan, if the bytes are a canonical plan.
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The plan, if the bytes are a canonical plan. They are read once.
     ///
     /// # Errors
     /// When they are not.
-    pub fn plan(&self) -> Result<Plan, EngineError> {
-        parse(&self.path, &self.bytes)
+    pub fn plan(&self) -> Result<Arc<Plan>, EngineError> {
+        if let Some(plan) = self.plan.get() {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(parse(&self.path, &self.bytes)?);
+        Ok(Arc::clone(self.plan.get_or_init(|| plan)))
     }
 
     /// The directory beside the plan.
@@ -307,12 +319,5 @@ fn read_document<T: DeserializeOwned + Serialize>(path: &Path) -> Result<(T, Fil
 /// Reads a document of ours. What it says has one spelling: also a member that could have been left
 /// out makes it another document.
 fn parse<T: DeserializeOwned + Serialize>(path: &Path, bytes: &[u8]) -> Result<T, EngineError> {
-    let error = |source| EngineError::Document { path: path.to_owned(), source };
-    let value: T = canonical::read_file(bytes).map_err(error)?;
-    let again = canonical::file_bytes(&value).map_err(error)?;
-    if again != bytes {
-        let offset = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-        return Err(error(canonical::CanonicalError::NotCanonical { offset }));
-    }
-    Ok(value)
+    canonical::read_document(bytes).map_err(|source| EngineError::Document { path: path.to_owned(), source })
 }

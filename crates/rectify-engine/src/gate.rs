@@ -113,8 +113,10 @@ pub fn of_project(engine: &Engine, directory: &Path) -> Result<Gate, EngineError
     let project = Project::read(directory)?;
     let providers = Providers::of_project(engine, &project)?;
     let (manifests, locked) = (providers.manifests(), providers.locked());
-    let (files, manifests) = (&project.files, &manifests);
-    let input = rectify_compile::Input { files, manifests, locked: &locked, select: None };
+    // What is decided on is said by the plan.
+    let files = project.without_remediations();
+    let input =
+        rectify_compile::Input { files: &files, manifests: &manifests, locked: &locked, select: None };
     let output = rectify_compile::compile(&input);
     match of_output(&output, directory) {
         Some(gate) => gate,

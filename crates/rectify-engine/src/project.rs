@@ -77,6 +77,13 @@ impl Project {
         Ok(Self { directory: directory.to_owned(), files })
     }
 
+    /// The settings and the inventory alone, where a plan says what is to be done.
+    #[must_use]
+    pub fn without_remediations(&self) -> Vec<SourceFile> {
+        let needed = |file: &&SourceFile| file.path == PROJECT_FILE || file.path.starts_with("inventory/");
+        self.files.iter().filter(needed).cloned().collect()
+    }
+
     /// Digest of the sources: derived over path and bytes of each file in order of path.
     #[must_use]
     pub fn digest(&self) -> Digest {

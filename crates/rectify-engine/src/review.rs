@@ -112,7 +112,7 @@ pub fn last_approved(
 ) -> Result<Artifact, EngineError> {
     // Who approved is not known without it.
     gate::required_trust(engine)?;
-    let project = beside.plan()?.project;
+    let project = beside.plan()?.project.clone();
     let directory = beside.path.parent().filter(|path| !path.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
     let error = |e| EngineError::file(FileVerb::Read, directory, e);

@@ -88,7 +88,7 @@ impl RunDirectory {
             Origin { format: FORMAT.into(), project: absolute(project)?, plan: absolute(&artifact.path)? };
         replace_private(&self.path.join(ORIGIN), &crate::artifact::document(&origin)?)?;
         // The plan comes last: where it is, everything is.
-        replace_private(&self.path.join(PLAN), &artifact.bytes)?;
+        replace_private(&self.path.join(PLAN), artifact.bytes())?;
         // Each name is durable only once the directory that holds it is.
         for directory in
             [Some(self.path.as_path()), self.path.parent(), self.path.parent().and_then(Path::parent)]
@@ -186,7 +186,7 @@ mod tests {
         // Whatever becomes of the file.
         fs::write(&plan, "another plan").unwrap();
         let again = kept.artifact(artifact.digests).unwrap();
-        assert_eq!(again.bytes, b"the plan");
+        assert_eq!(again.bytes(), b"the plan");
         assert_eq!(again.attestations().unwrap(), [("seal.dsse.json".to_owned(), b"the seal".to_vec())]);
         assert_eq!(kept.origin().unwrap().plan, fs::canonicalize(&plan).unwrap().to_string_lossy());
         // A second start after one that never began.

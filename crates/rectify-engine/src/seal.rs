@@ -230,7 +230,7 @@ pub async fn set_aside(engine: &Engine, request: &OverrideRequest<'_>) -> Result
     let name = format!("override-{key}-{what}.dsse.json");
     let mut envelopes = artifact.envelopes()?;
     envelopes.push(rectify_attest::EnvelopeFile { name: name.clone(), bytes: bytes.clone() });
-    let refusals = rectify_attest::override_refusals(&artifact.bytes, &envelopes, &trust, now, &name);
+    let refusals = rectify_attest::override_refusals(artifact.bytes(), &envelopes, &trust, now, &name);
     if !refusals.is_empty() {
         return Err(EngineError::Refused { refusals });
     }

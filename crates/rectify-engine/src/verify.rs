@@ -36,7 +36,7 @@ pub fn reproduce(artifact: &Artifact, plan: &Plan) -> Result<(), EngineError> {
         }
     }
     let (again, _) = derive(&graph, graph_digests, &documents)?;
-    if crate::artifact::document(&again)? != artifact.bytes {
+    if crate::artifact::document(&again)? != artifact.bytes() {
         return Err(EngineError::NotReproduced { what: "plan".into() });
     }
     Ok(())
@@ -146,8 +146,9 @@ async fn decide_now(
 ) -> Result<Decision, EngineError> {
     let gate = gate::of_project(engine, project)?;
     let now = (engine.now_ms)() / 1000;
-    let overridden = rectify_attest::overridden(&artifact.bytes, &artifact.envelopes()?, trust, now);
-    gate::decide_with(engine, &gate, &artifact.plan()?, overridden).await
+    let overridden = rectify_attest::overridden(artifact.bytes(), &artifact.envelopes()?, trust, now);
+    let plan = artifact.plan()?;
+    gate::decide_with(engine, &gate, &plan, overridden).await
 }
 
 fn describe(
@@ -166,7 +167,7 @@ fn describe(
         overridden: std::collections::BTreeSet::new(),
     };
     Ok(rectify_attest::describe(&rectify_attest::AdmissionInput {
-        plan: &artifact.bytes,
+        plan: artifact.bytes(),
         envelopes: &envelopes,
         trust,
         decision: decision.unwrap_or(&denied),

@@ -1,5 +1,6 @@
 //! Files that are whole or absent, and still there after a power cut.
 
+use crate::shared_sync;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
@@ -75,7 +76,7 @@ pub(crate) fn beside(dir: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
 
 /// Brings a directory's entries to the disk.
 pub(crate) fn sync_directory(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    Ok(shared_sync::sync_directory(File::open(dir)?)?)
 }
 
 /// Reads a file; `None` where there is none.

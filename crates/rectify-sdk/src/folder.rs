@@ -5,6 +5,7 @@ use crate::{
     Context,
     crash::{At, reached},
     open_beneath,
+    shared_sync::sync_directory,
 };
 use rectify_protocol::{ErrorCode, ItemError, Mutated};
 use rustix::{
@@ -389,7 +390,7 @@ impl Folder {
 
     /// The last act of a change: its error says that the change is there, yet might not survive.
     fn sync(&self) -> Result<(), ItemError> {
-        self.readable().and_then(fs::fsync).map_err(|errno| {
+        sync_directory(&self.fd).map_err(|errno| {
             let doing = "the change is in place, but the directory cannot be made durable";
             failed(errno, doing).mutated(Mutated::Yes)
         })

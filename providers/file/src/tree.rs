@@ -58,11 +58,6 @@ impl Dir {
         open_in(self, name, flags, mode, HERE_ONLY)
     }
 
-    /// The directory itself, open for reading its entries and for syncing it.
-    pub(crate) fn readable(&self) -> Result<OwnedFd, Errno> {
-        self.open(c".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
-    }
-
     /// What a name in this directory stands for; `None` where there is nothing.
     pub(crate) fn stat(&self, name: &CStr) -> Result<Option<Stat>, Errno> {
         match fs::statat(self, name, fs::AtFlags::SYMLINK_NOFOLLOW) {

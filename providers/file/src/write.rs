@@ -379,8 +379,7 @@ fn kept_mode(fd: impl std::os::fd::AsFd, mode: u32) -> Result<(), ItemError> {
 
 /// The last act of a change: its error says that the change is there, yet might not survive.
 fn sync_directory(dir: &Dir) -> Result<(), ItemError> {
-    dir.readable()
-        .and_then(fs::fsync)
+    rectify_sdk::sync_directory(dir)
         .map_err(doing("the change is in place, but the directory cannot be made durable"))
         .map_err(after)
 }

@@ -17,7 +17,8 @@ use rectify_model::{
     graph::{Access, EdgeKind},
     journal::{
         Admission, Because, Direction, Entry, FORMAT, Failure, GateState, How, Mutated, Record, Resolution,
-        RunId, RunMark, RunOutcome, RunRecord, RunView, StepState, TargetState, UndoState, UseId, Verdict,
+        RunId, RunMark, RunOutcome, RunRecord, RunView, StepRecord, StepState, TargetState, UndoRecord,
+        UndoState, UseId, Verdict,
     },
     observation::Identity,
     plan::Step,
@@ -113,6 +114,8 @@ pub struct Sim<'a> {
     /// The engine that has the run, counted from 1.
     pub engine: u64,
     acting: BTreeMap<NodeKey, u32>,
+    /// Those of them that succeeded, which is not stored yet.
+    succeeded: BTreeSet<NodeKey>,
     /// Intents that were handed to the journal by this engine: no more after it was stopped.
     stopped: bool,
     /// States of things when the run began.
@@ -176,6 +179,7 @@ impl<'a> Sim<'a> {
             asleep: BTreeMap::new(),
             engine: 1,
             acting: BTreeMap::new(),
+            succeeded: BTreeSet::new(),
             stopped: false,
             before: None,
             finished: None,
@@ -214,6 +218,7 @@ impl<'a> Sim<'a> {
         }
         self.stopped = false;
         self.acting.clear();
+        self.succeeded.clear();
         self.end = None;
         self.finished = None;
         self.disturbance = disturbance;
@@ -472,20 +477,11 @@ impl<'a> Sim<'a> {
             let at_ms = self.now_ms + self.rng.ms(300);
             return self.at_of(engine, at_ms, Due::Store { ticket, record });
         }
-        let over = match &record {
-            Record::Step(record) => {
-                let open = matches!(record.state, StepState::Intent(_));
-                (!open).then(|| (record.node.clone(), Direction::Forward))
-            }
-            Record::Undo(record) => {
-                let open = matches!(record.state, UndoState::Intent(_));
-                (!open).then(|| (record.node.clone(), Direction::Back))
-            }
-            _ => None,
-        };
+        let over = ended(&record);
         self.append(record);
         if let Some((node, direction)) = over {
             self.acting.remove(&node);
+            self.succeeded.remove(&node);
             let point = (Point::AfterResult, node, direction);
             if self.disturbance.kill_when.as_ref() == Some(&point) {
                 return self.kill();
@@ -550,6 +546,12 @@ impl<'a> Sim<'a> {
             Effect::Look { node, ask, .. } => self.soon(engine, Due::Look { node, ask, again: false }),
             Effect::LookAgain { node, ask } => self.soon(engine, Due::Look { node, ask, again: true }),
             Effect::CommitIntent { ticket, record } | Effect::CommitResult { ticket, record } => {
+                if engine == self.engine
+                    && let Record::Step(StepRecord { node, state: StepState::Succeeded { .. } })
+                    | Record::Undo(UndoRecord { node, state: UndoState::Undone { .. } }) = &record
+                {
+                    self.succeeded.insert(node.clone());
+                }
                 // What goes into one group of the journal keeps its order.
                 self.soon(engine, Due::Store { ticket, record });
             }
@@ -714,11 +716,14 @@ impl<'a> Sim<'a> {
         assert_eq!((intent.attempt, &intent.op_id), (operation.attempt, &operation.op_id));
         assert_eq!((intent.fence, operation.fence), (self.fence(), self.fence()));
         self.acting.insert(operation.node.clone(), operation.attempt);
+        self.succeeded.remove(&operation.node);
         let step = self.steps[&operation.node];
         let beside: Vec<&NodeKey> =
             self.acting.keys().filter(|n| n.target == step.target && **n != operation.node).collect();
         let limit = usize::try_from(self.plan.limits.parallel_steps).unwrap();
-        assert!(beside.len() < limit, "{} acts beside {beside:?}", operation.node);
+        // While a success is being stored, another has its turn.
+        let at_work = beside.iter().filter(|node| !self.succeeded.contains(**node)).count();
+        assert!(at_work < limit, "{} acts beside {beside:?}", operation.node);
         for other in beside {
             for theirs in &self.steps[other].touches {
                 let clash = step.touches.iter().any(|ours| {
@@ -923,5 +928,20 @@ impl<'a> Sim<'a> {
         effects.retain(|effect| !matches!(effect, Effect::Log(_)));
         let [Effect::Finish(again)] = &effects[..] else { panic!("something is done: {effects:?}") };
         assert_eq!(again.outcome, outcome, "resumed twice");
+    }
+}
+
+/// The step whose turn a record ends, and in which direction.
+fn ended(record: &Record) -> Option<(NodeKey, Direction)> {
+    match record {
+        Record::Step(record) => {
+            let open = matches!(record.state, StepState::Intent(_));
+            (!open).then(|| (record.node.clone(), Direction::Forward))
+        }
+        Record::Undo(record) => {
+            let open = matches!(record.state, UndoState::Intent(_));
+            (!open).then(|| (record.node.clone(), Direction::Back))
+        }
+        _ => None,
     }
 }

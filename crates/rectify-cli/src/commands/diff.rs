@@ -13,7 +13,7 @@ use rectify_review::{
     Options,
     compare::{compare, markdown, text},
 };
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// How a difference is printed.
 pub struct Wanted {
@@ -65,7 +65,7 @@ pub fn of_plans([before, after]: &[Artifact; 2], wanted: &Wanted) -> Result<u8, 
     Ok(if wanted.detailed_exitcode && another { exit::CHANGES } else { exit::DONE })
 }
 
-fn sound(artifact: &Artifact) -> Result<Plan, Failure> {
+fn sound(artifact: &Artifact) -> Result<Arc<Plan>, Failure> {
     let plan = artifact.plan()?;
     show::check(artifact, &plan)?;
     Ok(plan)

@@ -47,7 +47,7 @@ pub fn of_artifact(
         // These show the plan alone.
         let (digests, judgement) = (artifact.digests, Judgement::NotAsked);
         let review = Review { plan, digests, report: None, judgement, vouchers: &[] };
-        return print(&review, &artifact.bytes, format, details);
+        return print(&review, artifact.bytes(), format, details);
     }
     let statements = statements(engine, artifact)?;
     let vouchers: Vec<Voucher> = statements.iter().map(voucher).collect();
@@ -61,7 +61,7 @@ pub fn of_artifact(
     };
     let (report, digests) = (report.as_ref(), artifact.digests);
     let review = Review { plan, digests, report, judgement, vouchers: &vouchers };
-    print(&review, &artifact.bytes, format, details)
+    print(&review, artifact.bytes(), format, details)
 }
 
 fn print(review: &Review<'_>, bytes: &[u8], format: PlanFormat, details: bool) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Most time that any of them may take, with the start of the process.
-const WALL_MAX: Duration = Duration::from_millis(3500);
+const TOOK_MAX: Duration = Duration::from_millis(10_500);
 /// Fewest cases that must be found.
 const CASES_MIN: usize = 40;
 
@@ -103,7 +103,7 @@ fn every_case_is_denied_in_time_with_its_code() {
                 }
             }
         }
-        if took >= WALL_MAX {
+        if took >= TOOK_MAX {
             wrong.push(format!("{name}: took {took:?}"));
         }
         println!("{name}: {took:?}");
