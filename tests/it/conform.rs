@@ -1,23 +1,100 @@
-//! The conformance kit on every built-in provider.
+//! The conformance kit on every built-in provider, every example, and the SDKs' own test providers.
 
-use rectify_conform::{Fixtures, Kit, Outcome, Verdict};
+use rectify_conform::{Counts, Fixtures, Kit, Outcome, Row};
 use rectify_tests::rectify;
-use std::{env, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
-/// The built-in providers, in the order of the page.
-const PROVIDERS: [&str; 4] = ["command", "facts", "file", "probe"];
+/// What starts a provider.
+enum Start {
+    /// `rectify provider serve`, its name, fixtures in `providers/NAME`.
+    Builtin,
+    /// A script, with its fixtures.
+    Script(&'static str, &'static str),
+    /// A program in Go in a directory of a module, with its fixtures.
+    Go(&'static str, &'static str),
+}
 
-fn verdict(name: &str) -> Verdict {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let bytes = fs::read(top.join("providers").join(name).join("fixtures.yaml")).unwrap();
-    let provider = vec![rectify().display().to_string()];
+use Start::{Builtin, Go, Script};
+
+/// Each provider: a line of the table in docs/conformance.md.
+const PROVIDERS: &[(&str, Start)] = &[
+    ("account", Builtin),
+    ("command", Builtin),
+    ("facts", Builtin),
+    ("file", Builtin),
+    ("probe", Builtin),
+    ("sysctl", Builtin),
+    (
+        "python-motd",
+        Script("examples/providers/python-motd/motd.py", "examples/providers/python-motd/conform.yaml"),
+    ),
+    ("go-lines", Go("examples/providers/go-lines", "examples/providers/go-lines/conform.yaml")),
+    ("sdk/python", Script("sdk/python/tests/provider.py", "sdk/python/tests/conform.yaml")),
+    ("sdk/go", Go("sdk/go/internal/testprovider", "sdk/go/testdata/conform.yaml")),
+];
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The command line of a provider, and the file of its fixtures.
+fn found(name: &str, start: &Start, scratch: &Path) -> (Vec<String>, PathBuf) {
+    match start {
+        Builtin => {
+            (vec![rectify().display().to_string()], top().join("providers").join(name).join("fixtures.yaml"))
+        }
+        Script(script, fixtures) => (
+            vec!["/usr/bin/env".into(), "python3".into(), top().join(script).display().to_string()],
+            top().join(fixtures),
+        ),
+        Go(directory, fixtures) => {
+            let program = scratch.join(name.replace('/', "-"));
+            build_go(&top().join(directory), &program);
+            (vec![program.display().to_string()], top().join(fixtures))
+        }
+    }
+}
+
+/// Builds a program in Go, with nothing but what is on this machine.
+pub fn build_go(directory: &Path, program: &Path) {
+    let output = Command::new("go")
+        .args(["build", "-trimpath", "-o"])
+        .arg(program)
+        .arg(".")
+        .current_dir(directory)
+        .envs([
+            ("GOFLAGS", "-buildvcs=false"),
+            ("GOPROXY", "off"),
+            ("GOTOOLCHAIN", "local"),
+            ("GOWORK", "off"),
+            ("CGO_ENABLED", "0"),
+        ])
+        .output()
+        .unwrap_or_else(|e| panic!("go: {e}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Results of a provider.
+fn rows(name: &str, start: &Start, scratch: &Path) -> Vec<Row> {
+    let (provider, fixtures) = found(name, start, scratch);
+    let bytes = fs::read(&fixtures).unwrap_or_else(|e| panic!("{}: {e}", fixtures.display()));
     let mut kit = Kit::new(provider, Fixtures::read(&bytes).unwrap(), Fixtures::digest(&bytes));
-    kit.builtin = Some(name.into());
+    kit.builtin = matches!(start, Builtin).then(|| name.into());
     kit.soak = 1_000;
     kit.jobs = 6;
     let first = kit.run().unwrap();
     if first.conforms() {
-        return first;
+        return first.rows;
     }
     // So that a busy machine does not decide: what failed once more, by itself.
     let doubtful = first.rows.iter().filter(|row| row.outcome == Outcome::Fail);
@@ -25,40 +102,59 @@ fn verdict(name: &str) -> Verdict {
     kit.jobs = 1;
     let again = kit.run().unwrap();
     assert!(again.conforms(), "{name}, twice:\n{}{}", first.table(false), again.table(false));
-    let mut rows: Vec<_> = first.rows.into_iter().filter(|row| !kit.only.contains(&row.check)).collect();
-    rows.extend(again.rows);
+    let kept = first.rows.into_iter().filter(|row| !kit.only.contains(&row.check));
+    kept.chain(again.rows).collect()
+}
+
+/// The line of a provider.
+fn line(name: &str, rows: &[Row]) -> String {
     let count = |outcome| rows.iter().filter(|row| row.outcome == outcome).count();
-    let counts = rectify_conform::Counts {
-        pass: count(Outcome::Pass),
-        skip: count(Outcome::Skip),
-        fail: count(Outcome::Fail),
-    };
-    Verdict { rows, counts, ..again }
+    let Counts { pass, skip, fail } =
+        Counts { pass: count(Outcome::Pass), skip: count(Outcome::Skip), fail: count(Outcome::Fail) };
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.outcome == Outcome::Skip) {
+        let reason = row.reason.as_deref().expect("nothing is skipped without a reason");
+        assert_ne!(reason, "there are no fixtures for it", "{name}: {:?} has no fixtures", row.subject);
+        *reasons.entry(reason).or_default() += 1;
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(reason, count)| (usize::MAX - count, *reason));
+    let reasons: Vec<String> =
+        reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    format!("| `{name}` | {pass} | {fail} | {skip} | {} |\n", reasons.join("<br>"))
 }
 
 #[test]
-fn every_built_in_provider_conforms() {
-    let mut table = String::from("| provider | passed | skipped | failed |\n|---|---|---|---|\n");
-    for name in PROVIDERS {
-        let verdict = verdict(name);
-        // Each type has fixtures, and nothing is skipped without a reason.
-        let untested = "there are no fixtures for it";
-        for row in &verdict.rows {
-            assert!(row.outcome == Outcome::Pass || row.reason.is_some());
-            assert_ne!(row.reason.as_deref(), Some(untested), "{:?} has no fixtures", row.subject);
+fn every_provider_conforms() {
+    let scratch = tempfile::tempdir().unwrap();
+    rectify();
+    let (next, lines) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    // A few at a time: their checks mostly wait, but not so many that one waits for the others.
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                // Of this thread and what it starts: other tests have limits of time.
+                let _ = rustix::process::nice(10);
+                while let Some((number, (name, start))) =
+                    PROVIDERS.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let line = line(name, &rows(name, start, scratch.path()));
+                    lines.lock().unwrap().insert(number, line);
+                }
+            });
         }
-        let c = verdict.counts;
-        table.push_str(&format!("| `{name}` | {} | {} | {} |\n", c.pass, c.skip, c.fail));
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
+    });
+    let lines: String = lines.into_inner().unwrap().into_values().collect();
+    let table = format!("| provider | passed | failed | skipped | why |\n|---|---|---|---|---|\n{lines}");
+    let path = top().join("docs/conformance.md");
     let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once("<!-- builtins -->\n").unwrap();
-    let (found, after) = rest.split_once("<!-- end of builtins -->").unwrap();
+    let (begin, end) = ("<!-- providers -->\n", "<!-- end of providers -->");
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (found, after) = rest.split_once(end).unwrap();
     let expected = format!("\n{table}\n");
     if env::var_os("RECTIFY_UPDATE").is_some() {
-        fs::write(&path, format!("{before}<!-- builtins -->\n{expected}<!-- end of builtins -->{after}"))
-            .unwrap();
+        fs::write(&path, format!("{before}{begin}{expected}{end}{after}")).unwrap();
         return;
     }
-    assert_eq!(found, expected, "`builtins` of docs/conformance.md is old; RECTIFY_UPDATE=1 writes it");
+    assert_eq!(found, expected, "`providers` of docs/conformance.md is old; RECTIFY_UPDATE=1 writes it");
 }

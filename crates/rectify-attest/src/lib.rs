@@ -12,6 +12,7 @@
 
 pub mod admit;
 pub mod codes;
+pub mod conformance;
 pub mod describe;
 pub mod envelope;
 pub mod lock;

@@ -1,7 +1,7 @@
 //! The sandbox of one check. What was made last is removed first, whatever happened.
 
 use crate::{
-    fixtures::{Properties, TypeFixture},
+    fixtures::{Fixtures, Properties, TypeFixture},
     host::quote,
     kit::Kit,
     outcome::{Check, fail, skip},
@@ -20,11 +20,18 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(crate) struct Subject<'k> {
     pub descriptor: &'k TypeDescriptor,
     fixture: Option<&'k TypeFixture>,
+    /// Why there is none.
+    untested: &'k str,
 }
 
 impl<'k> Subject<'k> {
-    pub(crate) fn new(descriptor: &'k TypeDescriptor, fixture: Option<&'k TypeFixture>) -> Self {
-        Self { descriptor, fixture }
+    pub(crate) fn new(descriptor: &'k TypeDescriptor, fixtures: &'k Fixtures) -> Self {
+        let untested = fixtures.untested.get(&descriptor.name).map(String::as_str);
+        Self {
+            descriptor,
+            fixture: fixtures.types.get(&descriptor.name),
+            untested: untested.unwrap_or("there are no fixtures for it"),
+        }
     }
 
     pub(crate) fn name(&self) -> &'k str {
@@ -34,7 +41,7 @@ impl<'k> Subject<'k> {
     pub(crate) fn fixture(&self) -> Check<&'k TypeFixture> {
         match self.fixture {
             Some(fixture) => Ok(fixture),
-            None => skip("there are no fixtures for it"),
+            None => skip(self.untested),
         }
     }
 

@@ -29,6 +29,9 @@ pub struct Fixtures {
     pub plan_commands: Vec<Vec<String>>,
     /// By type. A type without fixtures is tested as far as its manifest goes.
     pub types: BTreeMap<TypeName, TypeFixture>,
+    /// Types that cannot have fixtures, and why.
+    #[serde(default)]
+    pub untested: BTreeMap<TypeName, String>,
 }
 
 /// Fixtures of one type. What is left out skips the checks that need it.
@@ -130,6 +133,9 @@ impl Fixtures {
         let fixtures: Self = serde_saphyr::from_str(text).map_err(|e| syntax(&e))?;
         if fixtures.format != FORMAT {
             return Err(FixturesError::Format(fixtures.format));
+        }
+        if let Some(name) = fixtures.untested.keys().find(|name| fixtures.types.contains_key(name)) {
+            return Err(FixturesError::Syntax(format!("`{name}` has fixtures and is `untested`")));
         }
         Ok(fixtures)
     }

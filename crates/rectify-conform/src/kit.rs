@@ -6,8 +6,8 @@ use crate::{
     fixtures::Fixtures,
     host::{Host, quote},
     outcome::Stop,
-    verdict::{Outcome, ProviderSeen, Row, Verdict},
 };
+use rectify_attest::conformance::{Outcome, ProviderSeen, Row, Verdict};
 use rectify_base::Digest;
 use rectify_protocol::Manifest;
 use std::{
@@ -143,11 +143,12 @@ impl Kit {
             let fixtures = self.fixtures.provider.clone();
             return Err(KitError::OtherProvider { fixtures, found: manifest.name });
         }
-        if let Some(name) = self.fixtures.types.keys().find(|name| manifest.descriptor(name).is_none()) {
+        let mut named = self.fixtures.types.keys().chain(self.fixtures.untested.keys());
+        if let Some(name) = named.find(|name| manifest.descriptor(name).is_none()) {
             return Err(KitError::UnknownType(name.to_string()));
         }
         let subjects: Vec<Subject<'_>> =
-            manifest.types.iter().map(|d| Subject::new(d, self.fixtures.types.get(&d.name))).collect();
+            manifest.types.iter().map(|d| Subject::new(d, &self.fixtures)).collect();
         let rows = self.rows(&manifest, &subjects);
         let executable = if self.host.is_local() { self.executable() } else { None };
         let seen = ProviderSeen {
@@ -156,7 +157,7 @@ impl Kit {
             manifest: Digest::of_bytes(&printed),
             executable,
         };
-        Ok(Verdict::new(seen, self.fixtures_digest, !self.host.is_local(), rows))
+        Ok(Verdict::new(env!("CARGO_PKG_VERSION"), seen, self.fixtures_digest, !self.host.is_local(), rows))
     }
 
     fn executable(&self) -> Option<rectify_base::FileDigests> {

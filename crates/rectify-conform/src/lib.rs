@@ -19,7 +19,6 @@ mod outcome;
 mod peer;
 mod proxy;
 mod session;
-mod verdict;
 
 pub use catalogue::{CHECKS, Entry};
 pub use fixtures::{FORMAT as FIXTURES_FORMAT, Fixtures, FixturesError, Invalid, Private, TypeFixture};
@@ -27,7 +26,7 @@ pub use host::Host;
 pub use kit::{Kit, KitError, Patience};
 pub use outcome::Stop;
 #[cfg(feature = "schema")]
-pub use verdict::schemas;
-pub use verdict::{
+pub use rectify_attest::conformance::schemas;
+pub use rectify_attest::conformance::{
     Counts, FORMAT as VERDICT_FORMAT, Outcome, PREDICATE_TYPE, ProviderSeen, Row, Verdict, VerdictError,
 };

@@ -3,6 +3,10 @@
 //! below holds the two together.
 
 use crate::outcome::{Check, Stop};
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::stat::{Mode, umask},
+};
 use rectify_base::Digest;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -12,6 +16,8 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
 };
 
 fn unable(what: &str, place: &Path, error: &io::Error) -> Stop {
@@ -51,6 +57,26 @@ pub(crate) fn directory(path: &str) -> Check {
 /// Removes a directory with everything in it. What cannot be removed stays.
 pub(crate) fn remove(path: &str) {
     let _ = fs::remove_dir_all(path);
+}
+
+/// Starts a provider in a session of its own, as a shell would with `umask 077`. The mask belongs to a thread
+/// that keeps it for itself; where the system does not let it, there is no answer.
+pub(crate) fn start(
+    argv: &[String],
+    environment: &[(String, String)],
+    work: &str,
+) -> Option<io::Result<Child>> {
+    thread::scope(|scope| {
+        let spawned = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_FS).ok()?;
+            umask(Mode::from_bits_truncate(0o077));
+            let mut command = Command::new("setsid");
+            command.args(argv).env_clear().envs(environment.iter().map(|(k, v)| (k, v))).current_dir(work);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            Some(command.spawn())
+        });
+        spawned.join().ok().flatten()
+    })
 }
 
 /// A file; `None` where there is none.
@@ -237,6 +263,31 @@ mod tests {
             host.remove(&base);
             assert!(!fs::exists(&base).unwrap());
         }
+    }
+
+    #[test]
+    fn what_is_started_without_a_shell_has_its_own_session_mask_and_nothing_else() {
+        let base = super::sandbox().unwrap();
+        let script =
+            "umask; pwd; cut -d' ' -f1,6 /proc/self/stat; tr '\\0' '\\n' </proc/self/environ; touch made";
+        let argv = ["/bin/sh", "-c", script].map(str::to_owned);
+        let before = super::umask(super::Mode::from_bits_truncate(0o022));
+        let environment = [("PATH".to_owned(), "/usr/bin:/bin".to_owned()), ("A".into(), "b c".into())];
+        let child = super::start(&argv, &environment, &format!("{base}/root")).unwrap().unwrap();
+        let pid = child.id();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let mut lines = said.lines();
+        assert_eq!(lines.next(), Some("0077"));
+        assert_eq!(lines.next(), Some(format!("{base}/root").as_str()));
+        assert!(lines.next().unwrap().ends_with(&format!(" {pid}")), "{said}");
+        let mine: Vec<&str> = lines.filter(|line| !line.starts_with("PWD=")).collect();
+        assert_eq!(mine, ["PATH=/usr/bin:/bin", "A=b c"]);
+        let mode = fs::metadata(format!("{base}/root/made")).unwrap().permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+        // Nobody else's mask is another one now.
+        assert_eq!(super::umask(before).bits(), 0o022);
+        super::remove(&base);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rectify_base::canonical;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read, Write},
+    io::{self, Read, Write},
     process::{Child, ChildStdin, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -71,30 +71,15 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn start(host: &Host, start: &Start<'_>) -> Check<Self> {
-        let environment: Vec<String> =
-            start.environment.iter().map(|(k, v)| crate::host::quote(&format!("{k}={v}"))).collect();
-        let argv: Vec<String> = start.argv.iter().map(|word| crate::host::quote(word)).collect();
         let pid_file = format!("{}.pid", start.work);
-        let make = if host.is_local() {
-            crate::near::directory(start.work)?;
-            ":"
-        } else {
-            "mkdir -p"
+        let mut child = match Self::near(host, start) {
+            Some(child) => {
+                let child = child?;
+                crate::near::write(&pid_file, child.id().to_string().as_bytes())?;
+                child
+            }
+            None => Self::shell(host, start, &pid_file)?,
         };
-        let line = format!(
-            "umask 077; {make} {0}; cd {0} && echo $$ >{1} && {{ {2} true; }} && exec env -i {3} {4}",
-            crate::host::quote(start.work),
-            crate::host::quote(&pid_file),
-            start.before,
-            environment.join(" "),
-            argv.join(" "),
-        );
-        let mut child = host
-            .command(&line)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
         let missing = || Stop::Fail("the kit could not go on: a child has no pipe".into());
         let input = Outgoing::new(child.stdin.take().ok_or_else(missing)?, start.line);
         let output = child.stdout.take().ok_or_else(missing)?;
@@ -158,6 +143,31 @@ impl Peer {
             noise: 0,
             over: false,
         })
+    }
+
+    /// Starts it on this machine without a shell, where nothing needs one.
+    fn near(host: &Host, start: &Start<'_>) -> Option<io::Result<Child>> {
+        if !host.is_local() || !start.before.is_empty() {
+            return None;
+        }
+        crate::near::directory(start.work).ok()?;
+        crate::near::start(&start.argv, &start.environment, start.work)
+    }
+
+    /// Starts it by a shell that becomes it.
+    fn shell(host: &Host, start: &Start<'_>, pid_file: &str) -> io::Result<Child> {
+        let environment: Vec<String> =
+            start.environment.iter().map(|(k, v)| crate::host::quote(&format!("{k}={v}"))).collect();
+        let argv: Vec<String> = start.argv.iter().map(|word| crate::host::quote(word)).collect();
+        let line = format!(
+            "umask 077; mkdir -p {0}; cd {0} && echo $$ >{1} && {{ {2} true; }} && exec env -i {3} {4}",
+            crate::host::quote(start.work),
+            crate::host::quote(pid_file),
+            start.before,
+            environment.join(" "),
+            argv.join(" "),
+        );
+        host.command(&line).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     }
 
     /// Its process, which is also its session.

@@ -110,15 +110,24 @@ func remove(text string, unwanted []string) string {
 
 // Note is a line that is appended to a file, once.
 type Note struct {
-	Path string `json:"path" rectify:"identity,touch=path" pattern:"^/" doc:"Absolute path of the file."`
-	Text string `json:"text" pattern:"^[^\\r\\n]*$" max:"1000" doc:"The line."`
+	Path string   `json:"path" rectify:"identity,touch=path" pattern:"^/" doc:"Absolute path of the file."`
+	Text string   `json:"text" pattern:"^[^\\r\\n]*$" max:"1000" doc:"The line."`
+	Tell []string `json:"tell,omitempty" doc:"A command that is told, too: it gets the line as its standard input."`
 }
 
 type notes struct{}
 
 // Run appends. Looking would not tell whether it was this operation that did, so the ledger does.
 func (notes) Run(cx *rectify.Cx, p Note) (*rectify.Output, error) {
-	return nil, cx.AppendFile(p.Path, []byte(p.Text+"\n"), 0o644)
+	line := p.Text + "\n"
+	if err := cx.AppendFile(p.Path, []byte(line), 0o644); err != nil || len(p.Tell) == 0 {
+		return nil, err
+	}
+	done, err := cx.Run(rectify.Command{Argv: p.Tell, Stdin: line})
+	if err != nil {
+		return nil, err
+	}
+	return &done.Output, done.Err()
 }
 
 func main() {

@@ -2,6 +2,7 @@
 //! not as it was locked.
 
 mod refused;
+mod sdks;
 mod used;
 
 use rectify_base::{Digest, TypeName};

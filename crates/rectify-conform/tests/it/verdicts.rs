@@ -85,6 +85,15 @@ fn what_cannot_be_tested_is_refused() {
     assert!(matches!(syntax, FixturesError::Syntax(_)));
     let other = Fixtures::read(b"{format: rectify.fixtures/v9, provider: x, types: {}}").unwrap_err();
     assert!(matches!(other, FixturesError::Format(_)));
+    let both = b"{format: rectify.fixtures/v1, provider: x, types: {a.b: {a: {}}}, untested: {a.b: no}}";
+    assert!(matches!(Fixtures::read(both).unwrap_err(), FixturesError::Syntax(_)));
+    let mut untested = kit("none");
+    untested.only = only(&["I02"]);
+    let name = "mis.thing".parse().unwrap();
+    untested.fixtures.types.remove(&name);
+    untested.fixtures.untested.insert(name, "only on Sundays".into());
+    let table = untested.run().unwrap().table(false);
+    assert!(table.contains("skip  I02  mis.thing           only on Sundays"), "{table}");
     let mut unknown = kit("none");
     unknown.only = only(&["Z99"]);
     assert!(matches!(unknown.run(), Err(KitError::UnknownCheck(_))));

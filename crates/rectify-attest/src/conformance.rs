@@ -1,7 +1,7 @@
-//! What a run of the kit came to: for people as a table, for machines as a canonical file, signed as a
-//! statement about the executable that was tested.
+//! What a run of the conformance kit came to: for people as a table, for machines as a canonical file, signed
+//! as a statement about the executable that was tested. The kit, `rectify-conform`, is where they come from.
 
-use rectify_attest::{
+use crate::{
     PublicKey, Signer,
     envelope::{Envelope, EnvelopeError},
     signer::SignError,
@@ -176,10 +176,18 @@ impl From<FileDigests> for SubjectDigest {
 }
 
 impl Verdict {
-    pub(crate) fn new(provider: ProviderSeen, fixtures: Digest, via_prefix: bool, rows: Vec<Row>) -> Self {
+    /// What a kit of this version found.
+    #[must_use]
+    pub fn new(
+        kit: &str,
+        provider: ProviderSeen,
+        fixtures: Digest,
+        via_prefix: bool,
+        rows: Vec<Row>,
+    ) -> Self {
         Self {
             format: FORMAT.into(),
-            kit: env!("CARGO_PKG_VERSION").into(),
+            kit: kit.into(),
             protocol: rectify_protocol::VERSION.to_string(),
             provider,
             fixtures,
@@ -264,16 +272,35 @@ impl Verdict {
     /// # Errors
     /// See [`VerdictError`].
     pub fn verify(bytes: &[u8], keys: &[PublicKey], executable: FileDigests) -> Result<Self, VerdictError> {
+        let known = |keyid: &str| keys.iter().find(|key| key.fingerprint() == keyid).copied();
+        let (verdict, _) = Self::signed(bytes, known)?;
+        match verdict.provider.executable {
+            Some(found) if found == executable => Ok(verdict),
+            found => {
+                let found = found.map_or_else(String::new, |found| found.sha256.to_string());
+                Err(VerdictError::Subject(found))
+            }
+        }
+    }
+
+    /// Reads an envelope file that must be signed by a key that `known` gives for its id, about whatever
+    /// executable it names; with that key.
+    ///
+    /// # Errors
+    /// See [`VerdictError`].
+    pub fn signed(
+        bytes: &[u8],
+        known: impl Fn(&str) -> Option<PublicKey>,
+    ) -> Result<(Self, PublicKey), VerdictError> {
         let envelope = Envelope::read(bytes)?;
         let message = envelope.signed_bytes();
-        let signed = envelope.signatures().iter().any(|signature| {
-            keys.iter().any(|key| {
-                key.fingerprint() == signature.keyid && key.verifies(&message, &signature.signature)
-            })
+        let mut signatures = envelope.signatures().iter();
+        let key = signatures.find_map(|signature| {
+            let key = known(&signature.keyid)?;
+            (key.fingerprint() == signature.keyid && key.verifies(&message, &signature.signature))
+                .then_some(key)
         });
-        if !signed {
-            return Err(VerdictError::Signature);
-        }
+        let key = key.ok_or(VerdictError::Signature)?;
         let statement: Statement = canonical::read_compact(envelope.payload())?;
         let wrong = |what: &str| Err(VerdictError::Statement(what.into()));
         if statement.statement_type != STATEMENT_TYPE || statement.predicate_type != PREDICATE_TYPE {
@@ -283,16 +310,13 @@ impl Verdict {
         if verdict.format != FORMAT || verdict.counts != Self::sums(&verdict.rows) {
             return wrong("another format, or sums that are not those of its results");
         }
-        match statement.subject.as_slice() {
-            [subject]
-                if subject.digest == executable.into()
-                    && subject.name == verdict.provider.name
-                    && verdict.provider.executable == Some(executable) =>
+        match (statement.subject.as_slice(), verdict.provider.executable) {
+            ([subject], Some(executable))
+                if subject.digest == executable.into() && subject.name == verdict.provider.name =>
             {
-                Ok(verdict)
+                Ok((verdict, key))
             }
-            [subject] => Err(VerdictError::Subject(format!("sha256:{}", subject.digest.sha256))),
-            _ => wrong("not one subject"),
+            _ => wrong("its subject is not the executable that was tested"),
         }
     }
 }
