@@ -19,6 +19,7 @@ pub fn providers() -> Vec<Provider> {
         one(rectify_provider_command::provider().manifest()),
         one(rectify_provider_facts::provider().manifest()),
         one(rectify_provider_file::provider().manifest()),
+        one(rectify_provider_package::provider().manifest()),
         one(rectify_provider_probe::provider().manifest()),
         one(rectify_provider_sysctl::provider().manifest()),
     ]
@@ -36,6 +37,9 @@ pub fn child(arguments: &[OsString]) -> Option<ExitCode> {
         }
         ["provider", "serve", "facts"] => Some(rectify_sdk::serve_stdio(rectify_provider_facts::provider())),
         ["provider", "serve", "file"] => Some(rectify_sdk::serve_stdio(rectify_provider_file::provider())),
+        ["provider", "serve", "package"] => {
+            Some(rectify_sdk::serve_stdio(rectify_provider_package::provider()))
+        }
         ["provider", "serve", "probe"] => Some(rectify_sdk::serve_stdio(rectify_provider_probe::provider())),
         ["provider", "serve", "sysctl"] => {
             Some(rectify_sdk::serve_stdio(rectify_provider_sysctl::provider()))

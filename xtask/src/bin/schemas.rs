@@ -10,6 +10,7 @@ fn main() {
         rectify_provider_command::provider().manifest(),
         rectify_provider_facts::provider().manifest(),
         rectify_provider_file::provider().manifest(),
+        rectify_provider_package::provider().manifest(),
         rectify_provider_probe::provider().manifest(),
         rectify_provider_sysctl::provider().manifest(),
     ];

@@ -3,10 +3,10 @@
 use super::{Fleet, Release, Wish};
 use crate::run::{Outcome, cargo, output};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Packages whose tests called `node` run on one.
-const TESTED: &[&str] = &["rectify-provider-account", "rectify-provider-sysctl"];
+const TESTED: &[&str] = &["rectify-provider-account", "rectify-provider-package", "rectify-provider-sysctl"];
 /// Where a test's executable lies on a node.
 const PROGRAM: &str = "/usr/local/bin/rectify-node-test";
 
@@ -15,8 +15,12 @@ pub fn test(release: Release, filter: &[&str]) -> Outcome {
     let programs = build()?;
     let fleet = Fleet::up(&Wish { nodes: 1, release, packages: &[] })?;
     let node = fleet.node()?;
-    for (name, path) in programs {
+    for (name, path, provider) in programs {
         node.put(&path, PROGRAM, "0755")?;
+        if let Some(provider) = provider {
+            // For tests that kill it.
+            node.put(&provider, &format!("/usr/local/bin/rectify-provider-{name}"), "0755")?;
+        }
         println!("{name} on {release}");
         // One after the other: they change the same few files.
         let argv: Vec<&str> =
@@ -26,23 +30,37 @@ pub fn test(release: Release, filter: &[&str]) -> Outcome {
     fleet.down()
 }
 
-/// Executables of the tests, by package.
-fn build() -> Result<Vec<(String, PathBuf)>, String> {
+/// A package, the executable of its tests, and that of the provider itself.
+type Program = (String, PathBuf, Option<PathBuf>);
+
+/// Executables of the tests.
+fn build() -> Result<Vec<Program>, String> {
     let mut words =
         vec!["test", "--locked", "--quiet", "--no-run", "--test", "node", "--message-format=json"];
     for package in TESTED {
         words.extend(["--package", package]);
     }
     let text = output(cargo(&words))?;
-    let mut found = Vec::new();
+    let mut executables = BTreeMap::new();
     for line in text.split(|b| *b == b'\n') {
         let Ok(message) = serde_json::from_slice::<Value>(line) else { continue };
+        let is_program = message.pointer("/target/kind/0") == Some(&"bin".into());
         let is_test = message.pointer("/target/name") == Some(&"node".into());
-        if let Some(path) = message.get("executable").and_then(Value::as_str).filter(|_| is_test) {
+        if let Some(path) =
+            message.get("executable").and_then(Value::as_str).filter(|_| is_test || is_program)
+        {
             let package = message.get("manifest_path").and_then(Value::as_str).map(PathBuf::from);
             let package = package.as_deref().and_then(|path| path.parent()).and_then(|path| path.file_name());
-            found.push((package.unwrap_or_default().to_string_lossy().into_owned(), path.into()));
+            let package = package.unwrap_or_default().to_string_lossy().into_owned();
+            executables.insert((package, is_test), PathBuf::from(path));
         }
     }
+    let found: Vec<Program> = executables
+        .iter()
+        .filter(|((_, is_test), _)| *is_test)
+        .map(|((name, _), path)| {
+            (name.clone(), path.clone(), executables.get(&(name.clone(), false)).cloned())
+        })
+        .collect();
     if found.len() == TESTED.len() { Ok(found) } else { Err(format!("tests were built: {found:?}")) }
 }

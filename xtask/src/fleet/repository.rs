@@ -30,11 +30,20 @@ const PACKAGES: &[Package] = &[
     package("rectify-probe-rival", "1.0", "Conflicts: rectify-probe-pkg\n"),
     // Comes only with it, and only with the later one.
     package("rectify-probe-needs", "1.0", "Depends: rectify-probe-pkg (>= 1.1)\n"),
+    // Comes with it, too.
+    package("rectify-probe-also", "1.0", "Depends: rectify-probe-pkg\n"),
     // Pins it to the earlier one.
     package("rectify-probe-old", "1.0", "Depends: rectify-probe-pkg (= 1.0)\n"),
     // For what is held back.
     package("rectify-probe-held", "1.0", ""),
     package("rectify-probe-held", "1.1", ""),
+    // Takes a minute to install, or as many seconds as a file says.
+    Package {
+        name: "rectify-probe-slow",
+        version: "1.0",
+        fields: "",
+        postinst: Some("#!/bin/sh\nexec sleep \"$(cat /run/rectify-probe-slow 2>/dev/null || echo 60)\"\n"),
+    },
     // Cannot be installed to the end.
     Package {
         name: "rectify-probe-broken",

@@ -1,0 +1,74 @@
+//! The provider `package`: packages are installed, at a version or at least at one, held, or not there.
+//!
+//! ```text
+//! properties ──▶ goal: what should be, by a simulation ──▶ step: plan, apply
+//!                  └── backend: apt (parse, run)              └── record: what came with it
+//! ```
+//!
+//! The package manager decides what a change takes, in a simulation; the plan says all of it; and an
+//! operation begins only if the package manager would still do just that.
+
+mod apt;
+mod backend;
+mod goal;
+mod manifest;
+mod properties;
+/// Functions that look at nothing, for tests against the tools themselves.
+pub mod pure {
+    pub use crate::{
+        apt::{Complaint, complaint, held_by},
+        version::{compare, is_version},
+    };
+}
+mod record;
+mod state;
+mod step;
+mod version;
+
+use properties::Properties;
+use rectify_sdk::{
+    Context, Provider,
+    protocol::{
+        ItemError, Manifest,
+        message::{Applied, Apply, DesiredItem, PlanAnswer, PlanItem, ReadAnswer, ReadItem},
+    },
+};
+use std::sync::{Mutex, PoisonError};
+
+const TYPE: &str = "package.installed";
+
+/// The provider.
+#[must_use]
+pub fn provider() -> impl Provider {
+    PackageProvider { first: Mutex::new(None) }
+}
+
+struct PackageProvider {
+    /// One change at a time: there is one package database.
+    first: Mutex<step::First>,
+}
+
+impl Provider for PackageProvider {
+    fn manifest(&self) -> Manifest {
+        manifest::manifest()
+    }
+
+    fn validate(&self, _cx: &Context, item: &DesiredItem) -> Result<(), ItemError> {
+        Properties::read(&item.desired).map(drop)
+    }
+
+    fn read(&self, cx: &Context, item: &ReadItem) -> Result<ReadAnswer, ItemError> {
+        let name = Properties::named(&item.desired)?.name;
+        let state = step::look(cx, &name)?.state;
+        Ok(ReadAnswer { state: state::value(state.as_ref())?, before_image: None })
+    }
+
+    fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
+        step::plan(cx, item)
+    }
+
+    fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        step::apply(cx, op, &mut first)
+    }
+}
