@@ -27,7 +27,8 @@ pub(crate) struct Change {
 }
 
 /// What is there of a package.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     Absent,
     /// Removed; its configuration is still there.
@@ -66,7 +67,7 @@ pub(crate) struct Request {
 }
 
 /// What a request would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Transaction {
     pub(crate) changes: Changes,
     /// Held packages that it would change.

@@ -13,13 +13,7 @@ mod backend;
 mod goal;
 mod manifest;
 mod properties;
-/// Functions that look at nothing, for tests against the tools themselves.
-pub mod pure {
-    pub use crate::{
-        apt::{Complaint, complaint, held_by},
-        version::{compare, is_version},
-    };
-}
+pub mod pure;
 mod record;
 mod state;
 mod step;

@@ -4,7 +4,7 @@ mod lock;
 mod parse;
 mod run;
 
-pub use parse::{Complaint, complaint, held_by};
+pub(crate) use parse::{complaint, rows, simulation};
 
 use crate::{
     backend::{Backend, Change, Changes, Request, Snapshot, Status, Transaction},
@@ -30,8 +30,6 @@ const STATUS: &str = "/var/lib/dpkg/status";
 /// Which packages came for others.
 const MARKS: &str = "/var/lib/apt/extended_states";
 const CACHE: &str = "/var/cache/apt/archives";
-/// Longest time for a look.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(50);
 /// Longest wait for somebody who holds the package database.
 const LOCK_MAX: Duration = Duration::from_secs(300);
 
@@ -52,7 +50,7 @@ impl Apt {
         let mut argv = vec!["dpkg-query", "-W", &format, "dpkg"];
         argv.extend(keys);
         // It ends with 1 where it does not know one of them.
-        let said = Tool::new(cx, Instant::now() + LOOK_TIMEOUT).run(&argv, &[0, 1])?;
+        let said = Tool::look(cx).run(&argv, &[0, 1])?;
         let rows = parse::rows(&said)
             .ok_or_else(|| failed(format!("dpkg-query printed something unexpected: {said:?}")))?;
         let own = rows.iter().find(|row| row.name == "dpkg").map(|row| row.architecture.clone());
@@ -105,7 +103,7 @@ impl Apt {
         argv.extend(run::QUIET_CACHE);
         argv.push("madison");
         argv.extend(versions.keys().map(String::as_str));
-        let said = Tool::new(cx, Instant::now() + LOOK_TIMEOUT).run(&argv, &[0])?;
+        let said = Tool::look(cx).run(&argv, &[0])?;
         let offered = parse::madison(&said);
         let has = |(name, version): &(&String, &String)| {
             let bare = name.split(':').next().unwrap_or_default();
@@ -187,7 +185,7 @@ impl Backend for Apt {
     }
 
     fn leaves_configuration(&self, cx: &Context, key: &str) -> Result<bool, ItemError> {
-        let ask = |argv: &[&str]| Tool::new(cx, Instant::now() + LOOK_TIMEOUT).run(argv, &[0]);
+        let ask = |argv: &[&str]| Tool::look(cx).run(argv, &[0]);
         let files = ask(&["dpkg-query", "-W", "-f=${Conffiles}", key])?;
         if files.lines().any(|line| !line.trim().is_empty()) {
             return Ok(true);
@@ -243,7 +241,7 @@ impl Backend for Apt {
         argv.extend(options(request));
         argv.push("install");
         argv.extend(words.iter().map(String::as_str));
-        let said = Tool::new(cx, Instant::now() + LOOK_TIMEOUT).run(&argv, &[0])?;
+        let said = Tool::look(cx).run(&argv, &[0])?;
         parse::simulation(&said)
             .map_err(|line| failed(format!("apt-get printed something unexpected: {line:?}")))
     }
@@ -277,18 +275,18 @@ impl Backend for Apt {
         }
         argv.push("install");
         argv.extend(words.iter().map(String::as_str));
-        Tool::new(cx, deadline).run(&argv, &[0]).map(drop)
+        Tool::change(cx, deadline).run(&argv, &[0]).map(drop)
     }
 
     fn hold(&self, cx: &Context, key: &str, held: bool, deadline: Instant) -> Result<(), ItemError> {
         let verb = if held { "hold" } else { "unhold" };
-        Tool::new(cx, deadline).patiently(&["apt-mark", verb, key])
+        Tool::change(cx, deadline).patiently(&["apt-mark", verb, key])
     }
 
     fn automatic(&self, cx: &Context, keys: &BTreeSet<String>, deadline: Instant) -> Result<(), ItemError> {
         let mut argv = vec!["apt-mark", "auto"];
         argv.extend(keys.iter().map(String::as_str));
-        Tool::new(cx, deadline).patiently(&argv)
+        Tool::change(cx, deadline).patiently(&argv)
     }
 
     fn disruption(&self, changes: &Changes) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! What apt's and dpkg's tools print. Pure.
 
 use crate::backend::{Change, Status, Transaction};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What dpkg-query is asked for, a line for each package.
@@ -8,8 +9,8 @@ pub(super) const FORMAT: &str = "${Package}\\t${Architecture}\\t${db:Status-Want
 
 /// A line of dpkg-query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) name: String,
+pub(crate) struct Row {
+    pub(crate) name: String,
     pub(super) architecture: String,
     want: String,
     flag: String,
@@ -19,7 +20,7 @@ pub(super) struct Row {
 
 impl Row {
     /// What is there; `None` where something was left half done.
-    pub(super) fn status(&self, automatic: bool) -> Option<Status> {
+    pub(crate) fn status(&self, automatic: bool) -> Option<Status> {
         match (self.flag.as_str(), self.status.as_str()) {
             ("ok", "installed") => Some(Status::Installed {
                 version: self.version.clone(),
@@ -39,7 +40,7 @@ impl Row {
 }
 
 /// The lines of dpkg-query.
-pub(super) fn rows(text: &str) -> Option<Vec<Row>> {
+pub(crate) fn rows(text: &str) -> Option<Vec<Row>> {
     let row = |line: &str| {
         let fields: Vec<&str> = line.split('\t').collect();
         let [name, architecture, want, flag, status, version] = fields.as_slice() else { return None };
@@ -85,7 +86,7 @@ pub(super) fn madison(text: &str) -> BTreeSet<(String, String)> {
 }
 
 /// What `apt-get -s` says that it would do; `Err` with a line that is not understood.
-pub(super) fn simulation(text: &str) -> Result<Transaction, String> {
+pub(crate) fn simulation(text: &str) -> Result<Transaction, String> {
     let mut found = Transaction::default();
     let mut heading = "";
     let mut configured = BTreeSet::new();
@@ -140,8 +141,9 @@ fn item(text: &str) -> Option<(String, Option<String>, Option<String>)> {
 }
 
 /// Why apt or dpkg refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Complaint {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Complaint {
     /// Somebody holds the package database.
     Locked(Option<String>),
     /// dpkg was interrupted earlier.
@@ -161,16 +163,17 @@ pub enum Complaint {
 }
 
 /// What the output of a tool that failed complains about.
-#[must_use]
-pub fn complaint(stdout: &str, stderr: &str) -> Complaint {
+pub(crate) fn complaint(stdout: &str, stderr: &str) -> Complaint {
     let errors: Vec<&str> =
         stderr.lines().filter(|line| line.starts_with("E: ") || line.starts_with("dpkg: error")).collect();
     let has = |part: &str| errors.iter().find(|line| line.contains(part)).copied();
     if has("Could not get lock").is_some()
         || has("Unable to acquire the dpkg frontend lock").is_some()
-        || has("locked by another process").is_some()
+        || has("lock was locked by").is_some()
     {
-        return Complaint::Locked(errors.iter().find_map(|line| held_by(line)));
+        // apt names the holder where it says that it waits, dpkg where it gives up.
+        let lines = errors.into_iter().chain(stdout.lines().rev());
+        return Complaint::Locked(lines.into_iter().find_map(held_by));
     }
     if has("dpkg was interrupted").is_some() {
         return Complaint::Interrupted;
@@ -215,19 +218,20 @@ fn quoted(line: &str, number: usize) -> Option<&str> {
     line.split('\'').nth(2 * number + 1)
 }
 
-/// Who holds a lock, as apt (`… held by process 7 (apt-get)`) and dpkg (`… with pid 7`) tell.
-#[must_use]
-pub fn held_by(line: &str) -> Option<String> {
-    let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
-    if let Some((_, rest)) = line.split_once("held by process ") {
-        let pid = number(rest);
-        let name =
-            rest.get(pid.len()..)?.trim_start().strip_prefix('(').and_then(|rest| rest.split(')').next());
-        let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-        return (!pid.is_empty()).then(|| format!("process {pid}{name}"));
-    }
-    let (_, rest) = line.split_once("with pid ")?;
-    Some(number(rest)).filter(|pid| !pid.is_empty()).map(|pid| format!("process {pid}"))
+/// Who holds a lock, as apt (`held by process 7 (apt-get)`) and dpkg (`locked by another process with
+/// pid 7`, `locked by /usr/bin/apt-get process with pid 7`) tell.
+fn held_by(line: &str) -> Option<String> {
+    let (pid, name) = if let Some((_, rest)) = line.split_once("held by process ") {
+        let (pid, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        (pid, rest.strip_prefix('(').and_then(|rest| rest.split(')').next()))
+    } else {
+        let (_, rest) = line.split_once("lock was locked by ")?;
+        let (who, pid) = rest.split_once(" process with pid ")?;
+        (pid, who.rsplit('/').next().filter(|who| *who != "another"))
+    };
+    let pid: String = pid.chars().take_while(char::is_ascii_digit).collect();
+    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    (!pid.is_empty()).then(|| format!("process {pid}{name}"))
 }
 
 /// The dependencies that cannot be met, as apt lists them.

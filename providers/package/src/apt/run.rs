@@ -15,6 +15,8 @@ use std::{
 pub(super) const QUIET_CACHE: [&str; 4] = ["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="];
 /// Pause before somebody who holds the package database is asked again.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
+/// Longest time for a look.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(50);
 /// Variables of the tools and of the scripts of packages: nobody answers, and nothing is restarted that
 /// no package asks for.
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -32,11 +34,20 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 pub(super) struct Tool<'c> {
     cx: &'c Context,
     deadline: Instant,
+    /// What is known of the effect of one that failed: of a look none, of a change what the next look
+    /// tells.
+    effect: Mutated,
 }
 
 impl<'c> Tool<'c> {
-    pub(super) fn new(cx: &'c Context, deadline: Instant) -> Self {
-        Self { cx, deadline }
+    /// One that only looks.
+    pub(super) fn look(cx: &'c Context) -> Self {
+        Self { cx, deadline: Instant::now() + LOOK_TIMEOUT, effect: Mutated::No }
+    }
+
+    /// One that changes something.
+    pub(super) fn change(cx: &'c Context, deadline: Instant) -> Self {
+        Self { cx, deadline, effect: Mutated::Maybe }
     }
 
     /// Runs it, and gives its standard output. It must end with one of these codes.
@@ -60,13 +71,14 @@ impl<'c> Tool<'c> {
                 (ErrorCode::Unsupported, "printed more than is read".to_owned())
             }
             Ended::Exited(code) if good.contains(&code) => return Ok(finished.output.stdout),
-            Ended::Exited(_) => return Err(refused(name, complaint(&said.stdout, &said.stderr))),
+            Ended::Exited(_) => {
+                return Err(refused(name, complaint(&said.stdout, &said.stderr)).mutated(self.effect));
+            }
             Ended::Signalled(signal) => (ErrorCode::Failed, format!("was ended by signal {signal}")),
             Ended::TimedOut => (ErrorCode::Timeout, "did not end in time and was ended".to_owned()),
             Ended::Cancelled => (ErrorCode::Cancelled, "was cancelled and ended".to_owned()),
         };
-        // What is known of the effect is seen by looking again.
-        Err(ItemError::new(code, format!("`{name}` {what}")).mutated(Mutated::Maybe))
+        Err(ItemError::new(code, format!("`{name}` {what}")).mutated(self.effect))
     }
 
     /// Runs a tool that does not wait for the package database by itself.
@@ -87,11 +99,11 @@ impl<'c> Tool<'c> {
 }
 
 fn refused(name: &str, complaint: Complaint) -> ItemError {
-    let error = |code, message: String| ItemError::new(code, message).mutated(Mutated::Maybe);
+    let error = |code, message: String| ItemError::new(code, message);
     match complaint {
         Complaint::Locked(holder) => {
             let holder = holder.unwrap_or_else(|| "another process".into());
-            super::lock::held(&holder).mutated(Mutated::Maybe)
+            super::lock::held(&holder)
         }
         Complaint::Interrupted => {
             error(ErrorCode::Failed, "dpkg was interrupted earlier".into()).hint(super::CONFIGURE)
