@@ -1,6 +1,7 @@
 //! What is asked of a package manager. There is one, [`crate::apt`]; that of rpm (dnf) would be another
 //! implementation of [`Backend`].
 
+use crate::asked::Asked;
 use rectify_sdk::{
     Context,
     protocol::{ErrorCode, ItemError},
@@ -10,6 +11,7 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -131,14 +133,14 @@ pub(crate) trait Backend {
 }
 
 /// The package manager of this machine.
-pub(crate) fn of_machine(cx: &Context) -> Result<Box<dyn Backend>, ItemError> {
+pub(crate) fn of_machine(cx: &Context, asked: Option<&Arc<Asked>>) -> Result<Box<dyn Backend>, ItemError> {
     if cx.root().is_some() {
         let message = "packages are managed on whole machines, and the target is a directory";
         return Err(ItemError::new(ErrorCode::Unsupported, message));
     }
     let there = |path: &str| Path::new(path).exists();
     if there("/usr/bin/apt-get") && there("/usr/bin/dpkg-query") {
-        return Ok(Box::new(crate::apt::Apt));
+        return Ok(Box::new(crate::apt::Apt { asked: asked.cloned() }));
     }
     if there("/usr/bin/rpm") {
         let message = "the packages of rpm are not managed in this release, only those of dpkg";

@@ -9,6 +9,7 @@
 //! operation begins only if the package manager would still do just that.
 
 mod apt;
+mod asked;
 mod backend;
 mod goal;
 mod manifest;
@@ -19,6 +20,7 @@ mod state;
 mod step;
 mod version;
 
+use asked::Asked;
 use properties::Properties;
 use rectify_sdk::{
     Context, Provider,
@@ -27,19 +29,20 @@ use rectify_sdk::{
         message::{Applied, Apply, DesiredItem, PlanAnswer, PlanItem, ReadAnswer, ReadItem},
     },
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const TYPE: &str = "package.installed";
 
 /// The provider.
 #[must_use]
 pub fn provider() -> impl Provider {
-    PackageProvider { first: Mutex::new(None) }
+    PackageProvider { first: Mutex::new(None), asked: Arc::default() }
 }
 
 struct PackageProvider {
     /// One change at a time: there is one package database.
     first: Mutex<step::First>,
+    asked: Arc<Asked>,
 }
 
 impl Provider for PackageProvider {
@@ -53,12 +56,12 @@ impl Provider for PackageProvider {
 
     fn read(&self, cx: &Context, item: &ReadItem) -> Result<ReadAnswer, ItemError> {
         let name = Properties::named(&item.desired)?.name;
-        let state = step::look(cx, &name)?.state;
+        let state = step::look(cx, &name, Some(&self.asked))?.state;
         Ok(ReadAnswer { state: state::value(state.as_ref())?, before_image: None })
     }
 
     fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
-        step::plan(cx, item)
+        step::plan(cx, item, &self.asked)
     }
 
     fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {

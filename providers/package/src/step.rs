@@ -1,6 +1,7 @@
 //! Planning a change, and making it.
 
 use crate::{
+    asked::Asked,
     backend::{Backend, Changes, Snapshot, Status, of_machine},
     goal::{Decision, Goal},
     properties::{Properties, Want},
@@ -19,6 +20,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -34,8 +36,8 @@ pub(crate) struct Look {
 }
 
 /// Looks at a package.
-pub(crate) fn look(cx: &Context, name: &str) -> Result<Look, ItemError> {
-    let backend = of_machine(cx)?;
+pub(crate) fn look(cx: &Context, name: &str, asked: Option<&Arc<Asked>>) -> Result<Look, ItemError> {
+    let backend = of_machine(cx, asked)?;
     let key = backend.key(cx, name)?;
     let status = backend.statuses(cx, &[&key])?.remove(&key).unwrap_or(Status::Absent);
     let notes = record::read(name)?;
@@ -56,9 +58,9 @@ impl Look {
     }
 }
 
-pub(crate) fn plan(cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
+pub(crate) fn plan(cx: &Context, item: &PlanItem, asked: &Arc<Asked>) -> Result<PlanAnswer, ItemError> {
     let properties = Properties::read(&item.desired)?;
-    let look = look(cx, &properties.name)?;
+    let look = look(cx, &properties.name, Some(asked))?;
     let prior = match &item.prior {
         None => look.state.clone(),
         Some(predicted) => {
@@ -145,8 +147,8 @@ pub(crate) fn apply(cx: &Context, op: &Apply, first: &mut First) -> Result<Appli
     let properties = Properties::read(&op.desired)?;
     let deadline = begin + Duration::from_millis(op.deadline_ms).saturating_sub(RESERVE);
     // While somebody is at it, what is found is not what stays.
-    of_machine(cx)?.wait(cx, deadline)?;
-    let look = look(cx, &properties.name)?;
+    of_machine(cx, None)?.wait(cx, deadline)?;
+    let look = look(cx, &properties.name, None)?;
     let found = value(look.state.as_ref())?;
     let already = |state| Ok(Applied { status: ApplyStatus::Already, state, output: None });
     if cx.compare(op, found.as_ref())? == Found::Result {
@@ -239,7 +241,7 @@ fn change(cx: &Context, look: &Look, goal: &Goal, deadline: Instant) -> Result<(
 /// Looks whether all is as it should be, and forgets what is no longer of use.
 fn settled(cx: &Context, look: &Look, name: &str, goal: &Goal) -> Result<Option<Value>, ItemError> {
     record::tidy(cx, name, goal.state.as_ref())?;
-    let now = self::look(cx, name)?;
+    let now = self::look(cx, name, None)?;
     let names: Vec<&str> = goal.changes.keys().map(String::as_str).collect();
     let statuses = look.backend.statuses(cx, &names)?;
     let other = |(name, change): &(&String, &crate::backend::Change)| {

@@ -10,16 +10,17 @@ use std::{
     process::Command,
 };
 
-/// A package: its name, version, further control fields, and a script that is run after unpacking.
+/// A package: its name, version, further control fields, and a script that is run before unpacking
+/// (`preinst`) or after it (`postinst`).
 struct Package {
     name: &'static str,
     version: &'static str,
     fields: &'static str,
-    postinst: Option<&'static str>,
+    script: Option<(&'static str, &'static str)>,
 }
 
 const fn package(name: &'static str, version: &'static str, fields: &'static str) -> Package {
-    Package { name, version, fields, postinst: None }
+    Package { name, version, fields, script: None }
 }
 
 /// What is in it. `rectify-probe-pkg` has two versions; the others are about it.
@@ -42,19 +43,35 @@ const PACKAGES: &[Package] = &[
         name: "rectify-probe-slow",
         version: "1.0",
         fields: "",
-        postinst: Some("#!/bin/sh\nexec sleep \"$(cat /run/rectify-probe-slow 2>/dev/null || echo 60)\"\n"),
+        script: Some((
+            "postinst",
+            "#!/bin/sh\nexec sleep \"$(cat /run/rectify-probe-slow 2>/dev/null || echo 60)\"\n",
+        )),
     },
     // Cannot be installed to the end.
     Package {
         name: "rectify-probe-broken",
         version: "1.0",
         fields: "",
-        postinst: Some("#!/bin/sh\necho 'rectify-probe-broken: this is meant to fail' >&2\nexit 3\n"),
+        script: Some((
+            "postinst",
+            "#!/bin/sh\necho 'rectify-probe-broken: this is meant to fail' >&2\nexit 3\n",
+        )),
+    },
+    // Cannot be unpacked.
+    Package {
+        name: "rectify-probe-refuses",
+        version: "1.0",
+        fields: "",
+        script: Some((
+            "preinst",
+            "#!/bin/sh\necho 'rectify-probe-refuses: this is meant to fail' >&2\nexit 3\n",
+        )),
     },
 ];
 
 /// Raised when packages are made in another way.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 /// Time of everything in packages, in seconds since 1970.
 const EPOCH: &str = "1700000000";
 
@@ -63,7 +80,8 @@ pub fn build(place: &Place) -> Result<PathBuf, String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(RECIPE.as_bytes());
     for package in PACKAGES {
-        for part in [package.name, package.version, package.fields, package.postinst.unwrap_or_default()] {
+        let (when, script) = package.script.unwrap_or_default();
+        for part in [package.name, package.version, package.fields, when, script] {
             hasher.update(part.as_bytes()).update(b"\0");
         }
     }
@@ -131,10 +149,10 @@ impl Package {
         let configuration = format!("etc/{}.conf", self.name);
         write(&tree.join(&configuration), "# a configuration file that is the same in every version\n")?;
         write(&tree.join("DEBIAN/conffiles"), &format!("/{configuration}\n"))?;
-        if let Some(script) = self.postinst {
-            write(&tree.join("DEBIAN/postinst"), script)?;
+        if let Some((when, script)) = self.script {
+            write(&tree.join("DEBIAN").join(when), script)?;
         }
-        settle(&tree, self.postinst.is_some())?;
+        settle(&tree, self.script.map(|(when, _)| when))?;
         let mut command = Command::new("dpkg-deb");
         command.args(["--root-owner-group", "-Zgzip", "--build"]).arg(&tree).arg(directory.join(self.file()));
         command.env("SOURCE_DATE_EPOCH", EPOCH).stdout(std::process::Stdio::null());
@@ -145,12 +163,13 @@ impl Package {
 }
 
 /// Modes and times that depend on nobody's umask or clock.
-fn settle(tree: &Path, script: bool) -> Outcome {
+fn settle(tree: &Path, script: Option<&str>) -> Outcome {
     let mut open = vec![tree.to_owned()];
     while let Some(path) = open.pop() {
         let told = |e: std::io::Error| format!("{}: {e}", path.display());
         let directory = path.is_dir();
-        let executable = directory || (script && path.ends_with("DEBIAN/postinst"));
+        let executable =
+            directory || script.is_some_and(|when| path.ends_with(Path::new("DEBIAN").join(when)));
         let mode = if executable { 0o755 } else { 0o644 };
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(told)?;
         if directory {

@@ -7,6 +7,7 @@ mod run;
 pub(crate) use parse::{complaint, rows, simulation};
 
 use crate::{
+    asked::Asked,
     backend::{Backend, Change, Changes, Request, Snapshot, Status, Transaction},
     version,
 };
@@ -21,6 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -33,7 +35,10 @@ const CACHE: &str = "/var/cache/apt/archives";
 /// Longest wait for somebody who holds the package database.
 const LOCK_MAX: Duration = Duration::from_secs(300);
 
-pub(crate) struct Apt;
+pub(crate) struct Apt {
+    /// What was asked for another item of the same request.
+    pub(crate) asked: Option<Arc<Asked>>,
+}
 
 fn failed(message: impl Into<String>) -> ItemError {
     ItemError::new(ErrorCode::Failed, message)
@@ -44,13 +49,22 @@ pub(crate) const CONFIGURE: &str =
     "run `dpkg --configure -a` on the target, see to what it complains about, then plan again";
 
 impl Apt {
+    /// Asks a tool that changes nothing.
+    fn ask(&self, cx: &Context, argv: &[&str], good: &[i32]) -> Result<String, ItemError> {
+        let run = || Tool::look(cx).run(argv, good);
+        match &self.asked {
+            Some(asked) => asked.once(cx.request(), argv, run),
+            None => run(),
+        }
+    }
+
     /// Rows of dpkg-query, and the machine's own architecture.
-    fn rows(cx: &Context, keys: &[&str]) -> Result<(Vec<Row>, String), ItemError> {
+    fn rows(&self, cx: &Context, keys: &[&str]) -> Result<(Vec<Row>, String), ItemError> {
         let format = format!("-f={}", parse::FORMAT);
         let mut argv = vec!["dpkg-query", "-W", &format, "dpkg"];
         argv.extend(keys);
         // It ends with 1 where it does not know one of them.
-        let said = Tool::look(cx).run(&argv, &[0, 1])?;
+        let said = self.ask(cx, &argv, &[0, 1])?;
         let rows = parse::rows(&said)
             .ok_or_else(|| failed(format!("dpkg-query printed something unexpected: {said:?}")))?;
         let own = rows.iter().find(|row| row.name == "dpkg").map(|row| row.architecture.clone());
@@ -103,7 +117,7 @@ impl Apt {
         argv.extend(run::QUIET_CACHE);
         argv.push("madison");
         argv.extend(versions.keys().map(String::as_str));
-        let said = Tool::look(cx).run(&argv, &[0])?;
+        let said = self.ask(cx, &argv, &[0])?;
         let offered = parse::madison(&said);
         let has = |(name, version): &(&String, &String)| {
             let bare = name.split(':').next().unwrap_or_default();
@@ -159,13 +173,13 @@ fn options(request: &Request) -> Vec<&'static str> {
 impl Backend for Apt {
     fn key(&self, cx: &Context, name: &str) -> Result<String, ItemError> {
         let Some((bare, architecture)) = name.split_once(':') else { return Ok(name.to_owned()) };
-        let (_, own) = Self::rows(cx, &[])?;
+        let (_, own) = self.rows(cx, &[])?;
         let own = architecture == own || matches!(architecture, "all" | "native");
         Ok(if own { bare } else { name }.to_owned())
     }
 
     fn statuses(&self, cx: &Context, keys: &[&str]) -> Result<BTreeMap<String, Status>, ItemError> {
-        let (rows, own) = Self::rows(cx, keys)?;
+        let (rows, own) = self.rows(cx, keys)?;
         let marks = Self::marks()?;
         let mut found: BTreeMap<String, Status> =
             keys.iter().map(|key| ((*key).to_owned(), Status::Absent)).collect();
@@ -185,7 +199,7 @@ impl Backend for Apt {
     }
 
     fn leaves_configuration(&self, cx: &Context, key: &str) -> Result<bool, ItemError> {
-        let ask = |argv: &[&str]| Tool::look(cx).run(argv, &[0]);
+        let ask = |argv: &[&str]| self.ask(cx, argv, &[0]);
         let files = ask(&["dpkg-query", "-W", "-f=${Conffiles}", key])?;
         if files.lines().any(|line| !line.trim().is_empty()) {
             return Ok(true);
@@ -241,7 +255,7 @@ impl Backend for Apt {
         argv.extend(options(request));
         argv.push("install");
         argv.extend(words.iter().map(String::as_str));
-        let said = Tool::look(cx).run(&argv, &[0])?;
+        let said = self.ask(cx, &argv, &[0])?;
         parse::simulation(&said)
             .map_err(|line| failed(format!("apt-get printed something unexpected: {line:?}")))
     }

@@ -281,6 +281,16 @@ fn a_script_that_fails_leaves_a_truthful_answer() {
 }
 
 #[test]
+fn a_package_that_refuses_to_be_unpacked_leaves_nothing() {
+    let mut exercise = here();
+    let desired = json!({"name": "rectify-probe-refuses"});
+    let error = fails(&mut exercise, &desired);
+    assert_eq!((error.code, error.mutated), (ErrorCode::Failed, Mutated::No), "{error}");
+    assert_eq!(exercise.read(TYPE, &desired, false).unwrap().unwrap().state, None);
+    exercise.converge(TYPE, &json!({"name": PKG})).unwrap();
+}
+
+#[test]
 fn who_holds_the_database_is_waited_for_and_named() {
     let mut exercise = here();
     let desired = json!({"name": PKG, "version": "1.0"});
