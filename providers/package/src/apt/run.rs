@@ -54,7 +54,13 @@ impl<'c> Tool<'c> {
     pub(super) fn run(&self, argv: &[&str], good: &[i32]) -> Result<String, ItemError> {
         let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let environment: BTreeMap<String, String> = ENVIRONMENT.iter().map(own).collect();
+        let mut environment: BTreeMap<String, String> = ENVIRONMENT.iter().map(own).collect();
+        let work = &self.cx.dirs().work;
+        // While planning nothing else can be written, and apt copies what it checks. Scripts of packages
+        // run as others, too, who cannot enter it.
+        if self.effect == Mutated::No && !work.is_empty() {
+            environment.insert("TMPDIR".into(), work.clone());
+        }
         let run = Run {
             argv: &argv,
             environment,
