@@ -23,11 +23,13 @@ pub(crate) struct Goal {
     pub(crate) request: Option<Request>,
     /// What that does to all packages.
     pub(crate) changes: Changes,
+    /// Whether it can be done as things are.
+    pub(crate) sure: bool,
 }
 
 impl Goal {
     fn stay(prior: Option<&State>) -> Self {
-        Self { state: prior.cloned(), request: None, changes: Changes::new() }
+        Self { state: prior.cloned(), request: None, changes: Changes::new(), sure: true }
     }
 
     /// Changes of other packages.
@@ -53,6 +55,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) key: &'a str,
     /// The package database to simulate on, where that is not the one of now.
     pub(crate) on: Option<&'a Snapshot>,
+    /// Nothing is done yet, and steps before this one may change what is there.
+    pub(crate) planning: bool,
 }
 
 impl Decision<'_> {
@@ -149,7 +153,7 @@ impl Decision<'_> {
         };
         // From here on exactly this one.
         request.install.insert(self.key.to_owned(), Some(version.clone()));
-        let mut goal = Goal { state: None, request: Some(request), changes: found.changes };
+        let mut goal = Goal { state: None, request: Some(request), changes: found.changes, sure: true };
         let with = goal.others(self.key);
         goal.state = Some(State::Installed { name: name.to_owned(), version, held, with });
         Ok(goal)
@@ -172,7 +176,7 @@ impl Decision<'_> {
             ..Request::default()
         };
         let found = self.allowed(&request, &want.removes)?;
-        let mut goal = Goal { state: None, request: Some(request), changes: found.changes };
+        let mut goal = Goal { state: None, request: Some(request), changes: found.changes, sure: true };
         if !want.purge && self.backend.leaves_configuration(self.cx, self.key)? {
             let with = goal.others(self.key);
             goal.state = Some(State::Configuration { name: name.to_owned(), with });
@@ -216,14 +220,21 @@ impl Decision<'_> {
             request.remove.extend(added.iter().cloned());
             request.install.extend(install);
             let found = self.allowed(&request, &added)?;
-            Ok((request, found))
+            Ok::<_, ItemError>((request, found))
         };
         // Somebody may need the later version of another package by now: then that one stays.
-        let (request, found) = match attempt(reverts.clone()) {
-            Err(_) if !reverts.is_empty() => attempt(BTreeMap::new())?,
+        let attempted = match attempt(reverts.clone()) {
+            Err(_) if !reverts.is_empty() => attempt(BTreeMap::new()),
+            other => other,
+        };
+        let (request, found) = match attempted {
+            // What needs this one may be taken back before it.
+            Err(error) if self.planning && error.code == ErrorCode::Conflict => {
+                return Ok(Goal { state: back.cloned(), sure: false, ..Goal::stay(None) });
+            }
             other => other?,
         };
-        Ok(Goal { state: back.cloned(), request: Some(request), changes: found.changes })
+        Ok(Goal { state: back.cloned(), request: Some(request), changes: found.changes, sure: true })
     }
 
     /// Other packages that were changed or removed, and that can be what they were.

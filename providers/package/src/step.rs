@@ -52,8 +52,9 @@ impl Look {
         properties: &Properties,
         prior: Option<&State>,
         on: Option<&Snapshot>,
+        planning: bool,
     ) -> Result<Goal, ItemError> {
-        let decision = Decision { cx, backend: &*self.backend, key: &self.key, on };
+        let decision = Decision { cx, backend: &*self.backend, key: &self.key, on, planning };
         decision.goal(properties, prior)
     }
 }
@@ -67,7 +68,7 @@ pub(crate) fn plan(cx: &Context, item: &PlanItem, asked: &Arc<Asked>) -> Result<
             predicted.state.as_ref().map(|state| State::of(state, &properties.name)).transpose()?
         }
     };
-    let goal = look.goal(cx, &properties, prior.as_ref(), None)?;
+    let goal = look.goal(cx, &properties, prior.as_ref(), None, true)?;
     if goal.state == prior {
         return Ok(PlanAnswer::Unchanged { state: value(prior.as_ref())?, resolved: Vec::new() });
     }
@@ -83,7 +84,7 @@ pub(crate) fn plan(cx: &Context, item: &PlanItem, asked: &Arc<Asked>) -> Result<
     Ok(PlanAnswer::Changed {
         prior: value(prior.as_ref())?,
         planned: value(goal.state.as_ref())?,
-        prediction: "exact".into(),
+        prediction: if goal.sure { "exact" } else { "conditional" }.into(),
         disruption: look.backend.disruption(&goal.changes),
         undo: undo.into(),
         undo_note,
@@ -179,7 +180,7 @@ fn agreed(
     first: Option<&Snapshot>,
 ) -> Result<Goal, ItemError> {
     let prior = look.state.as_ref();
-    let goal = look.goal(cx, properties, prior, None)?;
+    let goal = look.goal(cx, properties, prior, None, false)?;
     let Some(result) = op.result else { return Ok(goal) };
     let version = cx.manifest().descriptor(&op.type_name).map_or(1, |descriptor| descriptor.version);
     let leads = |goal: &Goal| -> Result<bool, ItemError> {
@@ -192,7 +193,7 @@ fn agreed(
     // Other steps of the plan may have brought some of it already. Then it must be what was planned
     // before they did, and nothing may be done now that was not to be done then.
     if first.is_some() {
-        let then = look.goal(cx, properties, prior, first)?;
+        let then = look.goal(cx, properties, prior, first, false)?;
         let planned = |(name, change): (&String, &crate::backend::Change)| {
             then.changes.get(name).is_some_and(|then| then.after == change.after)
         };

@@ -233,6 +233,24 @@ fn steps_of_one_plan_may_bring_the_same() {
 }
 
 #[test]
+fn what_others_need_is_taken_back_after_them() {
+    let mut exercise = here();
+    exercise.converge(TYPE, &json!({"name": PKG, "version": "1.0"})).unwrap();
+    let desired = [json!({"name": PKG, "minimum": "1.1"}), json!({"name": "rectify-probe-needs"})];
+    let plans = desired.clone().map(|desired| exercise.converge(TYPE, &desired).unwrap());
+    let back = [0, 1].map(|at| exercise.back(TYPE, &desired[at], &plans[at]).unwrap());
+    // All is planned before any of it is done.
+    let ways = back.clone().map(|back| planned(&mut exercise, &back));
+    assert_eq!(ways.each_ref().map(|way| way.prediction.as_str()), ["conditional", "exact"]);
+    let op = exercise.operation(TYPE, &back[0], &ways[0]).unwrap();
+    let error = exercise.apply(&op).unwrap().unwrap_err();
+    assert_eq!((error.code, error.mutated), (ErrorCode::Conflict, Mutated::No), "{error}");
+    exercise.carry_out(TYPE, &back[1], &ways[1]).unwrap();
+    exercise.carry_out(TYPE, &back[0], &ways[0]).unwrap();
+    assert_eq!((version("rectify-probe-needs"), version(PKG).as_deref()), (None, Some("1.0")));
+}
+
+#[test]
 fn what_would_be_done_otherwise_by_now_is_stale() {
     let mut exercise = here();
     let desired = json!({"name": "rectify-probe-also"});
