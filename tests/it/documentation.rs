@@ -1,6 +1,6 @@
 //! The pages of the providers say of every property what its schema says.
 
-use rectify_tests::Scratch;
+use rectify_tests::{Scratch, remediation};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -15,6 +15,19 @@ fn each_page_names_every_property_with_its_default() {
         for descriptor in manifest["types"].as_array().unwrap() {
             section(&page, descriptor["name"].as_str().unwrap(), &descriptor["schema"]);
         }
+    }
+}
+
+#[test]
+fn the_steps_that_a_page_begins_with_are_valid() {
+    for provider in ["account", "package", "sysctl"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/providers/{provider}.md"));
+        let page = fs::read_to_string(path).unwrap();
+        let (_, rest) = page.split_once("```yaml\nsteps:\n").unwrap();
+        let steps = rest.split("```").next().unwrap();
+        let scratch = Scratch::new();
+        scratch.write("project/remediations/page.yaml", &remediation("page", steps));
+        scratch.ok(&["-C", "project", "validate"]);
     }
 }
 
