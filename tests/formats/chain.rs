@@ -131,7 +131,7 @@ fn the_project_that_init_writes_is_as_the_schemas_say() {
 #[test]
 fn the_manifests_of_the_built_in_providers() {
     let scratch = Scratch::new();
-    for name in ["account", "facts", "file", "command", "package", "probe", "sysctl"] {
+    for name in ["account", "facts", "file", "command", "package", "probe", "service", "sysctl"] {
         let text = scratch.ok(&["provider", "manifest", name]).stdout;
         valid("manifest", name, &serde_json::from_str(&text).unwrap());
     }

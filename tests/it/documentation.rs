@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 #[test]
 fn each_page_names_every_property_with_its_default() {
     let scratch = Scratch::new();
-    for provider in ["account", "command", "facts", "file", "package", "probe", "sysctl"] {
+    for provider in ["account", "command", "facts", "file", "package", "probe", "service", "sysctl"] {
         let manifest = scratch.ok(&["provider", "manifest", provider]).stdout;
         let manifest: Value = serde_json::from_str(&manifest).unwrap();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/providers/{provider}.md"));

@@ -26,10 +26,16 @@ pub struct Scratch {
     directory: TempDir,
 }
 
+/// Where the executable under test lies on a node of `cargo xtask fleet test`, which has nothing to build it.
+const ON_NODE: &str = "/usr/local/bin/rectify";
+
 /// The executable under test, built once.
 pub fn rectify() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if Path::new("/etc/rectify-fleet-node").exists() {
+            return ON_NODE.into();
+        }
         let status = Command::new(env!("CARGO"))
             .args(["build", "--locked", "--quiet", "--package", "rectify-cli"])
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())

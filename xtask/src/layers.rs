@@ -119,6 +119,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-provider-command", "built in"),
             ("rectify-provider-package", "built in"),
             ("rectify-provider-probe", "built in"),
+            ("rectify-provider-service", "built in"),
             ("rectify-provider-sysctl", "built in"),
             ("rectify-sdk", "serves the built-in providers"),
         ],
@@ -140,6 +141,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
     ("rectify-provider-command", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-provider-package", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-provider-probe", &[("rectify-sdk", "the only thing a provider sees")]),
+    ("rectify-provider-service", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-provider-sysctl", &[("rectify-sdk", "the only thing a provider sees")]),
     ("rectify-tests", &[]),
     (

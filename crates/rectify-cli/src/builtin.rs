@@ -21,6 +21,7 @@ pub fn providers() -> Vec<Provider> {
         one(rectify_provider_file::provider().manifest()),
         one(rectify_provider_package::provider().manifest()),
         one(rectify_provider_probe::provider().manifest()),
+        one(rectify_provider_service::provider().manifest()),
         one(rectify_provider_sysctl::provider().manifest()),
     ]
 }
@@ -41,6 +42,9 @@ pub fn child(arguments: &[OsString]) -> Option<ExitCode> {
             Some(rectify_sdk::serve_stdio(rectify_provider_package::provider()))
         }
         ["provider", "serve", "probe"] => Some(rectify_sdk::serve_stdio(rectify_provider_probe::provider())),
+        ["provider", "serve", "service"] => {
+            Some(rectify_sdk::serve_stdio(rectify_provider_service::provider()))
+        }
         ["provider", "serve", "sysctl"] => {
             Some(rectify_sdk::serve_stdio(rectify_provider_sysctl::provider()))
         }

@@ -12,6 +12,7 @@ fn main() {
         rectify_provider_file::provider().manifest(),
         rectify_provider_package::provider().manifest(),
         rectify_provider_probe::provider().manifest(),
+        rectify_provider_service::provider().manifest(),
         rectify_provider_sysctl::provider().manifest(),
     ];
     let all = [

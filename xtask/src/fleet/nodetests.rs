@@ -6,15 +6,25 @@ use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Packages whose tests called `node` run on one.
-const TESTED: &[&str] = &["rectify-provider-account", "rectify-provider-package", "rectify-provider-sysctl"];
+const TESTED: &[&str] = &[
+    "rectify-provider-account",
+    "rectify-provider-package",
+    "rectify-provider-service",
+    "rectify-provider-sysctl",
+    "rectify-tests",
+];
 /// Where a test's executable lies on a node.
 const PROGRAM: &str = "/usr/local/bin/rectify-node-test";
+/// Where the executable that is tested as a whole lies on a node.
+const RECTIFY: &str = "/usr/local/bin/rectify";
 
 /// Builds them, and runs them on a node of a release.
 pub fn test(release: Release, filter: &[&str]) -> Outcome {
     let programs = build()?;
+    let rectify = rectify()?;
     let fleet = Fleet::up(&Wish { nodes: 1, release, packages: &[] })?;
     let node = fleet.node()?;
+    node.put(&rectify, RECTIFY, "0755")?;
     for (name, path, provider) in programs {
         node.put(&path, PROGRAM, "0755")?;
         if let Some(provider) = provider {
@@ -28,6 +38,16 @@ pub fn test(release: Release, filter: &[&str]) -> Outcome {
         crate::run::run(node.ssh(&argv))?;
     }
     fleet.down()
+}
+
+/// Builds what is tested as a whole.
+fn rectify() -> Result<PathBuf, String> {
+    let words = ["build", "--locked", "--quiet", "--package", "rectify-cli", "--message-format=json"];
+    let text = output(cargo(&words))?;
+    let messages = text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let ours = |message: &Value| message.pointer("/target/name") == Some(&"rectify".into());
+    let executable = |message: Value| message.get("executable").and_then(Value::as_str).map(PathBuf::from);
+    messages.filter(ours).find_map(executable).ok_or_else(|| "rectify was not built".into())
 }
 
 /// A package, the executable of its tests, and that of the provider itself.
