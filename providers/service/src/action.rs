@@ -102,12 +102,9 @@ impl Action {
         let deadline = Instant::now() + deadline;
         let manager = Manager::open(bus)?;
         let unit = self.properties.unit.as_str();
-        let mut seen = manager.unit(unit)?;
-        if seen.needs_reload {
-            cx.progress(format!("systemd reads its unit files anew, because those of {unit} were changed"));
-            manager.reload()?;
-            seen = manager.unit(unit)?;
-        }
+        // Some versions of systemd do not notice new drop-ins, so nobody is asked whether this is due.
+        manager.reload().map_err(|error| error.mutated(Mutated::No))?;
+        let seen = manager.unit(unit)?;
         if seen.load == "not-found" {
             let message = format!("there is no unit `{unit}`");
             return Err(ItemError::new(ErrorCode::Failed, message).at("/unit"));
@@ -118,10 +115,8 @@ impl Action {
                 seen.phrase()
             )));
         };
-        if seen.active == "failed" || verb != Verb::Reload {
-            // What was tried before does not count against what is tried now.
-            manager.forget_failure(unit)?;
-        }
+        // What was tried before does not count against what is tried now.
+        manager.forget_failure(unit)?;
         reached(At::Prepared);
         let stable = Duration::from_secs(self.properties.stable_s);
         let seen = bring_about(cx, &manager, unit, verb, Patience { deadline, stable })?;

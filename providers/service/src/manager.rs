@@ -51,8 +51,6 @@ pub(crate) struct Seen {
     pub(crate) sub: String,
     /// Its file.
     pub(crate) fragment: String,
-    /// Whether a file was changed since it was read.
-    pub(crate) needs_reload: bool,
     /// Whether it knows how to reload.
     pub(crate) can_reload: bool,
     /// How a service ended the last time.
@@ -153,7 +151,6 @@ impl Manager {
             active: text(&all, "ActiveState"),
             sub: text(&all, "SubState"),
             fragment: text(&all, "FragmentPath"),
-            needs_reload: flag(&all, "NeedDaemonReload"),
             can_reload: flag(&all, "CanReload"),
             result: String::new(),
             restarts: 0,
@@ -209,7 +206,12 @@ impl Manager {
 
     /// Forgets that a unit failed, and how often it was tried.
     pub(crate) fn forget_failure(&self, name: &str) -> Result<(), ItemError> {
-        self.manager("ResetFailedUnit", &(name,))
+        match self.runtime.block_on(self.send(PATH, MANAGER, "ResetFailedUnit", &(name,))) {
+            Ok(_) => Ok(()),
+            // A unit that is not in memory has no past.
+            Err(e) if is(&e, &["NoSuchUnit"]) => Ok(()),
+            Err(e) => Err(told(&e, "ResetFailedUnit")),
+        }
     }
 
     /// Queues a job by a method of the manager such as `RestartUnit`, and waits until systemd says what it

@@ -406,13 +406,9 @@ impl Unit {
             Act::Disable => manager.disable(unit),
             Act::Mask => manager.mask(unit),
             Act::Start => {
-                let seen = manager.unit(unit)?;
-                if seen.needs_reload {
-                    manager.reload()?;
-                }
-                if seen.active == "failed" {
-                    manager.forget_failure(unit)?;
-                }
+                // Some versions of systemd do not notice new drop-ins.
+                manager.reload().map_err(|error| error.mutated(Mutated::No))?;
+                manager.forget_failure(unit)?;
                 let seen = bring_about(cx, manager, unit, Verb::Start, patience)?;
                 if seen.runs() {
                     return Ok(());

@@ -60,7 +60,7 @@ fn a_new_unit_is_made_started_and_taken_back() {
 fn a_file_that_systemd_does_not_load_is_taken_back_at_once() {
     let mut exercise = here();
     let probe = Probe::later("probe-bad.service");
-    let bad = json!({"path": probe.path(), "content": "[Service]\nExecStart=relative\n"});
+    let bad = json!({"path": probe.path(), "content": "[Service]\nNice=1\n"});
     let error = refused(&mut exercise, &bad);
     assert_eq!((error.code, error.mutated), (ErrorCode::Failed, Mutated::No), "{error}");
     assert_eq!(error.path.as_deref(), Some("/content"));
