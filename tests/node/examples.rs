@@ -28,7 +28,6 @@ fn project(target: &str, role: &str, settings: &str, name: &str, remediation: &s
     inventory(&scratch, target, role);
     scratch.write("project/rectify.yaml", settings);
     scratch.write(&format!("project/remediations/{name}.yaml"), remediation);
-    scratch.ok(&["-C", "project", "inventory", "adopt", target]);
     scratch.trust(1);
     scratch
 }

@@ -54,7 +54,6 @@ fn a_service_that_does_not_start_after_its_drop_in_changed_runs_again() {
     for writer in ["service.unit_file", "file.content"] {
         let scratch = here();
         scratch.write("project/remediations/speed.yaml", &speed(broken, writer));
-        scratch.ok(&["-C", "project", "inventory", "adopt", "scratch"]);
         scratch.trust(1);
         scratch.seal("a.plan.json");
         let before = pid("chain.service");
@@ -84,7 +83,6 @@ fn a_service_takes_up_its_drop_in_once() {
         "  enabled:\n    service.unit: {unit: chain.service, state: running, enabled: true}\n    after: [restart]\nundo: auto\n",
     );
     scratch.write("project/remediations/speed.yaml", &steps);
-    scratch.ok(&["-C", "project", "inventory", "adopt", "scratch"]);
     scratch.trust(1);
     scratch.seal("a.plan.json");
     scratch.ok(&["-C", "project", "apply", "a.plan.json"]);

@@ -155,20 +155,20 @@ fn journal(cx: &Context, unit: &str, since: u64) -> String {
     run(&argv).map(|finished| ending(&finished.output.stdout)).unwrap_or_default()
 }
 
-/// The end of a text, as part of a message.
+/// The end of a text, as part of a message, which is one line.
 fn ending(text: &str) -> String {
     let lines: Vec<String> = text
         .lines()
         .map(|line| line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>())
         .filter(|line| !line.trim().is_empty())
         .collect();
-    let whole = lines.get(lines.len().saturating_sub(JOURNAL_LINES)..).unwrap_or_default().join("\n");
+    let whole = lines.get(lines.len().saturating_sub(JOURNAL_LINES)..).unwrap_or_default().join(" | ");
     let surplus = whole.chars().count().saturating_sub(JOURNAL_CHARS);
     let end: String = whole.chars().skip(surplus).collect();
     match (end.is_empty(), surplus > 0) {
         (true, _) => String::new(),
-        (false, false) => format!("; its journal ends with:\n{end}"),
-        (false, true) => format!("; its journal ends with:\n…{end}"),
+        (false, false) => format!("; its journal ends with: {end}"),
+        (false, true) => format!("; its journal ends with: …{end}"),
     }
 }
 
@@ -180,9 +180,9 @@ mod tests {
     #[test]
     fn the_end_of_a_journal_is_told() {
         assert_eq!(ending(""), "");
-        assert_eq!(ending("one\n\n\u{1b}[31mtwo\n"), "; its journal ends with:\none\n [31mtwo");
+        assert_eq!(ending("one\n\n\u{1b}[31mtwo\n"), "; its journal ends with: one |  [31mtwo");
         let many: String = (0..30).map(|n| format!("line {n}\n")).collect();
-        assert!(ending(&many).starts_with("; its journal ends with:\nline 10\n"));
+        assert!(ending(&many).starts_with("; its journal ends with: line 10 | line 11"));
     }
 
     proptest! {
@@ -190,7 +190,7 @@ mod tests {
         fn what_is_told_is_bounded_and_has_no_control_characters(text in "\\PC*|(.|\\n){0,4000}") {
             let told = ending(&text);
             prop_assert!(told.chars().count() <= JOURNAL_CHARS + 30);
-            prop_assert!(told.chars().all(|c| c == '\n' || !c.is_control()));
+            prop_assert!(told.chars().all(|c| !c.is_control()));
         }
     }
 }
