@@ -61,7 +61,7 @@ impl<'k> Subject<'k> {
 
     /// Skips what no ledger is kept of.
     pub(crate) fn once(&self) -> Check {
-        if self.descriptor.retry == "once" && self.is("action") {
+        if matches!(self.descriptor.retry.as_str(), "once" | "query") && self.is("action") {
             Ok(())
         } else {
             skip("its repetitions are safe by looking again, not by a ledger")

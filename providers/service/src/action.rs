@@ -1,7 +1,7 @@
 //! `service.restart` and `service.reload`: a unit takes up what was changed, and it is waited until it has.
 //!
-//! What they did is in no state, so nothing is claimed of it: an action is planned as opaque. To do one
-//! again does no harm, so one whose answer was lost is done again.
+//! What they did is in no state, so nothing is claimed of it: an action is planned as opaque, and the ledger
+//! knows whether it was done.
 
 use crate::{
     RELOAD,
@@ -97,6 +97,10 @@ impl Action {
     pub(crate) fn apply(&self, cx: &Context, op: &Apply, bus: Option<&str>) -> Result<Applied, ItemError> {
         machines_only(cx)?;
         cx.compare(op, Some(&state()))?;
+        cx.once(op, || self.carry_out(cx, op, bus))
+    }
+
+    fn carry_out(&self, cx: &Context, op: &Apply, bus: Option<&str>) -> Result<Applied, ItemError> {
         let deadline =
             Duration::from_secs(self.properties.timeout_s).min(Duration::from_millis(op.deadline_ms));
         let deadline = Instant::now() + deadline;

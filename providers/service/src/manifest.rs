@@ -66,7 +66,7 @@ fn descriptor(
         volatile: if name == UNIT { vec![Pointer::from("/detail")] } else { Vec::new() },
         touches: vec![TouchRule { property: property.into(), kind: thing.into(), access: access.into() }],
         prediction: if action { "opaque" } else { "exact" }.into(),
-        retry: "converge".into(),
+        retry: if action { "query" } else { "converge" }.into(),
         undo: if action { "lossy" } else { "exact" }.into(),
         // systemd asks nobody what was there. A file is compared until the rename.
         compare_and_swap: name == UNIT_FILE,
