@@ -38,6 +38,16 @@ fn sshd(setting: &str) -> String {
     text.lines().find(|line| line.starts_with(setting)).unwrap().to_owned()
 }
 
+/// A file as it was, back again after the test, and a service that reads it once more.
+struct Kept(&'static str, Vec<u8>, &'static str);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(fs::write(self.0, &self.1));
+        systemctl(&["reload-or-restart", self.2]);
+    }
+}
+
 #[test]
 fn sshd_takes_up_its_login_grace_time() {
     let steps = block(example!("sshd-login-grace/README.md"), "service.reload");
@@ -54,6 +64,8 @@ fn sshd_takes_up_its_login_grace_time() {
     assert_eq!(text.matches("validate:").count(), 2);
     let scratch =
         project("bastion", "bastion", example!("sshd-login-grace/rectify.yaml"), "login-grace", &text);
+    let file = "/etc/ssh/sshd_config";
+    let _kept = Kept(file, fs::read(file).unwrap(), "ssh.service");
     let before = pid("ssh.service");
     scratch.seal("a.plan.json");
     let ran = scratch.ok(&["-C", "project", "apply", "a.plan.json"]);

@@ -96,8 +96,11 @@ impl Action {
 
     pub(crate) fn apply(&self, cx: &Context, op: &Apply, bus: Option<&str>) -> Result<Applied, ItemError> {
         machines_only(cx)?;
-        cx.compare(op, Some(&state()))?;
-        cx.once(op, || self.carry_out(cx, op, bus))
+        // A claim decides alone; what was done once is not compared again.
+        cx.once(op, || {
+            cx.compare(op, Some(&state()))?;
+            self.carry_out(cx, op, bus)
+        })
     }
 
     fn carry_out(&self, cx: &Context, op: &Apply, bus: Option<&str>) -> Result<Applied, ItemError> {

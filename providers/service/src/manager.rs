@@ -235,7 +235,10 @@ impl Manager {
             let listen = MessageStream::for_match_rule(rule, &self.connection, None).await;
             let mut signals = listen.map_err(|e| told(&e, "JobRemoved"))?;
             // Without it systemd keeps its signals to itself.
-            self.send(PATH, MANAGER, "Subscribe", &()).await.map_err(|e| told(&e, "Subscribe"))?;
+            match self.send(PATH, MANAGER, "Subscribe", &()).await {
+                Err(e) if !is(&e, &["AlreadySubscribed"]) => return Err(told(&e, "Subscribe")),
+                _ => {}
+            }
             let reply = self.send(PATH, MANAGER, method, &(name, "replace")).await;
             let job: OwnedObjectPath =
                 reply.and_then(|message| message.body().deserialize()).map_err(|e| told(&e, method))?;

@@ -22,6 +22,8 @@ use std::{
 
 /// Between two looks at something that is to come.
 const PAUSE: Duration = Duration::from_millis(3);
+/// How long a provider takes to start what it starts for an operation, if it starts anything at all.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// Context of the digest of an operation's parameters.
 const PARAMETERS: &str = "rectify 2026 v1 ledger parameters";
@@ -160,10 +162,15 @@ pub(crate) fn r06(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     claimed(&bed, &apply.op_id)?;
     // What it started for the operation must be found by its mark, or nobody could end it.
     let pid = session.peer.pid()?;
-    let end = Instant::now() + bed.kit.patience.answer;
+    let begin = Instant::now();
+    let end = begin + bed.kit.patience.answer;
     let mark = format!("{}={}", rectify_protocol::OPERATION_VARIABLE, apply.op_id);
     loop {
         let company = session.peer.company()?;
+        if company.is_empty() && begin.elapsed() >= QUIET {
+            // It starts nothing, but asks others, as a manager of services is asked.
+            break;
+        }
         if !company.is_empty() {
             let shown = bed.kit.host.shown(&company)?;
             if shown.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {

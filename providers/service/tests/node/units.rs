@@ -119,6 +119,17 @@ fn a_unit_that_does_not_start_is_left_as_it_was_and_the_journal_says_why() {
     assert!(error.message.contains("the tank is empty"), "{error}");
     assert!(error.message.contains("exit-code"), "{error}");
     assert_eq!(enabled(probe.0), "disabled");
+    // So is one that ran for a while: it is stopped again.
+    systemctl(&["reset-failed", probe.0]);
+    let text = "[Service]\nExecStart=/bin/sleep infinity\nExecStartPost=/bin/sh -c 'echo no second tank >&2; exit 1'\n";
+    fs::write(probe.path(), text).unwrap();
+    systemctl(&["daemon-reload"]);
+    let running = json!({"unit": probe.0, "state": "running"});
+    let planned = exercise.plan(TYPE, &running).unwrap().unwrap().unwrap();
+    let op_running = exercise.operation(TYPE, &running, &planned).unwrap();
+    let error = exercise.apply(&op_running).unwrap().unwrap_err();
+    assert!(error.message.contains("no second tank"), "{error}");
+    assert_eq!(show(probe.0, "MainPID"), "0");
     // The state that was there before is found again, so there is nothing to take back.
     let state = exercise.read(TYPE, &desired, false).unwrap().unwrap().state;
     assert_eq!(exercise.print(TYPE, state.as_ref()).unwrap(), op.expect);
