@@ -427,7 +427,9 @@ impl Unit {
     /// Whether all of these could be taken back.
     fn take_back(&self, cx: &Context, acts: impl Iterator<Item = Act>) -> bool {
         let deadline = Instant::now() + Duration::from_secs(self.properties.timeout_s);
-        acts.map(|act| self.act(cx, act.inverse(), deadline).is_ok()).fold(true, |all, one| all && one)
+        // One that cannot be taken back does not keep the others from it.
+        let failed = acts.filter(|act| self.act(cx, act.inverse(), deadline).is_err()).count();
+        failed == 0
     }
 }
 
@@ -473,7 +475,7 @@ mod tests {
         fn a_way_leads_there_and_its_inverses_lead_back(from in states(), to in states()) {
             let starts = from.state == Running::Stopped && to.state == Running::Running;
             let stops = from.state == Running::Running && to.state == Running::Stopped;
-            prop_assume!(!(to.masked && starts) && !(from.masked && stops));
+            prop_assume!(!(to.masked && starts || from.masked && stops));
             let acts = way(&from, &to);
             prop_assert_eq!(after(from.clone(), &acts), to.clone());
             prop_assert_eq!(acts.is_empty(), from == to);
