@@ -112,6 +112,7 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-scaffold", "what a new provider begins with"),
             ("rectify-policy", "the standard bundle"),
             ("rectify-compile", "source files under diagnostics"),
+            ("rectify-conform", "the kit behind `provider check`"),
             ("rectify-store", "errors that have exit codes of their own"),
             ("rectify-provider-account", "built in"),
             ("rectify-provider-facts", "built in"),

@@ -508,10 +508,23 @@ pub enum ProviderCommand {
     },
     /// Bring to this machine's store what the lock file names, from where it was locked
     Fetch,
-    /// Verify lock file and store, and let the locked providers test themselves
+    /// Verify lock file and store, and let the locked providers test themselves; or test one with the conformance
+    /// kit
     Check {
         /// The provider [default: all that are locked]
         name: Option<String>,
+        /// Try the provider's locked program with the conformance kit, which needs these fixtures
+        #[arg(long, value_name = "FILE", requires = "name")]
+        fixtures: Option<PathBuf>,
+        /// Private key that signs the verdict, which is then kept in the project; as for `seal`
+        #[arg(long, value_name = "KEY", requires = "fixtures")]
+        key: Option<PathBuf>,
+        /// File with the key's passphrase [default: ask on the terminal]
+        #[arg(long, value_name = "FILE", requires = "key")]
+        passphrase_file: Option<PathBuf>,
+        /// Show what passed, too
+        #[arg(long, requires = "fixtures")]
+        details: bool,
     },
     /// Begin a provider of your own: with a first type, tests, and the SDK beside it
     New {

@@ -1,7 +1,7 @@
 //! The gate: which policy applies, what it says, and whom this machine trusts.
 
 use crate::{
-    Engine, EngineError, Providers, error::FileVerb, files::read_text, history, project::Project,
+    Engine, EngineError, Providers, error::FileVerb, files::read_text, history, project::Project, providers,
     validate::Compiled,
 };
 use rectify_attest::TrustFile;
@@ -10,7 +10,8 @@ use rectify_compile::Output;
 use rectify_host::policy::CompiledZones;
 use rectify_model::{Decision, Plan, journal::RunId};
 use rectify_policy::{
-    Bundle, Clock, Explanation, History, Surroundings, TestReport, Zones, surroundings::HISTORY_S,
+    Bundle, Clock, Explanation, History, ProviderVerdict, Surroundings, TestReport, Zones,
+    surroundings::HISTORY_S,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +33,8 @@ pub struct Gate {
     pub bundle: Bundle,
     /// Number of targets in the inventory, by environment.
     pub fleet: BTreeMap<String, u64>,
+    /// What testers found of the locked providers, by name.
+    pub verdicts: BTreeMap<String, Vec<ProviderVerdict>>,
 }
 
 /// What policy says about a plan.
@@ -118,17 +121,21 @@ pub fn of_project(engine: &Engine, directory: &Path) -> Result<Gate, EngineError
     let input =
         rectify_compile::Input { files: &files, manifests: &manifests, locked: &locked, select: None };
     let output = rectify_compile::compile(&input);
-    match of_output(&output, directory) {
+    match of_output(engine, &output, directory) {
         Some(gate) => gate,
         None => Err(EngineError::Sources { diagnostics: output.diagnostics, files: project.files }),
     }
 }
 
 /// Nothing if the project file could not be read.
-fn of_output(output: &Output, directory: &Path) -> Option<Result<Gate, EngineError>> {
+fn of_output(engine: &Engine, output: &Output, directory: &Path) -> Option<Result<Gate, EngineError>> {
     let settings = output.settings.as_ref()?;
-    let gate = |bundle| Gate { bundle, fleet: output.fleet.clone() };
-    Some(bundle(&settings.policies, directory).map(gate))
+    let gate = || {
+        let bundle = bundle(&settings.policies, directory)?;
+        let verdicts = providers::verdicts(engine, directory)?;
+        Ok(Gate { bundle, fleet: output.fleet.clone(), verdicts })
+    };
+    Some(gate())
 }
 
 /// Lets a project's policy decide on a plan, now, in the confined child, where nothing is overridden.
@@ -185,6 +192,7 @@ async fn input(
         fleet: gate.fleet.clone(),
         history: recent(engine, seconds, resumed).await?,
         overrides,
+        verdicts: gate.verdicts.clone(),
     };
     Ok(rectify_policy::input(plan, &surroundings))
 }
@@ -251,7 +259,7 @@ pub async fn advise(engine: &Engine, compiled: &Compiled, plan: &Plan) -> Verdic
     if plan.counts.changes() == 0 {
         return Verdict::Nothing;
     }
-    let decided = match of_output(&compiled.output, &compiled.project.directory) {
+    let decided = match of_output(engine, &compiled.output, &compiled.project.directory) {
         Some(Ok(gate)) => decide(engine, &gate, plan).await,
         Some(Err(error)) => Err(error),
         None => Err(EngineError::Sources {

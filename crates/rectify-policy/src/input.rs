@@ -5,7 +5,7 @@ use crate::{
     Clock, Surroundings,
     commands::{self, Command},
     freeze::Freeze,
-    surroundings::History,
+    surroundings::{History, ProviderVerdict},
 };
 use rectify_base::TypeName;
 use rectify_model::{
@@ -119,6 +119,10 @@ struct Provider<'a> {
     interpreter: Option<&'a str>,
     /// Whether it is a script: the program that runs it is fixed by no digest.
     interpreter_unpinned: bool,
+    /// What testers found of its executables; absent if there is nothing that counts.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[cfg_attr(test, schemars(default))]
+    verdicts: &'a [ProviderVerdict],
 }
 
 /// One change on one target.
@@ -262,7 +266,7 @@ fn provider_of<'a>(plan: &'a Plan, type_name: &TypeName) -> Option<&'a str> {
     plan.providers.iter().find(|(_, p)| p.manifest == manifest).map(|(name, _)| name.as_str())
 }
 
-fn provider(locked: &LockedProvider) -> Provider<'_> {
+fn provider<'a>(locked: &'a LockedProvider, verdicts: &'a [ProviderVerdict]) -> Provider<'a> {
     let publisher = locked.publisher.as_ref();
     Provider {
         version: &locked.version,
@@ -272,6 +276,7 @@ fn provider(locked: &LockedProvider) -> Provider<'_> {
         unsigned: publisher.is_none(),
         interpreter: locked.interpreter.as_deref(),
         interpreter_unpinned: locked.interpreter.is_some(),
+        verdicts,
     }
 }
 
@@ -316,7 +321,14 @@ pub fn input(plan: &Plan, surroundings: &Surroundings) -> Value {
                 (name.as_str(), Target { environment: &target.environment, labels: &target.labels })
             })
             .collect(),
-        providers: plan.providers.iter().map(|(name, locked)| (name.as_str(), provider(locked))).collect(),
+        providers: plan
+            .providers
+            .iter()
+            .map(|(name, locked)| {
+                let verdicts = surroundings.verdicts.get(name).map_or(&[][..], Vec::as_slice);
+                (name.as_str(), provider(locked, verdicts))
+            })
+            .collect(),
         changes: plan.steps.iter().map(|step| change(plan, &remediations, step, &no_labels)).collect(),
         gates: plan.gates.iter().map(|one| gate(plan, one)).collect(),
         waves: plan.waves.iter().map(|wave| wave.iter().map(|name| name.as_str()).collect()).collect(),

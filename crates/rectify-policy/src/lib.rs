@@ -39,4 +39,4 @@ pub use freeze::Zones;
 pub use input::input;
 pub use report::{Explanation, TestReport, explain};
 pub use schema::INPUT_SCHEMA;
-pub use surroundings::{History, Surroundings, TargetHistory};
+pub use surroundings::{History, ProviderVerdict, Surroundings, TargetHistory};

@@ -18,12 +18,44 @@ pub struct Surroundings {
     /// Rules that people who may override have overridden for this plan. Only ids whose signatures were
     /// verified belong here.
     pub overrides: BTreeSet<String>,
+    /// What testers found of the plan's providers, by the provider's name. Only what is signed by keys that
+    /// count, about executables of the locked release, belongs here.
+    pub verdicts: BTreeMap<String, Vec<ProviderVerdict>>,
+}
+
+/// What the conformance kit found of a locked executable, as a tester signed it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ProviderVerdict {
+    /// Whose key signed it, by the trust file.
+    pub tester: String,
+    /// Which executable of the release, such as `linux-x86_64`, or `any`.
+    pub platform: String,
+    /// Version of the protocol that was tested.
+    pub protocol: String,
+    /// Version of the kit.
+    pub kit: String,
+    /// Digest of the fixtures.
+    pub fixtures: String,
+    /// Checks that passed.
+    pub passed: u64,
+    /// Checks that failed.
+    pub failed: u64,
+    /// Checks that said nothing.
+    pub skipped: u64,
 }
 
 impl From<Clock> for Surroundings {
     /// A moment, an unknown inventory and an empty history.
     fn from(now: Clock) -> Self {
-        Self { now, fleet: BTreeMap::new(), history: History::default(), overrides: BTreeSet::new() }
+        Self {
+            now,
+            fleet: BTreeMap::new(),
+            history: History::default(),
+            overrides: BTreeSet::new(),
+            verdicts: BTreeMap::new(),
+        }
     }
 }
 

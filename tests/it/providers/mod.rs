@@ -3,6 +3,7 @@
 
 mod refused;
 mod sdks;
+mod tested;
 mod used;
 
 use rectify_base::{Digest, TypeName};

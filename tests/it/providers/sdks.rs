@@ -23,7 +23,7 @@ fn top() -> &'static Path {
 }
 
 /// A step that writes a file and an action that writes a line and then runs a command, in either language.
-struct Example {
+pub struct Example {
     name: &'static str,
     /// Makes the one file that is locked.
     build: fn(&Path),
@@ -47,7 +47,7 @@ const PYTHON: Example = Example {
     act: |argv| format!("motd.announce: {{log: /etc/log, message: once, program: {argv}}}"),
 };
 
-const GO: Example = Example {
+pub const GO: Example = Example {
     name: "lines",
     build: |program| build_go(&top().join("examples/providers/go-lines"), program),
     write: "lines.file: {path: /etc/motd, lines: [hello]}",
@@ -55,7 +55,7 @@ const GO: Example = Example {
 };
 
 /// A project in which the example is locked, without steps.
-fn project(example: &Example) -> Scratch {
+pub fn project(example: &Example) -> Scratch {
     let scratch = Scratch::new();
     scratch.trust(1);
     (example.build)(&scratch.path(example.name));

@@ -9,6 +9,7 @@ use crate::{
     words::count,
 };
 use rectify_attest::{LockEntry, PrincipalName, Release, Signer};
+use rectify_conform::{Fixtures, Kit};
 use rectify_engine::{
     Engine, EngineError, Provider, Providers,
     project::{PROJECT_FILE, Project},
@@ -35,7 +36,17 @@ pub async fn provider(engine: &Engine, at: &Path, command: ProviderCommand) -> R
             return lock(engine, at, &request, yes);
         }
         ProviderCommand::Fetch => fetch(engine, at)?,
-        ProviderCommand::Check { name } => return check(engine, at, name.as_deref()).await,
+        ProviderCommand::Check {
+            name: Some(name),
+            fixtures: Some(fixtures),
+            key,
+            passphrase_file,
+            details,
+        } => {
+            let key = key.map(|key| Key { key, principal: None, passphrase_file });
+            return conform(engine, at, &name, &fixtures, key.as_ref(), details);
+        }
+        ProviderCommand::Check { name, .. } => return check(engine, at, name.as_deref()).await,
         ProviderCommand::New { name, lang, directory } => {
             let directory = directory.unwrap_or_else(|| name.clone().into());
             new(&name, &lang, &directory)?;
@@ -348,6 +359,34 @@ async fn check(engine: &Engine, at: &Path, only: Option<&str>) -> Result<u8, Fai
         }
     }
     Ok(if well { exit::DONE } else { exit::ERROR })
+}
+
+/// Tries a locked provider with the conformance kit.
+fn conform(
+    engine: &Engine,
+    at: &Path,
+    name: &str,
+    fixtures: &Path,
+    key: Option<&Key>,
+    details: bool,
+) -> Result<u8, Failure> {
+    let program = providers::tested(engine, at, name)?;
+    let program = program.to_str().ok_or_else(|| Failure::plain("the state directory's path is no UTF-8"))?;
+    let usage = |e: String| Failure::usage(format!("{}: {e}", fixtures.display()));
+    let bytes = std::fs::read(fixtures).map_err(|e| usage(e.to_string()))?;
+    let read = Fixtures::read(&bytes).map_err(|e| usage(e.to_string()))?;
+    // Before the work, not after it.
+    let signer = key.map(signing::load).transpose()?;
+    let mut kit = Kit::new(vec![program.to_owned()], read, Fixtures::digest(&bytes));
+    // Checks mostly wait.
+    kit.jobs = 4;
+    let verdict = kit.run().map_err(|e| usage(e.to_string()))?;
+    out(verdict.table(details).as_bytes())?;
+    if let Some(signer) = &signer {
+        let envelope = verdict.sign(signer.as_ref()).map_err(|e| Failure::plain(e.to_string()))?;
+        say!("wrote {}", providers::keep_verdict(at, &verdict, &envelope)?.display());
+    }
+    Ok(if verdict.conforms() { exit::DONE } else { exit::ERROR })
 }
 
 /// Writes the files that a new provider begins with.

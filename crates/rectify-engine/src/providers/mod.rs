@@ -6,12 +6,14 @@ mod lock;
 mod pack;
 mod release;
 mod store;
+mod verdict;
 
 pub use check::{Checked, SelfTest, check};
 pub use lock::{Change, LockRequest, Proposal, accept, fetch, propose, read as read_lock};
 pub use pack::{PackRequest, Packed, pack};
 pub use release::Offered;
 pub use store::Store;
+pub use verdict::{VERDICTS, keep_verdict, tested, verdicts};
 
 use crate::{Engine, EngineError, gate, project::Project};
 use rectify_attest::{LockEntry, Release, TrustFile};
