@@ -20,7 +20,7 @@ fn each_page_names_every_property_with_its_default() {
 
 #[test]
 fn the_steps_that_a_page_begins_with_are_valid() {
-    for provider in ["account", "package", "sysctl"] {
+    for provider in ["account", "package", "service", "sysctl"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/providers/{provider}.md"));
         let page = fs::read_to_string(path).unwrap();
         let (_, rest) = page.split_once("```yaml\nsteps:\n").unwrap();
