@@ -1,4 +1,4 @@
-//! The cases under `conformance/cases/package`: what the tools printed on nodes, and what is read from it.
+//! The cases under `tests/cases`: what the tools printed on nodes, and what is read from it.
 //! `RECTIFY_UPDATE=1` writes what was read; read it before you keep it.
 
 use rectify_provider_package::pure::{complaint, query, simulation};
@@ -7,7 +7,7 @@ use std::{env, fs, path::Path};
 
 #[test]
 fn what_the_tools_print_is_understood() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/cases/package");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut seen = 0;
     for entry in fs::read_dir(directory).unwrap() {
         let case = entry.unwrap().path();
