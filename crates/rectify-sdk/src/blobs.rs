@@ -34,7 +34,8 @@ fn failed(what: &str) -> impl Fn(io::Error) -> ItemError + '_ {
     move |e| ItemError::new(ErrorCode::Failed, format!("{what}: {e}"))
 }
 
-pub(crate) fn keep(dir: PathBuf, bytes: &[u8]) -> Result<Digest, ItemError> {
+/// Keeps bytes. Their name is durable once the directory is [settled](settle).
+pub(crate) fn keep(dir: &Path, bytes: &[u8]) -> Result<Digest, ItemError> {
     let error = failed("the before-image cannot be kept");
     if bytes.len() as u64 > FILE_CONTENT_MAX_BYTES {
         return Err(ItemError::new(
@@ -44,13 +45,19 @@ pub(crate) fn keep(dir: PathBuf, bytes: &[u8]) -> Result<Digest, ItemError> {
     }
     let digest = Digest::of_bytes(bytes);
     let name = digest.hex();
-    let file = durable::beside(&dir, bytes).map_err(&error)?;
+    let file = durable::beside(dir, bytes).map_err(&error)?;
     // What is there is used only if it is whole: a damaged blob could not undo anything.
-    durable::place(&dir, &name, file, |there| is_whole(there, &digest, None)).map_err(&error)?;
+    durable::place(dir, &name, file, |there| is_whole(there, &digest, None)).map_err(&error)?;
     Ok(digest)
 }
 
-/// Keeps what a reader gives, piece by piece; under its keyed digest if there is a key.
+/// Makes the names of what was kept before durable.
+pub(crate) fn settle(dir: &Path) -> Result<(), ItemError> {
+    durable::sync_directory(dir).map_err(failed("the before-image cannot be kept"))
+}
+
+/// Keeps what a reader gives, piece by piece; under its keyed digest if there is a key. As for [`keep`],
+/// the name is durable later.
 pub(crate) fn keep_from(
     dir: &Path,
     reader: &mut dyn Read,

@@ -36,6 +36,15 @@ pub struct Context {
     pub(crate) request: u64,
     pub(crate) operation: Option<String>,
     pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) before_images: BeforeImages,
+}
+
+/// When the names of before-images become durable.
+#[derive(Debug, Default)]
+pub(crate) struct BeforeImages {
+    /// All together, at the end of the request, instead of each at once.
+    gather: AtomicBool,
+    gathered: AtomicBool,
 }
 
 impl Context {
@@ -167,13 +176,16 @@ impl Context {
         }
     }
 
-    /// Keeps a before-image in the blob directory (mode 0600, durable when this returns) and names
-    /// it.
+    /// Keeps a before-image in the blob directory (mode 0600) and names it. It is durable when this
+    /// returns, or, while resources are read, before any of them is answered for.
     ///
     /// # Errors
     /// `UNSUPPORTED` without a blob directory; `FAILED` when it cannot be written.
     pub fn keep_before_image(&self, bytes: &[u8]) -> Result<Digest, ItemError> {
-        blobs::keep(self.blob_dir()?, bytes)
+        let dir = self.blob_dir()?;
+        let digest = blobs::keep(&dir, bytes)?;
+        self.settle(&dir)?;
+        Ok(digest)
     }
 
     /// Keeps what a reader gives as a before-image, of which little is in memory at a time. What is
@@ -186,7 +198,10 @@ impl Context {
         reader: &mut dyn std::io::Read,
         secret: bool,
     ) -> Result<Digest, ItemError> {
-        blobs::keep_from(&self.blob_dir()?, reader, self.digest_key().filter(|_| secret))
+        let dir = self.blob_dir()?;
+        let digest = blobs::keep_from(&dir, reader, self.digest_key().filter(|_| secret))?;
+        self.settle(&dir)?;
+        Ok(digest)
     }
 
     /// Reads a blob and checks that it has its digest.
@@ -238,6 +253,25 @@ impl Context {
     /// `UNSUPPORTED` without a state directory; `UNKNOWN_OUTCOME` where the ledger is damaged.
     pub fn op_status(&self, op_id: &str) -> Result<OpStatus, ItemError> {
         ledger::Ledger::open(&self.settings.dirs.state)?.status(op_id)
+    }
+
+    fn settle(&self, dir: &Path) -> Result<(), ItemError> {
+        if self.before_images.gather.load(Ordering::Relaxed) {
+            self.before_images.gathered.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        blobs::settle(dir)
+    }
+
+    /// Does work in which the names of before-images become durable all together, at its end. The second
+    /// part is the error of that: then none of them may be relied on.
+    pub(crate) fn gathering<T>(&self, work: impl FnOnce() -> T) -> (T, Result<(), ItemError>) {
+        self.before_images.gather.store(true, Ordering::Relaxed);
+        let done = work();
+        self.before_images.gather.store(false, Ordering::Relaxed);
+        let any = self.before_images.gathered.swap(false, Ordering::Relaxed);
+        let settled = if any { self.blob_dir().and_then(|dir| blobs::settle(&dir)) } else { Ok(()) };
+        (done, settled)
     }
 
     fn blob_dir(&self) -> Result<PathBuf, ItemError> {

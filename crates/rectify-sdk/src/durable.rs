@@ -29,9 +29,10 @@ pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     sync_directory(dir)
 }
 
-/// Puts a file in its place whose name says what is in it. Durable on return, with one wait for the disk
-/// in the common case: where nothing has that name, nobody can rely on it yet, so the name may be there
-/// before the content is. What is there already is never replaced by something that is not on the disk.
+/// Puts a file in its place whose name says what is in it. On return the content is durable, and its name
+/// once the directory is synced. One wait for the disk in the common case: where nothing has that name,
+/// nobody can rely on it yet, so the name may be there before the content is. What is there already is
+/// never replaced by something that is not on the disk.
 pub(crate) fn place(
     dir: &Path,
     name: &str,
@@ -41,8 +42,7 @@ pub(crate) fn place(
     let path = dir.join(name);
     let fresh = match file.persist_noclobber(&path) {
         Ok(placed) => {
-            placed.sync_all()?;
-            return sync_directory(dir);
+            return placed.sync_all();
         }
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => failed.file,
         Err(failed) => return Err(failed.error),
@@ -64,7 +64,7 @@ pub(crate) fn place(
         fresh.as_file().sync_all()?;
         fresh.persist(&path).map_err(|e| e.error)?;
     }
-    sync_directory(dir)
+    Ok(())
 }
 
 /// Writes a file beside its final place (mode 0600).

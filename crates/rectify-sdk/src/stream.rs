@@ -2,6 +2,7 @@
 
 use crate::{
     Context, Provider,
+    context::BeforeImages,
     ledger::Ledger,
     output::Notifier,
     queue::{Job, Queue, Refused},
@@ -104,7 +105,15 @@ impl Ended {
 fn work(provider: &impl Provider, queue: &Queue, notifier: &Notifier) {
     while let Some(Job { id, work, settings, cancelled, .. }) = queue.next() {
         let operation = work.operation().map(str::to_owned);
-        let cx = Context { settings, notifier: notifier.clone(), request: id, operation, cancelled };
+        let before_images = BeforeImages::default();
+        let cx = Context {
+            settings,
+            notifier: notifier.clone(),
+            request: id,
+            operation,
+            cancelled,
+            before_images,
+        };
         notifier.answer(work.run(provider, &cx));
         queue.done(id);
     }

@@ -9,7 +9,7 @@ use rectify_protocol::{
     frame::RpcError,
     message::{
         Applied, Apply, Batch, BatchResult, BlobGet, BlobPut, DesiredItem, ItemResult, Mode, PlanItem,
-        ReadItem, method,
+        ReadAnswer, ReadItem, method,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -68,20 +68,7 @@ impl Work {
             Self::Normalize(batch) => {
                 answer(cx, &each(cx, batch, type_of_desired, |item| provider.normalize(cx, item)))
             }
-            Self::Read(batch) => answer(
-                cx,
-                &each(
-                    cx,
-                    batch,
-                    |item| &item.type_name,
-                    |item| {
-                        if item.capture && cx.mode() != Mode::Apply {
-                            return Err(mode_error(cx, "keep a before-image"));
-                        }
-                        provider.read(cx, item)
-                    },
-                ),
-            ),
+            Self::Read(batch) => answer(cx, &read(provider, cx, batch)),
             Self::Plan(batch) => answer(
                 cx,
                 &each(
@@ -112,6 +99,30 @@ impl Work {
             }
         }
     }
+}
+
+/// Reads resources. Before-images of all of them share one wait for the disk.
+fn read(provider: &impl Provider, cx: &Context, batch: Batch<ReadItem>) -> BatchResult<ReadAnswer> {
+    let (mut answers, settled) = cx.gathering(|| {
+        each(
+            cx,
+            batch,
+            |item| &item.type_name,
+            |item| {
+                if item.capture && cx.mode() != Mode::Apply {
+                    return Err(mode_error(cx, "keep a before-image"));
+                }
+                provider.read(cx, item)
+            },
+        )
+    });
+    if let Err(error) = settled {
+        let kept = |item: &ItemResult<ReadAnswer>| matches!(item, ItemResult::Ok(read) if read.before_image.is_some());
+        for item in answers.items.iter_mut().filter(|item| kept(item)) {
+            *item = ItemResult::Error(error.clone());
+        }
+    }
+    answers
 }
 
 fn type_of_desired(item: &DesiredItem) -> &TypeName {

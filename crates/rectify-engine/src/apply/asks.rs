@@ -7,6 +7,7 @@ use rectify_base::{NodeKey, TypeName, fingerprint::fingerprint};
 use rectify_host::{Fault, HostError};
 use rectify_model::{
     Plan,
+    grade::Retry,
     journal::{Direction, Failure, Mutated},
 };
 use rectify_protocol::{
@@ -24,6 +25,14 @@ pub struct Subject {
     version: u32,
     volatile: Vec<rectify_base::Pointer>,
     desired: Map<String, Value>,
+    /// To look at it takes no time worth mentioning: a state, and not a guard of somebody's.
+    quick: bool,
+}
+
+impl Subject {
+    fn item(&self, capture: bool) -> ReadItem {
+        ReadItem { type_name: self.type_name.clone(), desired: self.desired.clone(), capture }
+    }
 }
 
 /// Those of a plan.
@@ -38,6 +47,7 @@ pub fn subjects(plan: &Plan) -> Subjects {
             version: facts.map_or(1, |facts| facts.version),
             volatile: facts.map(|facts| facts.volatile.clone()).unwrap_or_default(),
             desired: desired.clone(),
+            quick: facts.is_some_and(|facts| facts.retry == Retry::Converge),
         }
     };
     let steps = plan.steps.iter().map(|step| {
@@ -72,7 +82,7 @@ const TRIES: u32 = 3;
 /// else that it did was its end. A fresh one is asked.
 pub enum Unheard {
     /// As [`look`] has it.
-    Look { node: NodeKey, ask: u32, capture: bool, tries: u32 },
+    Look(Look),
     /// As [`act`] has it.
     Act { operation: Box<Operation>, tries: u32 },
     /// As [`ask_gate`] has it.
@@ -91,49 +101,107 @@ fn may_ask_again(error: &HostError, tries: u32) -> bool {
 async fn read(
     session: &ProviderSession,
     subject: &Subject,
-    capture: bool,
 ) -> Result<Result<ReadAnswer, Failure>, HostError> {
-    let item = ReadItem { type_name: subject.type_name.clone(), desired: subject.desired.clone(), capture };
-    Ok(match session.read(vec![item]).await?.pop() {
-        Some(answer) => answer.map_err(|error| item_failure(&error)),
-        None => Err(failure("INTERNAL", "the provider did not answer", Mutated::No)),
-    })
+    let answer = session.read(vec![subject.item(false)]).await?.pop();
+    Ok(answer.map_or_else(|| Err(left_out()), |answer| answer.map_err(|error| item_failure(&error))))
 }
+
+fn left_out() -> Failure {
+    failure("INTERNAL", "the provider did not answer", Mutated::No)
+}
+
+/// One look that is to be taken.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The step.
+    pub node: NodeKey,
+    /// Its number, as the step function counts.
+    pub ask: u32,
+    /// Keep a before-image.
+    pub capture: bool,
+    /// How often it was tried, this time included.
+    pub tries: u32,
+}
+
+/// A request for looks: who is asked, and what is to be known of each.
+type Request = (Arc<ProviderSession>, Vec<(Look, Subject)>);
+
+/// Most looks in one request: one worker of the provider takes them one after the other.
+const LOOKS_MAX: usize = 8;
 
 fn unread(error: &HostError) -> Failure {
     failure(error.code().as_str(), error.to_string(), Mutated::No)
 }
 
-/// Reads the state of a step's resource.
+/// Reads the states of steps' resources. What is quick to read goes in one request, which saves the
+/// provider waits for the disk.
 pub async fn look(
     sessions: &mut Sessions<'_>,
     subjects: &Subjects,
     sender: &mpsc::UnboundedSender<Heard>,
-    node: NodeKey,
-    (ask, capture, tries): (u32, bool, u32),
+    looks: Vec<Look>,
 ) {
-    let found = session(sessions, subjects, &node).await;
-    let sender = sender.clone();
-    tokio::spawn(async move {
-        let answer = match found {
-            Err(failure) => Err(failure),
-            Ok((session, subject)) => match read(&session, &subject, capture).await {
-                Err(error) if may_ask_again(&error, tries) => {
-                    let again = Unheard::Look { node, ask, capture, tries: tries + 1 };
-                    drop(sender.send(Heard::Again(again)));
-                    return;
+    // The last request that more may go into, by session.
+    let mut open: Vec<Request> = Vec::new();
+    for look in looks {
+        match session(sessions, subjects, &look.node).await {
+            Err(failure) => heard(sender, &look, Err(failure)),
+            Ok((session, subject)) => {
+                let fits = |(other, looks): &&mut Request| {
+                    Arc::ptr_eq(other, &session)
+                        && looks.len() < LOOKS_MAX
+                        && looks.iter().all(|(first, subject)| subject.quick && first.tries == 1)
+                };
+                match open.iter_mut().find(fits).filter(|_| subject.quick && look.tries == 1) {
+                    Some((_, looks)) => looks.push((look, subject)),
+                    None => open.push((session, vec![(look, subject)])),
                 }
-                Err(error) => Err(unread(&error)),
-                Ok(answer) => answer.and_then(|answer| {
-                    let state = answer.state.as_ref();
-                    fingerprint(&subject.type_name, subject.version, state, &subject.volatile)
-                        .map(|fingerprint| Looked { fingerprint, before_image: answer.before_image })
-                        .map_err(|error| failure("INTERNAL", error.to_string(), Mutated::No))
-                }),
-            },
-        };
-        drop(sender.send(Heard::Event(Event::Looked { node, ask, answer })));
-    });
+            }
+        }
+    }
+    for (session, looks) in open {
+        tokio::spawn(look_together(session, looks, sender.clone()));
+    }
+}
+
+async fn look_together(
+    session: Arc<ProviderSession>,
+    looks: Vec<(Look, Subject)>,
+    sender: mpsc::UnboundedSender<Heard>,
+) {
+    let items = looks.iter().map(|(look, subject)| subject.item(look.capture)).collect();
+    match session.read(items).await {
+        Ok(answers) => {
+            let missing = || Err(left_out());
+            let answers = answers.into_iter().map(|answer| answer.map_err(|error| item_failure(&error)));
+            for ((look, subject), answer) in looks.iter().zip(answers.chain(std::iter::repeat_with(missing)))
+            {
+                heard(&sender, look, answer.and_then(|answer| looked(subject, answer)));
+            }
+        }
+        Err(error) => {
+            for (look, _) in looks {
+                if may_ask_again(&error, look.tries) {
+                    // Alone from now on: one of them may be the reason.
+                    let look = Look { tries: look.tries + 1, ..look };
+                    drop(sender.send(Heard::Again(Unheard::Look(look))));
+                } else {
+                    heard(&sender, &look, Err(unread(&error)));
+                }
+            }
+        }
+    }
+}
+
+fn looked(subject: &Subject, answer: ReadAnswer) -> Result<Looked, Failure> {
+    fingerprint(&subject.type_name, subject.version, answer.state.as_ref(), &subject.volatile)
+        .map(|fingerprint| Looked { fingerprint, before_image: answer.before_image })
+        .map_err(|error| failure("INTERNAL", error.to_string(), Mutated::No))
+}
+
+fn heard(sender: &mpsc::UnboundedSender<Heard>, look: &Look, answer: Result<Looked, Failure>) {
+    let event = Event::Looked { node: look.node.clone(), ask: look.ask, answer };
+    drop(sender.send(Heard::Event(event)));
 }
 
 /// What the inverse of a step is asked with.
@@ -232,9 +300,7 @@ pub async fn again(
     unheard: Unheard,
 ) {
     match unheard {
-        Unheard::Look { node, ask, capture, tries } => {
-            look(sessions, subjects, sender, node, (ask, capture, tries)).await;
-        }
+        Unheard::Look(one) => look(sessions, subjects, sender, vec![one]).await,
         Unheard::Act { operation, tries } => act(plan, sessions, sender, *operation, tries).await,
         Unheard::Gate { node, attempt, tries } => {
             ask_gate(sessions, subjects, sender, node, (attempt, tries)).await;
@@ -284,7 +350,7 @@ pub async fn ask_gate(
     tokio::spawn(async move {
         let answer = match found {
             Err(failure) => Err(failure),
-            Ok((session, subject)) => match read(&session, &subject, false).await {
+            Ok((session, subject)) => match read(&session, &subject).await {
                 Err(error) if may_ask_again(&error, tries) => {
                     drop(sender.send(Heard::Again(Unheard::Gate { node, attempt, tries: tries + 1 })));
                     return;

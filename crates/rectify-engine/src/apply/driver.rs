@@ -2,7 +2,7 @@
 
 use super::{
     Stop,
-    asks::{Unheard, act, again, ask_gate, ask_status, failure, look, subjects},
+    asks::{Look, Unheard, act, again, ask_gate, ask_status, failure, look, subjects},
     clock::Clock,
     crash::Around,
     sessions::Sessions,
@@ -75,7 +75,12 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
     let mut deaf = false;
     let mut grace: Option<Instant> = None;
     let mut lost = false;
+    // Asked together once everything is taken in that came meanwhile.
+    let mut looks = Vec::new();
     loop {
+        if pending.is_empty() && events.is_empty() && !looks.is_empty() {
+            look(&mut sessions, &subjects, &sender, std::mem::take(&mut looks)).await;
+        }
         let event = if let Some(event) = pending.pop() {
             event
         } else {
@@ -126,12 +131,8 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
                         .map_err(|error| failure(error.code().as_str(), in_one_line(&error), Mutated::No));
                     pending.push(Event::Verified { target, answer });
                 }
-                Effect::Look { node, ask, capture } => {
-                    look(&mut sessions, &subjects, &sender, node, (ask, capture, 1)).await;
-                }
-                Effect::LookAgain { node, ask } => {
-                    look(&mut sessions, &subjects, &sender, node, (ask, false, 1)).await;
-                }
+                Effect::Look { node, ask, capture } => looks.push(Look { node, ask, capture, tries: 1 }),
+                Effect::LookAgain { node, ask } => looks.push(Look { node, ask, capture: false, tries: 1 }),
                 Effect::CommitIntent { ticket, record } | Effect::CommitResult { ticket, record } => {
                     let (store, run, sender) = (Arc::clone(&store), run.clone(), sender.clone());
                     tokio::spawn(commit(store, run, engine.now_ms, ticket, record, sender));
