@@ -84,6 +84,7 @@ pub const RUST: Files = &[
     ("rectify-sdk/src/secrets.rs", include_str!("../../rectify-sdk/src/secrets.rs")),
     ("rectify-sdk/src/serve.rs", include_str!("../../rectify-sdk/src/serve.rs")),
     ("rectify-sdk/src/session.rs", include_str!("../../rectify-sdk/src/session.rs")),
+    ("rectify-sdk/src/shared_sync.rs", include_str!("../../rectify-sdk/src/shared_sync.rs")),
     ("rectify-sdk/src/stream.rs", include_str!("../../rectify-sdk/src/stream.rs")),
     ("rectify-sdk/src/testing.rs", include_str!("../../rectify-sdk/src/testing.rs")),
     ("rectify-sdk/src/users.rs", include_str!("../../rectify-sdk/src/users.rs")),
