@@ -209,7 +209,7 @@ pub(crate) fn usage(pid: u32) -> Option<[u64; 3]> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use crate::host::Host;
-    use std::{fs, os::unix::fs::symlink, process::Command};
+    use std::{collections::BTreeSet, fs, os::unix::fs::symlink, process::Command};
 
     fn both() -> [Host; 2] {
         [Host::local(), Host::via("sh -c")]
@@ -281,8 +281,8 @@ mod tests {
         assert_eq!(lines.next(), Some("0077"));
         assert_eq!(lines.next(), Some(format!("{base}/root").as_str()));
         assert!(lines.next().unwrap().ends_with(&format!(" {pid}")), "{said}");
-        let mine: Vec<&str> = lines.filter(|line| !line.starts_with("PWD=")).collect();
-        assert_eq!(mine, ["PATH=/usr/bin:/bin", "A=b c"]);
+        let mine: BTreeSet<&str> = lines.filter(|line| !line.starts_with("PWD=")).collect();
+        assert_eq!(mine, BTreeSet::from(["PATH=/usr/bin:/bin", "A=b c"]));
         let mode = fs::metadata(format!("{base}/root/made")).unwrap().permissions();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
         // Nobody else's mask is another one now.
