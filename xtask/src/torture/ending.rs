@@ -142,7 +142,8 @@ pub fn kill_after(
         drop(child.kill());
         area.note(&format!("(the engine is killed after {} ms)", pause.as_millis()));
     } else {
-        let providers: Vec<i32> = area.processes().into_iter().filter(|pid| *pid != engine).collect();
+        let provider = |pid: &i32| *pid != engine && serves(*pid);
+        let providers: Vec<i32> = area.processes().into_iter().filter(provider).collect();
         if !providers.is_empty()
             && let Some(provider) = providers.get(random.below(providers.len()))
         {
@@ -152,6 +153,14 @@ pub fn kill_after(
         }
     }
     area.end(child)
+}
+
+/// Whether a process is a provider. Who kills a command decides how it ended, and who kills the evaluation
+/// of a policy has said no: those are ends of their own, which other tests know.
+fn serves(pid: i32) -> bool {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut words = words.split(|byte| *byte == 0);
+    words.any(|word| word == b"provider") && words.next() == Some(b"serve")
 }
 
 /// Decides what only a person can: by looking whether the command had its effect.
