@@ -180,9 +180,10 @@ async fn look_together(
             }
         }
         Err(error) => {
+            // One of them may be the reason (too large, too slow, its provider's end): alone from now on.
+            let together = looks.len() > 1;
             for (look, _) in looks {
-                if may_ask_again(&error, look.tries) {
-                    // Alone from now on: one of them may be the reason.
+                if together || may_ask_again(&error, look.tries) {
                     let look = Look { tries: look.tries + 1, ..look };
                     drop(sender.send(Heard::Again(Unheard::Look(look))));
                 } else {
