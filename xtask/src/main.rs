@@ -18,7 +18,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask demo               run the whole chain on copies of this machine's configuration files
 cargo xtask demo --crash       the same for a run that is killed, resumed and taken back
-cargo xtask test [--install]   everything that must be green; --install adds missing system packages
+cargo xtask test [--install] [STAGE...]  everything that must be green, or the stages that are named;
+                               --install adds missing system packages
 cargo xtask ci                 what .ci/run calls: test --install
 cargo xtask layers             check the table of allowed dependencies
 cargo xtask codegen [--check]  write generated files, or say which are stale
@@ -35,8 +36,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["demo", rest @ ..] => demo::demo(rest),
-        ["test"] => suite::test(false),
-        ["test", "--install"] | ["ci"] => suite::test(true),
+        ["test", rest @ ..] => suite::test(rest),
+        ["ci"] => suite::test(&["--install"]),
         ["layers"] => layers::check(),
         ["codegen"] => codegen::write(),
         ["codegen", "--check"] => codegen::check(),

@@ -15,14 +15,33 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("go", "golang-go"),
 ];
 
-/// Runs all stages; the first failing one ends the run.
-pub fn test(install: bool) -> Outcome {
-    let stages: &[(&str, &dyn Fn() -> Outcome)] = &[
-        ("programs", &|| programs(install)),
-        ("format", &|| run(cargo(&["fmt", "--all", "--check"]))),
-        ("layers", &crate::layers::check),
-        ("dependencies", &|| dependencies(install)),
-        ("clippy", &|| {
+/// One part of the suite.
+struct Stage<'a> {
+    name: &'static str,
+    /// Whether it runs what the stage `build` made.
+    built: bool,
+    run: Box<dyn Fn() -> Outcome + 'a>,
+}
+
+fn stage<'a>(name: &'static str, run: impl Fn() -> Outcome + 'a) -> Stage<'a> {
+    Stage { name, built: false, run: Box::new(run) }
+}
+
+fn after_build<'a>(name: &'static str, run: impl Fn() -> Outcome + 'a) -> Stage<'a> {
+    Stage { built: true, ..stage(name, run) }
+}
+
+/// `test [--install] [STAGE…]`: the stages that are named, or all. A failing stage does not keep the others
+/// from running, so that one pass shows everything that is wrong.
+pub fn test(words: &[&str]) -> Outcome {
+    let install = words.contains(&"--install");
+    let named: Vec<&str> = words.iter().copied().filter(|word| *word != "--install").collect();
+    let stages = [
+        stage("programs", || programs(install)),
+        stage("format", || run(cargo(&["fmt", "--all", "--check"]))),
+        stage("layers", crate::layers::check),
+        stage("dependencies", || dependencies(install)),
+        stage("clippy", || {
             run(cargo(&[
                 "clippy",
                 "--locked",
@@ -36,28 +55,44 @@ pub fn test(install: bool) -> Outcome {
                 "warnings",
             ]))
         }),
-        ("generated", &crate::codegen::check),
-        ("build", &|| run(cargo(&["build", "--locked", "--workspace", "--quiet"]))),
-        ("tests", &|| run(cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]))),
-        ("python", &python),
-        ("demo", &|| {
+        stage("generated", crate::codegen::check),
+        stage("build", || run(cargo(&["build", "--locked", "--workspace", "--quiet"]))),
+        stage("tests", || run(cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]))),
+        after_build("python", python),
+        after_build("go", go),
+        after_build("demo", || {
             crate::demo::demo(&["--quiet"])?;
             crate::demo::demo(&["--quiet", "--crash"])
         }),
-        ("torture", &|| crate::torture::torture(&[])),
-        ("go", &go),
+        after_build("torture", || crate::torture::torture(&[])),
     ];
-    let start = Instant::now();
-    let mut times = Vec::new();
-    for (name, stage) in stages {
-        eprintln!("== {name}");
-        let begin = Instant::now();
-        let result = stage();
-        times.push(format!("{name} {:.1} s", begin.elapsed().as_secs_f32()));
-        result.map_err(|e| format!("stage {name} failed: {e}\n{}", times.join(", ")))?;
+    if let Some(unknown) = named.iter().find(|name| stages.iter().all(|stage| stage.name != **name)) {
+        let names: Vec<&str> = stages.iter().map(|stage| stage.name).collect();
+        return Err(format!("no stage is called {unknown}; stages: {}", names.join(", ")));
     }
-    eprintln!("== all green in {:.0} s: {}", start.elapsed().as_secs_f32(), times.join(", "));
-    Ok(())
+    let start = Instant::now();
+    let (mut times, mut failed) = (Vec::new(), Vec::new());
+    for stage in stages.iter().filter(|stage| named.is_empty() || named.contains(&stage.name)) {
+        if stage.built && failed.contains(&"build") {
+            times.push(format!("{} not run", stage.name));
+            continue;
+        }
+        eprintln!("== {}", stage.name);
+        let begin = Instant::now();
+        let result = (stage.run)();
+        times.push(format!("{} {:.1} s", stage.name, begin.elapsed().as_secs_f32()));
+        if let Err(message) = result {
+            eprintln!("== stage {} failed: {message}", stage.name);
+            failed.push(stage.name);
+        }
+    }
+    let summary = format!("{:.0} s: {}", start.elapsed().as_secs_f32(), times.join(", "));
+    if failed.is_empty() {
+        eprintln!("== all green in {summary}");
+        Ok(())
+    } else {
+        Err(format!("failed stages: {}; {summary}", failed.join(", ")))
+    }
 }
 
 fn programs(install: bool) -> Outcome {
