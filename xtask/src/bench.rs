@@ -29,13 +29,18 @@ struct Cost {
     peak_mib: f64,
 }
 
-/// Runs the benchmarks: all of planning, or `converge`. `floor DIR` and `bare …` are the bare programs
+/// Runs the benchmarks: all of planning, or `converge`, or `reads`. `floor DIR` and `bare …` are the bare programs
 /// that the others are compared with.
 pub fn bench(words: &[&str]) -> Outcome {
     match words {
         ["floor", directory] => return floor(Path::new(directory)),
         ["bare", rest @ ..] => return converge::bare(rest),
         ["converge", rest @ ..] => return converge::converge(rest),
+        ["reads"] => {
+            let words =
+                ["run", "--locked", "--release", "--quiet", "-p", "rectify-host", "--example", "reads"];
+            return run(cargo(&words));
+        }
         _ => {}
     }
     run(cargo(&[

@@ -26,6 +26,7 @@ cargo xtask codegen [--check]  write generated files, or say which are stale
 cargo xtask adr new TITLE      begin a decision record with the next number
 cargo xtask bench              measure planning, and print ratios of one run
 cargo xtask bench converge [FILES [WRITERS]]  measure applying against temp, fsync, rename
+cargo xtask bench reads        measure reads through the boundary
 cargo xtask fuzz TARGET|--all [SECONDS]  try bytes on targets of tests/fuzz; see docs/testing.md
 cargo xtask fleet up|down|exec|list|selftest  hosts to test on; see docs/testing.md
 cargo xtask torture [--full] [--only PART]  kill runs everywhere; see docs/reliability.md

@@ -132,7 +132,7 @@ fn dependencies(install: bool) -> Outcome {
         }
         let tools = tools.to_str().ok_or("HOME is not UTF-8")?;
         let mut command =
-            cargo(&["install", "--quiet", "--locked", "--root", tools, "cargo-deny", "--version", "0.20.2"]);
+            cargo(&["install", "--quiet", "--locked", "--debug", "--root", tools, "cargo-deny@0.20.2"]);
         command.env_remove("CARGO_TARGET_DIR");
         run(command)?;
     }

@@ -112,18 +112,20 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     sync_directory_of(path)
 }
 
-/// Writes a file that must not be there yet, and that nobody else may read.
+/// Writes a file that nobody else may read, unless one is there. Whoever looks finds none or a whole one.
 ///
 /// # Errors
-/// When it cannot be written, or is there.
-pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    use std::os::unix::fs::OpenOptionsExt;
+/// When it cannot be written.
+pub fn place_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     let error = |e| EngineError::file(FileVerb::Write, path, e);
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(error)?;
+    // Its mode is 0600 from the beginning.
+    let mut file = tempfile::NamedTempFile::new_in(parent(path)).map_err(error)?;
     file.write_all(bytes).map_err(error)?;
-    file.sync_all().map_err(error)?;
-    sync_directory_of(path)
+    file.as_file().sync_all().map_err(error)?;
+    match file.persist_noclobber(path) {
+        Err(failed) if failed.error.kind() != io::ErrorKind::AlreadyExists => Err(error(failed.error)),
+        _ => sync_directory_of(path),
+    }
 }
 
 fn parent(path: &Path) -> &Path {
@@ -133,4 +135,32 @@ fn parent(path: &Path) -> &Path {
 fn sync_directory_of(path: &Path) -> Result<(), EngineError> {
     let synced = fs::File::open(parent(path)).and_then(|directory| directory.sync_all());
     synced.map_err(|e| EngineError::file(FileVerb::Write, path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn who_comes_second_finds_what_is_there_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("key");
+        let all: Vec<Vec<u8>> = (0..8_u8).map(|number| vec![b'0' + number; 4096]).collect();
+        std::thread::scope(|scope| {
+            for bytes in &all {
+                scope.spawn(|| {
+                    place_private(&path, bytes).unwrap();
+                    assert!(all.contains(&fs::read(&path).unwrap()));
+                });
+            }
+        });
+        let kept = fs::read(&path).unwrap();
+        place_private(&path, b"later").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), kept);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing unfinished is left");
+    }
 }

@@ -5,7 +5,7 @@
 use crate::{
     Engine, EngineError,
     error::FileVerb,
-    files::{read_regular, write_private},
+    files::{place_private, read_regular},
 };
 use rectify_base::{Digest, DigestKey, digest::context};
 use rectify_model::observation::Identity;
@@ -58,7 +58,7 @@ fn make(path: &Path, project: &Path) -> Result<(), EngineError> {
         fs::create_dir_all(parent).map_err(|e| EngineError::file(FileVerb::Write, parent, e))?;
     }
     let text = format!("{}{}\n", crate::identity::random_hex()?, crate::identity::random_hex()?);
-    write_private(path, text.as_bytes())?;
+    place_private(path, text.as_bytes())?;
     let ignore = project.join(IGNORE);
     if path == project.join(PROJECT_KEY) && !ignore.exists() {
         crate::files::replace(&ignore, b"*\n")?;

@@ -3,6 +3,7 @@
 use crate::{
     disk::{self, Existing},
     error::{FileKind, KeyError},
+    load::{load_signer, no_passphrase},
     signer::LocalSigner,
 };
 use ed25519_dalek::pkcs8::{EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding};
@@ -15,6 +16,8 @@ use ssh_key::{
 };
 use std::{
     ffi::OsString,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
@@ -41,6 +44,35 @@ pub fn generate_pkcs8(path: &Path) -> Result<LocalSigner, KeyError> {
     let signer = random(path)?;
     write_pkcs8(&signer, path)?;
     Ok(signer)
+}
+
+/// The key of the pair at `path`, or a new one, see [`write_openssh`], without a passphrase. Of processes that
+/// find none at the same time, one makes it, and all have the same. A public file without its private one, as
+/// a crash may leave it, is nobody's and gives way.
+///
+/// # Errors
+/// As for [`load_signer`] and [`generate`].
+pub fn load_or_generate(path: &Path, comment: &str) -> Result<LocalSigner, KeyError> {
+    if path.exists() {
+        return load_signer(path, &mut no_passphrase);
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let lock = File::open(directory.unwrap_or(Path::new("."))).map_err(|e| unwritten(path, e))?;
+    lock.lock().map_err(|e| unwritten(path, e))?;
+    if path.exists() {
+        return load_signer(path, &mut no_passphrase);
+    }
+    match fs::remove_file(public_path(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritten(path, error)),
+        _ => {}
+    }
+    generate(path, comment, None)
+}
+
+fn public_path(path: &Path) -> PathBuf {
+    let mut public: OsString = path.into();
+    public.push(".pub");
+    PathBuf::from(public)
 }
 
 fn random(path: &Path) -> Result<LocalSigner, KeyError> {
@@ -79,9 +111,7 @@ pub fn write_openssh(
         key = key.encrypt_with(Cipher::Aes256Ctr, kdf, check, secret.expose()).map_err(failed)?;
     }
     let private = key.to_openssh(ssh_key::LineEnding::LF).map_err(failed)?;
-    let mut public_path: OsString = path.into();
-    public_path.push(".pub");
-    let public_path = PathBuf::from(public_path);
+    let public_path = public_path(path);
     let mut public = signer.public_key().to_openssh();
     if !comment.is_empty() {
         public.push(' ');
@@ -92,7 +122,7 @@ pub fn write_openssh(
     write_new(&public_path, public.as_bytes(), 0o644)?;
     if let Err(error) = write_new(path, private.as_bytes(), 0o600) {
         // Best effort: the pair is incomplete, and the first error is the one to report.
-        let _ = std::fs::remove_file(&public_path);
+        let _ = fs::remove_file(&public_path);
         return Err(error);
     }
     Ok(public_path)

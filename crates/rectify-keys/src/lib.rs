@@ -19,7 +19,7 @@ mod disk;
 
 pub use agent::AgentSigner;
 pub use error::{FileKind, KeyError};
-pub use generate::{generate, generate_pkcs8, write_openssh, write_pkcs8};
+pub use generate::{generate, generate_pkcs8, load_or_generate, write_openssh, write_pkcs8};
 pub use load::{load_signer, no_passphrase, parse_signer};
 pub use public::read_public_key;
 pub use signer::LocalSigner;

@@ -143,11 +143,7 @@ fn on_target(name: &TargetName, plan: &Plan, view: &RunView, outcome: RunOutcome
 /// When it cannot be read or made.
 pub fn executor(engine: &Engine) -> Result<LocalSigner, EngineError> {
     let path = engine.places.state.join(EXECUTOR_KEY);
-    Ok(if path.exists() {
-        rectify_keys::load_signer(&path, &mut rectify_keys::no_passphrase)?
-    } else {
-        rectify_keys::generate(&path, "rectify executor", None)?
-    })
+    Ok(rectify_keys::load_or_generate(&path, "rectify executor")?)
 }
 
 /// Signs a receipt.

@@ -2,7 +2,9 @@
 
 use crate::tools::never;
 use rectify_attest::Signer;
-use rectify_keys::{codes, generate, generate_pkcs8, load_signer, read_public_key, read_trust};
+use rectify_keys::{
+    codes, generate, generate_pkcs8, load_or_generate, load_signer, read_public_key, read_trust,
+};
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
@@ -25,6 +27,31 @@ fn generated_files_have_narrow_modes() {
     let mut names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["id", "id.pub"], "no temporary file is left");
+}
+
+#[test]
+fn all_who_find_no_key_at_once_have_the_same() {
+    for _ in 0..20 {
+        let directory = tempdir().unwrap();
+        let path = &directory.path().join("executor");
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(|| load_or_generate(path, "executor"))).collect();
+            all.into_iter().map(|one| one.join().unwrap().unwrap().public_key()).collect()
+        });
+        let kept = read_public_key(&path.with_extension("pub")).unwrap();
+        assert!(keys.iter().all(|key| *key == kept));
+    }
+}
+
+#[test]
+fn a_public_key_whose_private_one_was_never_written_gives_way() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("executor");
+    let lost = generate(&path, "", None).unwrap();
+    fs::remove_file(&path).unwrap();
+    let made = load_or_generate(&path, "").unwrap();
+    assert_ne!(made.public_key(), lost.public_key());
+    assert_eq!(read_public_key(&path.with_extension("pub")).unwrap(), made.public_key());
 }
 
 #[test]
