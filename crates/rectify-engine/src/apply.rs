@@ -6,6 +6,7 @@ mod clock;
 mod crash;
 mod driver;
 mod fence;
+mod looks;
 mod receipt;
 mod resume;
 mod sessions;

@@ -18,7 +18,7 @@ use std::{
 
 /// How much of a before-image is in memory at a time.
 const PIECE_BYTES: usize = 128 * 1024;
-/// How much is read at first: most are no longer, and to clear a large piece takes longer than they do.
+/// How much is read at first: most are no longer.
 const FIRST_PIECE_BYTES: usize = 8 * 1024;
 /// Longest chunk of a transfer.
 const CHUNK_MAX_BYTES: u64 = 512 * 1024;
@@ -34,67 +34,76 @@ fn failed(what: &str) -> impl Fn(io::Error) -> ItemError + '_ {
     move |e| ItemError::new(ErrorCode::Failed, format!("{what}: {e}"))
 }
 
-/// Keeps bytes. Their name is durable once the directory is [settled](settle).
-pub(crate) fn keep(dir: &Path, bytes: &[u8]) -> Result<Digest, ItemError> {
-    let error = failed("the before-image cannot be kept");
+/// Something that was kept and is not durable before it is [settled](settle).
+#[derive(Debug)]
+pub(crate) struct Kept(File);
+
+/// Keeps bytes.
+pub(crate) fn keep(dir: &Path, bytes: &[u8]) -> Result<(Digest, Kept), ItemError> {
     if bytes.len() as u64 > FILE_CONTENT_MAX_BYTES {
         return Err(ItemError::new(
             ErrorCode::Unsupported,
             format!("a before-image of {} bytes is longer than {FILE_CONTENT_MAX_BYTES}", bytes.len()),
         ));
     }
-    let digest = Digest::of_bytes(bytes);
-    let name = digest.hex();
-    let file = durable::beside(dir, bytes).map_err(&error)?;
-    // What is there is used only if it is whole: a damaged blob could not undo anything.
-    durable::place(dir, &name, file, |there| is_whole(there, &digest, None)).map_err(&error)?;
-    Ok(digest)
+    keep_from(dir, &mut &*bytes, None)
 }
 
-/// Makes the names of what was kept before durable.
-pub(crate) fn settle(dir: &Path) -> Result<(), ItemError> {
-    durable::sync_directory(dir).map_err(failed("the before-image cannot be kept"))
+/// Makes what was kept durable, contents before names. All of them are written by then, so the disk takes
+/// neighbours together.
+pub(crate) fn settle(dir: &Path, kept: &[Kept]) -> Result<(), ItemError> {
+    let synced = kept.iter().try_for_each(|Kept(file)| file.sync_all());
+    synced.and_then(|()| durable::sync_directory(dir)).map_err(failed("the before-image cannot be kept"))
 }
 
-/// Keeps what a reader gives, piece by piece; under its keyed digest if there is a key. As for [`keep`],
-/// the name is durable later.
+/// Keeps what a reader gives, piece by piece; under its keyed digest if there is a key.
 pub(crate) fn keep_from(
     dir: &Path,
     reader: &mut dyn Read,
     key: Option<&DigestKey>,
-) -> Result<Digest, ItemError> {
+) -> Result<(Digest, Kept), ItemError> {
     let error = failed("the before-image cannot be kept");
     let mut hasher = ContentHasher::new(key);
-    let mut file = durable::beside(dir, &[]).map_err(&error)?;
-    let mut buffer = vec![0; FIRST_PIECE_BYTES];
-    let mut length = 0_u64;
+    let mut piece = Vec::with_capacity(FIRST_PIECE_BYTES);
+    (&mut *reader).take(FIRST_PIECE_BYTES as u64).read_to_end(&mut piece).map_err(&error)?;
+    hasher.update(&piece);
+    let name = |hasher: ContentHasher| {
+        let (plain, keyed) = hasher.digests();
+        keyed.unwrap_or(plain)
+    };
+    // What is there is used only if it is whole: a damaged blob could not undo anything.
+    if piece.len() < FIRST_PIECE_BYTES {
+        let digest = name(hasher);
+        let whole = |there: &mut File| is_whole(there, &digest, key);
+        let placed = durable::place_short(dir, &digest.hex(), &piece, whole);
+        return placed.map(|file| (digest, Kept(file))).map_err(&error);
+    }
+    let mut file = durable::beside(dir, &piece).map_err(&error)?;
+    let mut length = piece.len() as u64;
+    piece.resize(PIECE_BYTES, 0);
     loop {
-        let piece = match reader.read(&mut buffer) {
-            Ok(count) => buffer.get(..count).unwrap_or_default(),
+        let read = match reader.read(&mut piece) {
+            Ok(count) => piece.get(..count).unwrap_or_default(),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(error(e)),
         };
-        if piece.is_empty() {
+        if read.is_empty() {
             break;
         }
-        length += piece.len() as u64;
+        length += read.len() as u64;
         if length > FILE_CONTENT_MAX_BYTES {
             return Err(ItemError::new(
                 ErrorCode::Unsupported,
                 format!("a before-image is at most {FILE_CONTENT_MAX_BYTES} bytes long"),
             ));
         }
-        hasher.update(piece);
-        file.write_all(piece).map_err(&error)?;
-        if length >= FIRST_PIECE_BYTES as u64 {
-            buffer.resize(PIECE_BYTES, 0);
-        }
+        hasher.update(read);
+        file.write_all(read).map_err(&error)?;
     }
-    let (plain, keyed) = hasher.digests();
-    let digest = keyed.unwrap_or(plain);
+    let digest = name(hasher);
     let whole = |there: &mut File| is_whole(there, &digest, key);
-    durable::place(dir, &digest.hex(), file, whole).map_err(&error)?;
-    Ok(digest)
+    let placed = durable::place(dir, &digest.hex(), file, whole);
+    placed.map(|file| (digest, Kept(file))).map_err(&error)
 }
 
 pub(crate) fn read(dir: PathBuf, digest: &Digest, key: Option<&DigestKey>) -> Result<Vec<u8>, ItemError> {
@@ -223,7 +232,7 @@ pub(crate) fn get(dir: &Path, request: &BlobGet, key: Option<&DigestKey>) -> Res
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -233,11 +242,11 @@ mod tests {
         let dir = || home.path().to_path_buf();
         let key = DigestKey::from_bytes([1; 32]);
         let bytes = vec![b'x'; PIECE_BYTES + 1];
-        let plain = keep_from(&dir(), &mut bytes.as_slice(), None).unwrap();
-        let secret = keep_from(&dir(), &mut bytes.as_slice(), Some(&key)).unwrap();
+        let keep = |key| keep_from(&dir(), &mut bytes.as_slice(), key).unwrap().0;
+        let (plain, secret) = (keep(None), keep(Some(&key)));
         assert_eq!((plain, secret), (Digest::of_bytes(&bytes), key.digest(&bytes)));
         // Again: what is there is replaced by the same.
-        assert_eq!(keep_from(&dir(), &mut bytes.as_slice(), Some(&key)).unwrap(), secret);
+        assert_eq!(keep(Some(&key)), secret);
         let names = fs::read_dir(dir()).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(names.filter(|name| !name.to_string_lossy().starts_with('.')).count(), 2);
         assert_eq!(read(dir(), &secret, Some(&key)).unwrap(), bytes);
@@ -248,6 +257,28 @@ mod tests {
         }
         let mode = fs::metadata(dir().join(secret.hex())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn contents_of_all_lengths_are_kept_whole_and_damaged_ones_are_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        for length in [0, 1, FIRST_PIECE_BYTES - 1, FIRST_PIECE_BYTES, FIRST_PIECE_BYTES + 1, PIECE_BYTES + 1]
+        {
+            let bytes = vec![b'x'; length];
+            let keep = || keep(home.path(), &bytes).unwrap();
+            let (digest, first) = keep();
+            assert_eq!(digest, Digest::of_bytes(&bytes));
+            settle(home.path(), &[first, keep().1]).unwrap();
+            let path = home.path().join(digest.hex());
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            // As after a crash between the name and the content.
+            fs::write(&path, &[b'x'; 2 * PIECE_BYTES][..length / 2]).unwrap();
+            settle(home.path(), &[keep().1]).unwrap();
+            assert_eq!(read(home.path().into(), &digest, None).unwrap(), bytes);
+        }
+        let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| !name.to_string_lossy().starts_with('.')).count(), 6);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -39,13 +39,9 @@ pub struct Context {
     pub(crate) before_images: BeforeImages,
 }
 
-/// When the names of before-images become durable.
-#[derive(Debug, Default)]
-pub(crate) struct BeforeImages {
-    /// All together, at the end of the request, instead of each at once.
-    gather: AtomicBool,
-    gathered: AtomicBool,
-}
+/// Before-images that are not durable yet: those of a request that makes all of its own durable together, at
+/// its end; `None` where each is at once.
+pub(crate) type BeforeImages = Mutex<Option<Vec<blobs::Kept>>>;
 
 impl Context {
     /// What the session may do.
@@ -183,9 +179,7 @@ impl Context {
     /// `UNSUPPORTED` without a blob directory; `FAILED` when it cannot be written.
     pub fn keep_before_image(&self, bytes: &[u8]) -> Result<Digest, ItemError> {
         let dir = self.blob_dir()?;
-        let digest = blobs::keep(&dir, bytes)?;
-        self.settle(&dir)?;
-        Ok(digest)
+        self.settle(&dir, blobs::keep(&dir, bytes)?)
     }
 
     /// Keeps what a reader gives as a before-image, of which little is in memory at a time. What is
@@ -199,9 +193,7 @@ impl Context {
         secret: bool,
     ) -> Result<Digest, ItemError> {
         let dir = self.blob_dir()?;
-        let digest = blobs::keep_from(&dir, reader, self.digest_key().filter(|_| secret))?;
-        self.settle(&dir)?;
-        Ok(digest)
+        self.settle(&dir, blobs::keep_from(&dir, reader, self.digest_key().filter(|_| secret))?)
     }
 
     /// Reads a blob and checks that it has its digest.
@@ -255,23 +247,28 @@ impl Context {
         ledger::Ledger::open(&self.settings.dirs.state)?.status(op_id)
     }
 
-    fn settle(&self, dir: &Path) -> Result<(), ItemError> {
-        if self.before_images.gather.load(Ordering::Relaxed) {
-            self.before_images.gathered.store(true, Ordering::Relaxed);
-            return Ok(());
+    fn settle(&self, dir: &Path, (digest, kept): (Digest, blobs::Kept)) -> Result<Digest, ItemError> {
+        match &mut *self.before_images() {
+            Some(gathered) => gathered.push(kept),
+            None => blobs::settle(dir, &[kept])?,
         }
-        blobs::settle(dir)
+        Ok(digest)
     }
 
-    /// Does work in which the names of before-images become durable all together, at its end. The second
-    /// part is the error of that: then none of them may be relied on.
+    /// Does work whose before-images become durable all together, at its end. The second part is the error
+    /// of that: then none of them may be relied on.
     pub(crate) fn gathering<T>(&self, work: impl FnOnce() -> T) -> (T, Result<(), ItemError>) {
-        self.before_images.gather.store(true, Ordering::Relaxed);
+        *self.before_images() = Some(Vec::new());
         let done = work();
-        self.before_images.gather.store(false, Ordering::Relaxed);
-        let any = self.before_images.gathered.swap(false, Ordering::Relaxed);
-        let settled = if any { self.blob_dir().and_then(|dir| blobs::settle(&dir)) } else { Ok(()) };
-        (done, settled)
+        let gathered = self.before_images().take().unwrap_or_default();
+        if gathered.is_empty() {
+            return (done, Ok(()));
+        }
+        (done, self.blob_dir().and_then(|dir| blobs::settle(&dir, &gathered)))
+    }
+
+    fn before_images(&self) -> MutexGuard<'_, Option<Vec<blobs::Kept>>> {
+        self.before_images.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn blob_dir(&self) -> Result<PathBuf, ItemError> {

@@ -29,21 +29,19 @@ pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     sync_directory(dir)
 }
 
-/// Puts a file in its place whose name says what is in it. On return the content is durable, and its name
-/// once the directory is synced. One wait for the disk in the common case: where nothing has that name,
-/// nobody can rely on it yet, so the name may be there before the content is. What is there already is
-/// never replaced by something that is not on the disk.
+/// Puts a file in its place whose name says what is in it, and returns it: the content is durable once that
+/// is synced, its name once the directory is. One wait for the disk in the common case: where nothing has
+/// that name, nobody can rely on it yet, so the name may be there before the content is. What is there already
+/// is never replaced by something that is not on the disk.
 pub(crate) fn place(
     dir: &Path,
     name: &str,
     file: NamedTempFile,
     is_whole: impl Fn(&mut File) -> io::Result<bool>,
-) -> io::Result<()> {
+) -> io::Result<File> {
     let path = dir.join(name);
     let fresh = match file.persist_noclobber(&path) {
-        Ok(placed) => {
-            return placed.sync_all();
-        }
+        Ok(placed) => return Ok(placed),
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => failed.file,
         Err(failed) => return Err(failed.error),
     };
@@ -59,12 +57,26 @@ pub(crate) fn place(
     if let Some(there) = there {
         there.set_modified(SystemTime::now())?;
         // Somebody may have put it there a moment ago, and still be waiting for the disk.
-        there.sync_all()?;
+        Ok(there)
     } else {
         fresh.as_file().sync_all()?;
-        fresh.persist(&path).map_err(|e| e.error)?;
+        fresh.persist(&path).map_err(|e| e.error)
     }
-    Ok(())
+}
+
+/// The same for a content that one write takes. Where nothing has the name it is written under it at once,
+/// which spares the disk another name. What a full disk leaves of it is not whole, and counts as nothing.
+pub(crate) fn place_short(
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+    is_whole: impl Fn(&mut File) -> io::Result<bool>,
+) -> io::Result<File> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name)) {
+        Ok(mut file) => file.write_all(bytes).map(|()| file),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => place(dir, name, beside(dir, bytes)?, is_whole),
+        Err(e) => Err(e),
+    }
 }
 
 /// Writes a file beside its final place (mode 0600).

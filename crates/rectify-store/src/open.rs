@@ -29,6 +29,10 @@ const MIGRATIONS: &[&str] = &[
 /// The version that has an audit log.
 const VERSION_AUDIT: i64 = 2;
 
+/// Pages in the write-ahead log after which they are brought to their places, while commits wait. Pages that
+/// were written often meanwhile are brought once. Sixteen MiB.
+const CHECKPOINT_PAGES: u32 = 4 * 1024;
+
 /// Settings of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -68,6 +72,7 @@ pub(crate) async fn open(
     let connect = base(path, options)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         .pragma("max_page_count", options.pages_max.to_string());
     let mut writer = connect.connect().await.map_err(sqlite)?;
     migrate(path, &mut writer, log).await?;

@@ -1,6 +1,10 @@
 //! The driver's questions to providers: each is sent at once, and its answer comes as an event.
 
-use super::{driver::Heard, sessions::Sessions};
+use super::{
+    driver::Heard,
+    looks::{self, Look},
+    sessions::Sessions,
+};
 use crate::{Providers, observe::ProviderSession, undo::inverse};
 use rectify_apply::{ActAnswer, Applied, Event, GateAnswer, Looked, Operation, OperationStatus};
 use rectify_base::{NodeKey, TypeName, fingerprint::fingerprint};
@@ -25,12 +29,24 @@ pub struct Subject {
     version: u32,
     volatile: Vec<rectify_base::Pointer>,
     desired: Map<String, Value>,
-    /// To look at it takes no time worth mentioning: a state, and not a guard of somebody's.
     quick: bool,
 }
 
 impl Subject {
-    fn item(&self, capture: bool) -> ReadItem {
+    /// To look at it takes no time worth mentioning: a state, and not a guard of somebody's.
+    pub fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    /// What is to be known of a state that was read.
+    pub fn looked(&self, answer: ReadAnswer) -> Result<Looked, Failure> {
+        fingerprint(&self.type_name, self.version, answer.state.as_ref(), &self.volatile)
+            .map(|fingerprint| Looked { fingerprint, before_image: answer.before_image })
+            .map_err(|error| failure("INTERNAL", error.to_string(), Mutated::No))
+    }
+
+    /// The question for its state.
+    pub fn item(&self, capture: bool) -> ReadItem {
         ReadItem { type_name: self.type_name.clone(), desired: self.desired.clone(), capture }
     }
 }
@@ -61,7 +77,7 @@ pub fn subjects(plan: &Plan) -> Subjects {
     steps.chain(gates).collect()
 }
 
-async fn session(
+pub async fn session(
     sessions: &mut Sessions<'_>,
     subjects: &Subjects,
     node: &NodeKey,
@@ -81,7 +97,7 @@ const TRIES: u32 = 3;
 /// A question that a provider did not hear, or that only looked, because its process ended: something
 /// else that it did was its end. A fresh one is asked.
 pub enum Unheard {
-    /// As [`look`] has it.
+    /// As [`looks`] has it.
     Look(Look),
     /// As [`act`] has it.
     Act { operation: Box<Operation>, tries: u32 },
@@ -91,7 +107,7 @@ pub enum Unheard {
 
 /// Whether a fresh process may be asked instead: nothing of the question was done, and nobody ended
 /// the process on purpose.
-fn may_ask_again(error: &HostError, tries: u32) -> bool {
+pub fn may_ask_again(error: &HostError, tries: u32) -> bool {
     tries < TRIES
         && matches!(*error.fault, Fault::Exited(_))
         && error.effect() == rectify_host::Effect::Nothing
@@ -106,103 +122,12 @@ async fn read(
     Ok(answer.map_or_else(|| Err(left_out()), |answer| answer.map_err(|error| item_failure(&error))))
 }
 
-fn left_out() -> Failure {
+pub fn left_out() -> Failure {
     failure("INTERNAL", "the provider did not answer", Mutated::No)
 }
 
-/// One look that is to be taken.
-#[derive(Clone, Debug)]
-pub struct Look {
-    /// The step.
-    pub node: NodeKey,
-    /// Its number, as the step function counts.
-    pub ask: u32,
-    /// Keep a before-image.
-    pub capture: bool,
-    /// How often it was tried, this time included.
-    pub tries: u32,
-}
-
-/// A request for looks: who is asked, and what is to be known of each.
-type Request = (Arc<ProviderSession>, Vec<(Look, Subject)>);
-
-/// Most looks in one request: one worker of the provider takes them one after the other.
-const LOOKS_MAX: usize = 8;
-
-fn unread(error: &HostError) -> Failure {
+pub fn unread(error: &HostError) -> Failure {
     failure(error.code().as_str(), error.to_string(), Mutated::No)
-}
-
-/// Reads the states of steps' resources. What is quick to read goes in one request, which saves the
-/// provider waits for the disk.
-pub async fn look(
-    sessions: &mut Sessions<'_>,
-    subjects: &Subjects,
-    sender: &mpsc::UnboundedSender<Heard>,
-    looks: Vec<Look>,
-) {
-    // The last request that more may go into, by session.
-    let mut open: Vec<Request> = Vec::new();
-    for look in looks {
-        match session(sessions, subjects, &look.node).await {
-            Err(failure) => heard(sender, &look, Err(failure)),
-            Ok((session, subject)) => {
-                let fits = |(other, looks): &&mut Request| {
-                    Arc::ptr_eq(other, &session)
-                        && looks.len() < LOOKS_MAX
-                        && looks.iter().all(|(first, subject)| subject.quick && first.tries == 1)
-                };
-                match open.iter_mut().find(fits).filter(|_| subject.quick && look.tries == 1) {
-                    Some((_, looks)) => looks.push((look, subject)),
-                    None => open.push((session, vec![(look, subject)])),
-                }
-            }
-        }
-    }
-    for (session, looks) in open {
-        tokio::spawn(look_together(session, looks, sender.clone()));
-    }
-}
-
-async fn look_together(
-    session: Arc<ProviderSession>,
-    looks: Vec<(Look, Subject)>,
-    sender: mpsc::UnboundedSender<Heard>,
-) {
-    let items = looks.iter().map(|(look, subject)| subject.item(look.capture)).collect();
-    match session.read(items).await {
-        Ok(answers) => {
-            let missing = || Err(left_out());
-            let answers = answers.into_iter().map(|answer| answer.map_err(|error| item_failure(&error)));
-            for ((look, subject), answer) in looks.iter().zip(answers.chain(std::iter::repeat_with(missing)))
-            {
-                heard(&sender, look, answer.and_then(|answer| looked(subject, answer)));
-            }
-        }
-        Err(error) => {
-            // One of them may be the reason (too large, too slow, its provider's end): alone from now on.
-            let together = looks.len() > 1;
-            for (look, _) in looks {
-                if together || may_ask_again(&error, look.tries) {
-                    let look = Look { tries: look.tries + 1, ..look };
-                    drop(sender.send(Heard::Again(Unheard::Look(look))));
-                } else {
-                    heard(&sender, &look, Err(unread(&error)));
-                }
-            }
-        }
-    }
-}
-
-fn looked(subject: &Subject, answer: ReadAnswer) -> Result<Looked, Failure> {
-    fingerprint(&subject.type_name, subject.version, answer.state.as_ref(), &subject.volatile)
-        .map(|fingerprint| Looked { fingerprint, before_image: answer.before_image })
-        .map_err(|error| failure("INTERNAL", error.to_string(), Mutated::No))
-}
-
-fn heard(sender: &mpsc::UnboundedSender<Heard>, look: &Look, answer: Result<Looked, Failure>) {
-    let event = Event::Looked { node: look.node.clone(), ask: look.ask, answer };
-    drop(sender.send(Heard::Event(event)));
 }
 
 /// What the inverse of a step is asked with.
@@ -301,7 +226,7 @@ pub async fn again(
     unheard: Unheard,
 ) {
     match unheard {
-        Unheard::Look(one) => look(sessions, subjects, sender, vec![one]).await,
+        Unheard::Look(look) => looks::alone(sessions, subjects, sender, look).await,
         Unheard::Act { operation, tries } => act(plan, sessions, sender, *operation, tries).await,
         Unheard::Gate { node, attempt, tries } => {
             ask_gate(sessions, subjects, sender, node, (attempt, tries)).await;
@@ -381,7 +306,7 @@ pub fn failure(code: &str, message: impl Into<String>, mutated: Mutated) -> Fail
     Failure { code: code.into(), message: message.into(), mutated }
 }
 
-fn item_failure(error: &ItemError) -> Failure {
+pub fn item_failure(error: &ItemError) -> Failure {
     let mutated = match error.mutated {
         wire::Mutated::No => Mutated::No,
         wire::Mutated::Maybe => Mutated::Maybe,

@@ -2,9 +2,10 @@
 
 use super::{
     Stop,
-    asks::{Look, Unheard, act, again, ask_gate, ask_status, failure, look, subjects},
+    asks::{Unheard, act, again, ask_gate, ask_status, failure, subjects},
     clock::Clock,
     crash::Around,
+    looks::{Look, Looks, SessionId},
     sessions::Sessions,
     tell::tell,
 };
@@ -39,6 +40,8 @@ pub enum Heard {
     Unsaved(Box<Record>),
     /// A question that has to be asked of a fresh provider.
     Again(Unheard),
+    /// A request for looks has its answer.
+    LooksAnswered(SessionId),
 }
 
 /// What a run is driven with.
@@ -75,11 +78,11 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
     let mut deaf = false;
     let mut grace: Option<Instant> = None;
     let mut lost = false;
-    // Asked together once everything is taken in that came meanwhile.
-    let mut looks = Vec::new();
+    let mut looks = Looks::default();
     loop {
-        if pending.is_empty() && events.is_empty() && !looks.is_empty() {
-            look(&mut sessions, &subjects, &sender, std::mem::take(&mut looks)).await;
+        // Once everything is taken in that came meanwhile.
+        if pending.is_empty() && events.is_empty() && looks.due().is_some() {
+            looks.ask(&mut sessions, &subjects, &sender).await;
         }
         let event = if let Some(event) = pending.pop() {
             event
@@ -111,6 +114,10 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
                 }
                 heard = events.recv() => match heard {
                     Some(Heard::Event(event)) => event,
+                    Some(Heard::LooksAnswered(session)) => {
+                        looks.answered(session);
+                        continue;
+                    }
                     Some(Heard::Again(unheard)) => {
                         again(plan, &mut sessions, &subjects, &sender, unheard).await;
                         continue;
@@ -121,6 +128,7 @@ pub async fn drive(drive: Drive<'_>, mut state: RunState) -> Result<Finished, En
                     }
                     None => Event::Tick,
                 },
+                () = until(looks.due()), if looks.due().is_some() => continue,
             }
         };
         for effect in step(&mut state, event, clock.now_ms()) {
