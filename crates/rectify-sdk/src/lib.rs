@@ -43,6 +43,6 @@ pub use provider::Provider;
 pub use secrets::{Revealed, stand_in};
 pub use serve::{serve, serve_stdio};
 pub use session::End;
-pub use shared_sync::sync_directory;
+pub use shared_sync::{Announced, announce_sync, sync_directory};
 pub use stream::serve_streams;
 pub use users::User;

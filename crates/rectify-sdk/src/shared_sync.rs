@@ -4,6 +4,10 @@
 //! that its name is there once the directory is on the disk. A sync brings everything to the disk that was
 //! done before it began, whoever did it; so who comes while one is under way waits for the next, and that
 //! one serves all who came meanwhile.
+//!
+//! An operation that is about to make a name in a directory can say so ([`announce_sync`]). Who comes first then
+//! waits a moment for those who were announced, so that a crowd needs one sync and a lone operation waits for
+//! nobody.
 
 use rustix::{
     fs::{self, Mode, OFlags},
@@ -13,7 +17,11 @@ use std::{
     collections::BTreeMap,
     os::fd::AsFd,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
+
+/// Longest time that those are waited for who were announced: about as long as a few syncs take.
+const ANNOUNCED_MAX: Duration = Duration::from_millis(1);
 
 /// Which directory: device and inode.
 type Inode = (u64, u64);
@@ -25,11 +33,15 @@ static DIRECTORIES: Mutex<BTreeMap<Inode, Arc<Rounds>>> = Mutex::new(BTreeMap::n
 #[derive(Default)]
 struct Rounds {
     state: Mutex<State>,
-    ended: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
+    /// How many were announced and have not come.
+    announced: usize,
+    /// Somebody waits for them, and will sync for all who wait.
+    gathering: bool,
     /// Number of the last sync that began.
     begun: u64,
     /// Number of the last one that ended.
@@ -39,14 +51,27 @@ struct State {
 }
 
 impl Rounds {
-    /// Returns when a sync that began after this call has ended.
-    fn wait(&self, sync: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    /// Returns when a sync that began after this call has ended. `announced`: this call was.
+    fn wait(&self, announced: bool, sync: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
         let mut state = lock(&self.state);
+        if announced {
+            self.came(&mut state);
+        }
         let wanted = state.begun + 1;
-        while state.ended < wanted && state.begun > state.ended {
-            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while state.ended < wanted && (state.begun > state.ended || state.gathering) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.ended < wanted {
+            let until = Instant::now() + ANNOUNCED_MAX;
+            state.gathering = true;
+            while state.announced > 0 {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            state.gathering = false;
             state.begun += 1;
             let round = state.begun;
             drop(state);
@@ -58,6 +83,14 @@ impl Rounds {
         match state.failed {
             Some((round, errno)) if round >= wanted => Err(errno),
             _ => Ok(()),
+        }
+    }
+
+    /// One who was announced comes, or gave up.
+    fn came(&self, state: &mut State) {
+        state.announced = state.announced.saturating_sub(1);
+        if state.announced == 0 && state.gathering {
+            self.changed.notify_all();
         }
     }
 }
@@ -84,7 +117,7 @@ impl Drop for End<'_> {
         }
         state.ended = self.round;
         drop(state);
-        self.rounds.ended.notify_all();
+        self.rounds.changed.notify_all();
     }
 }
 
@@ -99,20 +132,83 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # Errors
 /// When the directory cannot be looked at or opened, or the sync that served this call failed.
 pub fn sync_directory(directory: impl AsFd) -> Result<(), Errno> {
-    let stat = fs::fstat(&directory)?;
-    let inode = (stat.st_dev, stat.st_ino);
-    let rounds = Arc::clone(lock(&DIRECTORIES).entry(inode).or_default());
-    let result = rounds.wait(|| {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        fs::fsync(fs::openat(&directory, c".", flags, Mode::empty())?)
-    });
-    drop(rounds);
-    let mut directories = lock(&DIRECTORIES);
-    // Another directory may have this inode later.
-    if directories.get(&inode).is_some_and(|rounds| Arc::strong_count(rounds) == 1) {
-        directories.remove(&inode);
+    Known::of(&directory)?.sync(&directory, false)
+}
+
+/// Says that a name is about to be made in a directory, which [`Announced::sync`] then brings to the disk.
+/// To be dropped where nothing came of it. For what takes no longer than writing a file.
+///
+/// # Errors
+/// When the directory cannot be looked at.
+pub fn announce_sync(directory: impl AsFd) -> Result<Announced, Errno> {
+    let known = Known::of(&directory)?;
+    lock(&known.rounds.state).announced += 1;
+    Ok(Announced { known, came: false })
+}
+
+/// A directory that will be synced.
+#[derive(Debug)]
+pub struct Announced {
+    known: Known,
+    came: bool,
+}
+
+impl Announced {
+    /// As [`sync_directory`], for the directory that was announced.
+    ///
+    /// # Errors
+    /// As [`sync_directory`].
+    pub fn sync(mut self, directory: impl AsFd) -> Result<(), Errno> {
+        self.came = true;
+        self.known.sync(&directory, true)
     }
-    result
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        if !self.came {
+            self.known.rounds.came(&mut lock(&self.known.rounds.state));
+        }
+    }
+}
+
+/// A directory that somebody changes; forgotten with the last of them, because another one may have its
+/// inode later.
+struct Known {
+    inode: Inode,
+    rounds: Arc<Rounds>,
+}
+
+impl Known {
+    fn of(directory: impl AsFd) -> Result<Self, Errno> {
+        let stat = fs::fstat(&directory)?;
+        let inode = (stat.st_dev, stat.st_ino);
+        let rounds = Arc::clone(lock(&DIRECTORIES).entry(inode).or_default());
+        Ok(Self { inode, rounds })
+    }
+
+    fn sync(&self, directory: impl AsFd, announced: bool) -> Result<(), Errno> {
+        self.rounds.wait(announced, || {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            fs::fsync(fs::openat(&directory, c".", flags, Mode::empty())?)
+        })
+    }
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Known").field(&self.inode).finish()
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        let mut directories = lock(&DIRECTORIES);
+        // One is the map's, one is ours.
+        if Arc::strong_count(&self.rounds) <= 2 {
+            directories.remove(&self.inode);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +231,7 @@ mod tests {
         let (syncs, inside, leave) = (AtomicU32::new(0), Barrier::new(2), Barrier::new(2));
         thread::scope(|scope| {
             let first = scope.spawn(|| {
-                rounds.wait(|| {
+                rounds.wait(false, || {
                     inside.wait();
                     leave.wait();
                     Ok(())
@@ -146,7 +242,7 @@ mod tests {
             let late: Vec<_> = (0..10)
                 .map(|_| {
                     scope.spawn(|| {
-                        rounds.wait(|| {
+                        rounds.wait(false, || {
                             syncs.fetch_add(1, Ordering::SeqCst);
                             thread::sleep(Duration::from_millis(20));
                             Ok(())
@@ -172,14 +268,15 @@ mod tests {
         let (inside, leave) = (Barrier::new(2), Barrier::new(2));
         thread::scope(|scope| {
             let first = scope.spawn(|| {
-                rounds.wait(|| {
+                rounds.wait(false, || {
                     inside.wait();
                     leave.wait();
                     Ok(())
                 })
             });
             inside.wait();
-            let late: Vec<_> = (0..4).map(|_| scope.spawn(|| rounds.wait(|| Err(Errno::NOSPC)))).collect();
+            let late: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| rounds.wait(false, || Err(Errno::NOSPC)))).collect();
             thread::sleep(Duration::from_millis(50));
             leave.wait();
             first.join().unwrap().unwrap();
@@ -188,7 +285,39 @@ mod tests {
             }
         });
         // What comes later stands for itself.
-        rounds.wait(|| Ok(())).unwrap();
+        rounds.wait(false, || Ok(())).unwrap();
+    }
+
+    #[test]
+    fn who_was_announced_is_waited_for_a_moment() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = &std::fs::File::open(scratch.path()).unwrap();
+        let known = Known::of(directory).unwrap();
+        let rounds = &known.rounds;
+        let syncs = AtomicU32::new(0);
+        let count = || {
+            syncs.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        lock(&rounds.state).announced = 3;
+        thread::scope(|scope| {
+            let all: Vec<_> = (0..3).map(|_| scope.spawn(|| rounds.wait(true, count))).collect();
+            for one in all {
+                one.join().unwrap().unwrap();
+            }
+        });
+        assert!(syncs.load(Ordering::SeqCst) <= 3, "at most one each");
+        assert_eq!(lock(&rounds.state).announced, 0);
+        // Who does not come, or gives up, holds nobody up.
+        let never = announce_sync(directory).unwrap();
+        rounds.wait(false, count).unwrap();
+        assert_eq!(lock(&rounds.state).announced, 1);
+        drop(never);
+        assert_eq!(lock(&rounds.state).announced, 0);
+        let comes = announce_sync(directory).unwrap();
+        comes.sync(directory).unwrap();
+        assert_eq!(lock(&rounds.state).announced, 0);
+        assert!(!lock(&rounds.state).gathering);
     }
 
     #[test]

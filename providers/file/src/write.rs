@@ -16,7 +16,7 @@ use crate::{
     xattr,
 };
 use rectify_sdk::{
-    Context,
+    Announced, Context, announce_sync,
     base::Digest,
     crash::{At, reached},
     protocol::{ErrorCode, ItemError, Mutated},
@@ -144,7 +144,12 @@ impl Change<'_> {
     }
 
     /// Puts what has been prepared in place: over what was looked at, or where there was nothing.
-    fn put_in_place(&self, dir: &Arc<Dir>, temporary: Temporary) -> Result<(), ItemError> {
+    fn put_in_place(
+        &self,
+        dir: &Arc<Dir>,
+        temporary: Temporary,
+        announced: Option<Announced>,
+    ) -> Result<(), ItemError> {
         self.still_the_same(dir)?;
         let result = if self.look.stamp.is_some() {
             fs::renameat(&**dir, &*temporary.name, &**dir, &*self.path.name)
@@ -156,7 +161,10 @@ impl Change<'_> {
             Ok(()) => {
                 temporary.keep();
                 reached(At::Done);
-                sync_directory(dir)
+                match announced {
+                    Some(announced) => announced.sync(&**dir).map_err(not_durable),
+                    None => sync_directory(dir),
+                }
             }
             Err(Errno::EXIST | Errno::NOTEMPTY | Errno::ISDIR | Errno::NOTDIR) => {
                 Err(stale("something else appeared at the path meanwhile"))
@@ -192,6 +200,7 @@ impl Change<'_> {
             let path = candidate::path_of(&**dir, temporary.shown(), &file)?;
             candidate::check(self.cx, argv, &path, private, self.limit)?;
         }
+        let coming = announce_sync(&**dir).map_err(doing("the directory cannot be looked at"))?;
         file.sync_all().map_err(failed)?;
         // What others could reach under its temporary name must still be what was planned.
         file.rewind().map_err(failed)?;
@@ -203,7 +212,7 @@ impl Change<'_> {
                 "the candidate was changed before it was put in place, or the file system keeps other permissions",
             ));
         }
-        self.put_in_place(dir, temporary)
+        self.put_in_place(dir, temporary, Some(coming))
     }
 
     fn file_mode(&self, dir: &Arc<Dir>, access: &Access) -> Result<(), ItemError> {
@@ -223,7 +232,7 @@ impl Change<'_> {
         set_mode(&fd, access.mode)?;
         kept_mode(&fd, access.mode)?;
         fs::fsync(&fd).map_err(doing("the new directory cannot be made durable"))?;
-        self.put_in_place(dir, temporary)
+        self.put_in_place(dir, temporary, None)
     }
 
     fn directory_access(&self, dir: &Arc<Dir>, found: &Access, access: &Access) -> Result<(), ItemError> {
@@ -261,7 +270,7 @@ impl Change<'_> {
             fs::chownat(&**dir, &*temporary.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(doing("the owner of the new link cannot be set"))?;
         }
-        self.put_in_place(dir, temporary)
+        self.put_in_place(dir, temporary, None)
     }
 
     fn remove(&self, dir: &Arc<Dir>, flags: AtFlags) -> Result<(), ItemError> {
@@ -379,9 +388,11 @@ fn kept_mode(fd: impl std::os::fd::AsFd, mode: u32) -> Result<(), ItemError> {
 
 /// The last act of a change: its error says that the change is there, yet might not survive.
 fn sync_directory(dir: &Dir) -> Result<(), ItemError> {
-    rectify_sdk::sync_directory(dir)
-        .map_err(doing("the change is in place, but the directory cannot be made durable"))
-        .map_err(after)
+    rectify_sdk::sync_directory(dir).map_err(not_durable)
+}
+
+fn not_durable(errno: Errno) -> ItemError {
+    after(doing("the change is in place, but the directory cannot be made durable")(errno))
 }
 
 fn random_name() -> Result<CString, ItemError> {
