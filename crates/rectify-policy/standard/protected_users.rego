@@ -12,7 +12,7 @@ require_approval contains {"rule": "protected_users", "message": message, "count
 }
 
 deny contains {"rule": "protected_users", "message": message} if {
-	count(data.protected_users.users) > 0
+	count(all_users & {user | some user in data.protected_users.users}) > 0
 	some change in input.changes
 	some user in acting_users(change)
 	user in data.protected_users.users
@@ -28,5 +28,7 @@ say_who_may_log_in(paths) if {
 	endings := {concat("", ["/", name, "/"]) | some name in data.protected_users.named}
 	strings.any_suffix_match(paths, endings)
 }
+
+all_users := {change.owner | some change in input.changes} | {user | user := input.changes[_].commands[_].user}
 
 acting_users(change) := {user | user := change.owner} | {user | user := change.commands[_].user}
