@@ -103,7 +103,8 @@ impl Provider for Memory {
 /// A line to the provider that holds every byte back for [`DELAY`], each way, as a wire does: what follows
 /// need not wait for what is under way.
 fn far() -> ExitCode {
-    let mut child = Command::new(env::current_exe().unwrap())
+    // This program was started from a descriptor and has no path of its own.
+    let mut child = Command::new("/proc/self/exe")
         .args(["serve", "--stdio"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
