@@ -1,6 +1,7 @@
 //! The conformance kit on every built-in provider, every example, and the SDKs' own test providers.
 
-use rectify_conform::{Counts, Fixtures, Kit, Outcome, Row};
+use crate::kit::{Tally, rows};
+use rectify_conform::{Fixtures, Kit, Row};
 use rectify_tests::rectify;
 use std::{
     collections::BTreeMap,
@@ -85,43 +86,32 @@ pub fn build_go(directory: &Path, program: &Path) {
 }
 
 /// Results of a provider.
-fn rows(name: &str, start: &Start, scratch: &Path) -> Vec<Row> {
+fn results(name: &str, start: &Start, scratch: &Path) -> Vec<Row> {
     let (provider, fixtures) = found(name, start, scratch);
     let bytes = fs::read(&fixtures).unwrap_or_else(|e| panic!("{}: {e}", fixtures.display()));
     let mut kit = Kit::new(provider, Fixtures::read(&bytes).unwrap(), Fixtures::digest(&bytes));
     kit.builtin = matches!(start, Builtin).then(|| name.into());
     kit.soak = 1_000;
     kit.jobs = 6;
-    let first = kit.run().unwrap();
-    if first.conforms() {
-        return first.rows;
-    }
-    // So that a busy machine does not decide: what failed once more, by itself.
-    let doubtful = first.rows.iter().filter(|row| row.outcome == Outcome::Fail);
-    kit.only = doubtful.map(|row| row.check.clone()).collect();
-    kit.jobs = 1;
-    let again = kit.run().unwrap();
-    assert!(again.conforms(), "{name}, twice:\n{}{}", first.table(false), again.table(false));
-    let kept = first.rows.into_iter().filter(|row| !kit.only.contains(&row.check));
-    kept.chain(again.rows).collect()
+    rows(kit).unwrap_or_else(|failed| panic!("{name}, {failed}"))
 }
 
 /// The line of a provider.
-fn line(name: &str, rows: &[Row]) -> String {
-    let count = |outcome| rows.iter().filter(|row| row.outcome == outcome).count();
-    let Counts { pass, skip, fail } =
-        Counts { pass: count(Outcome::Pass), skip: count(Outcome::Skip), fail: count(Outcome::Fail) };
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.outcome == Outcome::Skip) {
-        let reason = row.reason.as_deref().expect("nothing is skipped without a reason");
-        assert_ne!(reason, "there are no fixtures for it", "{name}: {:?} has no fixtures", row.subject);
-        *reasons.entry(reason).or_default() += 1;
+fn line(name: &str, tally: &Tally) -> String {
+    let Tally { passed, failed, skipped, why } = tally;
+    format!("| {name} | {passed} | {failed} | {skipped} | {why} |\n")
+}
+
+/// The lines of providers that need a host, as `cargo xtask fleet matrix` found them there.
+fn of_hosts() -> String {
+    let mut lines = BTreeMap::new();
+    for hosts in crate::hosts::results() {
+        for (name, tally) in &hosts.kit {
+            let place = format!("`{name}` on {}", hosts.release);
+            lines.insert((name.clone(), hosts.release.clone()), line(&place, tally));
+        }
     }
-    let mut reasons: Vec<_> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(reason, count)| (usize::MAX - count, *reason));
-    let reasons: Vec<String> =
-        reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    format!("| `{name}` | {pass} | {fail} | {skip} | {} |\n", reasons.join("<br>"))
+    lines.into_values().collect()
 }
 
 #[test]
@@ -138,14 +128,17 @@ fn every_provider_conforms() {
                 while let Some((number, (name, start))) =
                     PROVIDERS.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    let line = line(name, &rows(name, start, scratch.path()));
+                    let tally = Tally::of(name, &results(name, start, scratch.path()));
+                    let line = line(&format!("`{name}`"), &tally);
                     lines.lock().unwrap().insert(number, line);
                 }
             });
         }
     });
     let lines: String = lines.into_inner().unwrap().into_values().collect();
-    let table = format!("| provider | passed | failed | skipped | why |\n|---|---|---|---|---|\n{lines}");
+    let hosts = of_hosts();
+    let table =
+        format!("| provider | passed | failed | skipped | why |\n|---|---|---|---|---|\n{lines}{hosts}");
     let path = top().join("docs/conformance.md");
     let text = fs::read_to_string(&path).unwrap();
     let (begin, end) = ("<!-- providers -->\n", "<!-- end of providers -->");

@@ -3,6 +3,9 @@
 
 mod agent;
 mod beside;
+#[allow(dead_code, reason = "what a case does is run on hosts")]
+#[path = "../shared/case.rs"]
+mod case;
 mod chain;
 mod ci;
 mod conform;
@@ -11,8 +14,11 @@ mod documentation;
 mod editor;
 mod examples;
 mod facts;
+mod hosts;
 mod init;
 mod interrupt;
+#[path = "../shared/kit.rs"]
+mod kit;
 mod laws;
 mod manual;
 mod odd;

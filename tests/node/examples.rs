@@ -150,3 +150,51 @@ fn container_services_take_up_their_settings() {
     let left = scratch.ok(&["-C", "project", "plan", "--detailed-exitcode"]).stdout;
     assert!(left.contains("nothing to change"), "{left}");
 }
+
+#[test]
+fn a_host_is_hardened_at_once_and_taken_back() {
+    let steps = block(example!("hardening/README.md"), "sysctl.value");
+    let text = example!("hardening/remediations/baseline.yaml");
+    // The steps of the page in the place of the module's.
+    let (before, rest) = text.split_once("  network:\n").unwrap();
+    let (_, verify) = rest.split_once("verify:\n").unwrap();
+    let text = format!("{before}{}\nverify:\n{verify}", steps.trim_end())
+        .replace("/60-network.conf", "/60-rectify-net.ipv4.tcp_syncookies.conf");
+    assert_eq!(text.matches("60-rectify-net.ipv4.tcp_syncookies.conf").count(), 1);
+    let scratch = project("web", "web", example!("hardening/rectify.yaml"), "baseline", &text);
+    let groups = fs::read_to_string(scratch.path("project/inventory/local.yaml")).unwrap();
+    scratch.write(
+        "project/inventory/local.yaml",
+        &format!("{groups}groups: {{routers: [], hardened: [web]}}\n"),
+    );
+    let keys = ["conf/all/accept_redirects", "conf/all/send_redirects", "tcp_syncookies"];
+    let live = |key: &str| fs::read_to_string(format!("/proc/sys/net/ipv4/{key}")).unwrap().trim().to_owned();
+    for key in keys {
+        fs::write(format!("/proc/sys/net/ipv4/{key}"), "1").unwrap();
+    }
+    let kept = |key: &str| format!("/etc/sysctl.d/60-rectify-net.ipv4.{}.conf", key.replace('/', "."));
+    let files = || ["login.defs", "issue", "issue.net"].map(|name| fs::read(format!("/etc/{name}")).unwrap());
+    let before = files();
+    scratch.seal("a.plan.json");
+    let ran = scratch.ok(&["-C", "project", "apply", "a.plan.json"]).stdout;
+    assert_eq!(keys.map(live), ["0", "0", "1"], "{ran}");
+    assert!(keys.iter().all(|key| fs::metadata(kept(key)).is_ok()), "{ran}");
+    assert!(String::from_utf8(files()[0].clone()).unwrap().contains("\nUMASK 027\n"));
+    let left = scratch.ok(&["-C", "project", "plan", "--detailed-exitcode"]).stdout;
+    assert!(left.contains("nothing to change"), "{left}");
+    // Who boots the host anew finds the same.
+    for key in keys {
+        fs::write(format!("/proc/sys/net/ipv4/{key}"), "1").unwrap();
+    }
+    assert!(Command::new("/lib/systemd/systemd-sysctl").status().unwrap().success());
+    assert_eq!(keys.map(live), ["0", "0", "1"]);
+    let run = ran.lines().find_map(|line| line.strip_prefix("run ")).unwrap();
+    let run = run.split(':').next().unwrap();
+    scratch.ok(&["-C", "project", "undo", run, "--out", "back.plan.json"]);
+    scratch.ok(&["-C", "project", "seal", "back.plan.json", "--key", "keys-author"]);
+    scratch.ok(&["approve", "back.plan.json", "--key", "keys-reviewer"]);
+    scratch.ok(&["-C", "project", "apply", "back.plan.json"]);
+    assert_eq!(keys.map(live), ["1", "1", "1"]);
+    assert!(keys.iter().all(|key| fs::metadata(kept(key)).is_err()));
+    assert_eq!(files(), before);
+}

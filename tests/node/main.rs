@@ -3,8 +3,13 @@
 //! away; anywhere else they fail before they do anything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "../shared/case.rs"]
+mod case;
 mod conform;
 mod examples;
+#[path = "../shared/kit.rs"]
+mod kit;
+mod matrix;
 mod service;
 
 use rectify_tests::Scratch;

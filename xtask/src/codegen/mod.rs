@@ -3,9 +3,11 @@
 //! - `docs/errors/README.md`: every error code and the cases that show it
 //! - `crates/rectify-cli/src/pages.rs`: the pages that `rectify explain` prints
 //! - `crates/rectify-scaffold/src/embedded.rs`: the files of the SDKs, for `rectify provider new`
+//! - tables of docs/hosts.md and docs/conformance.md: what `fleet matrix` found on hosts
 //! - `schemas/*.schema.json`: the formats, as the executable `schemas` derives them from the types
 
 mod codes;
+mod hosts;
 mod scaffold;
 mod schemas;
 
@@ -23,6 +25,11 @@ pub fn write() -> Outcome {
     each(run::write)
 }
 
+/// Writes what was found on hosts, and nothing else.
+pub fn hosts() -> Outcome {
+    hosts::generate()?.iter().try_for_each(|(path, text)| run::write(path, text))
+}
+
 /// `codegen --check`: says which files would change.
 pub fn check() -> Outcome {
     each(|path, text| {
@@ -37,7 +44,7 @@ pub fn check() -> Outcome {
 
 fn each(act: impl Fn(&Path, &str) -> Outcome) -> Outcome {
     let mut problems = Vec::new();
-    for generate in [codes::generate, scaffold::generate, schemas::generate] {
+    for generate in [codes::generate, hosts::generate, scaffold::generate, schemas::generate] {
         match generate() {
             Ok(files) => {
                 problems.extend(files.iter().filter_map(|(path, text)| act(path, text).err()));

@@ -11,6 +11,7 @@ mod base;
 mod cgroup;
 mod keys;
 mod life;
+mod matrix;
 mod mirror;
 mod mounts;
 mod network;
@@ -36,7 +37,8 @@ cargo xtask fleet exec NODE -- COMMAND...
 cargo xtask fleet down [FLEET]
 cargo xtask fleet repository
 cargo xtask fleet selftest
-cargo xtask fleet test [--release RELEASE] [FILTER]...";
+cargo xtask fleet test [--release RELEASE] [FILTER]...
+cargo xtask fleet matrix [--release RELEASE[,RELEASE]...] [--only CASE]";
 
 /// The task.
 pub fn fleet(words: &[&str]) -> Outcome {
@@ -53,6 +55,7 @@ pub fn fleet(words: &[&str]) -> Outcome {
         ["selftest"] => selftest::selftest(),
         ["test", "--release", release, filter @ ..] => nodetests::test(Release::read(release)?, filter),
         ["test", filter @ ..] => nodetests::test(Release::Bookworm, filter),
+        ["matrix", rest @ ..] => matrix(rest),
         // What follows is called by this program itself.
         ["boot", directory, name] => node::boot(Path::new(directory), name),
         ["guard", directory] => life::guard(Path::new(directory)),
@@ -82,6 +85,20 @@ fn up(count: &str, rest: &[&str]) -> Outcome {
     }
     println!("\nto end it: cargo xtask fleet down {}", fleet.id());
     fleet.keep()
+}
+
+fn matrix(rest: &[&str]) -> Outcome {
+    let (mut releases, mut only) = (vec![Release::Bookworm, Release::Trixie], None);
+    for pair in rest.chunks(2) {
+        match pair {
+            ["--release", names] => {
+                releases = names.split(',').map(Release::read).collect::<Result<_, _>>()?;
+            }
+            ["--only", case] => only = Some(*case),
+            _ => return Err(USAGE.into()),
+        }
+    }
+    matrix::run(&releases, only)
 }
 
 fn down(id: Option<&str>) -> Outcome {

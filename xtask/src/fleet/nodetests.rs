@@ -16,11 +16,13 @@ const TESTED: &[&str] = &[
 /// Where a test's executable lies on a node.
 const PROGRAM: &str = "/usr/local/bin/rectify-node-test";
 /// Where the executable that is tested as a whole lies on a node.
-const RECTIFY: &str = "/usr/local/bin/rectify";
+pub(super) const RECTIFY: &str = "/usr/local/bin/rectify";
+/// Tests that `fleet matrix` runs, and keeps the results of.
+const OF_THE_MATRIX: &[&str] = &["--skip=matrix::", "--skip=conform::"];
 
 /// Builds them, and runs them on a node of a release.
 pub fn test(release: Release, filter: &[&str]) -> Outcome {
-    let programs = build()?;
+    let programs = build(TESTED)?;
     let rectify = rectify()?;
     let fleet = Fleet::up(&Wish { nodes: 1, release, packages: &[] })?;
     let node = fleet.node()?;
@@ -34,14 +36,14 @@ pub fn test(release: Release, filter: &[&str]) -> Outcome {
         println!("{name} on {release}");
         // One after the other: they change the same few files.
         let argv: Vec<&str> =
-            [PROGRAM, "--test-threads=1"].into_iter().chain(filter.iter().copied()).collect();
+            [PROGRAM, "--test-threads=1"].iter().chain(OF_THE_MATRIX).chain(filter).copied().collect();
         crate::run::run(node.ssh(&argv))?;
     }
     fleet.down()
 }
 
 /// Builds what is tested as a whole.
-fn rectify() -> Result<PathBuf, String> {
+pub(super) fn rectify() -> Result<PathBuf, String> {
     let words = ["build", "--locked", "--quiet", "--package", "rectify-cli", "--message-format=json"];
     let text = output(cargo(&words))?;
     let messages = text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -51,13 +53,13 @@ fn rectify() -> Result<PathBuf, String> {
 }
 
 /// A package, the executable of its tests, and that of the provider itself.
-type Program = (String, PathBuf, Option<PathBuf>);
+pub(super) type Program = (String, PathBuf, Option<PathBuf>);
 
 /// Executables of the tests.
-fn build() -> Result<Vec<Program>, String> {
+pub(super) fn build(packages: &[&str]) -> Result<Vec<Program>, String> {
     let mut words =
         vec!["test", "--locked", "--quiet", "--no-run", "--test", "node", "--message-format=json"];
-    for package in TESTED {
+    for package in packages {
         words.extend(["--package", package]);
     }
     let text = output(cargo(&words))?;
@@ -82,5 +84,5 @@ fn build() -> Result<Vec<Program>, String> {
             (name.clone(), path.clone(), executables.get(&(name.clone(), false)).cloned())
         })
         .collect();
-    if found.len() == TESTED.len() { Ok(found) } else { Err(format!("tests were built: {found:?}")) }
+    if found.len() == packages.len() { Ok(found) } else { Err(format!("tests were built: {found:?}")) }
 }
