@@ -102,7 +102,7 @@ fn line(name: &str, tally: &Tally) -> String {
     format!("| {name} | {passed} | {failed} | {skipped} | {why} |\n")
 }
 
-/// The lines of providers that need a host, as `cargo xtask fleet matrix` found them there.
+/// The lines of providers that need a host, as `cargo xtask fleet conform` found them there.
 fn of_hosts() -> String {
     let mut lines = BTreeMap::new();
     for hosts in crate::hosts::results() {

@@ -1,5 +1,5 @@
 //! What was found on hosts, and its page: every type of every built-in provider has cells, and the sums add up.
-//! `cargo xtask fleet matrix` runs the cells and writes both; here no host is needed.
+//! `cargo xtask fleet matrix` and `fleet conform` run them and write both; here no host is needed.
 
 use crate::{
     case::{self, CELLS, Case},

@@ -1,10 +1,10 @@
 //! The conformance kit on what needs a host: each built-in provider whose things are on the machine itself. The
-//! results are left for `cargo xtask fleet matrix`.
+//! results are left for `cargo xtask fleet conform`.
 
 use crate::kit::{Tally, rows};
 use rectify_conform::{Fixtures, Kit};
 use rectify_tests::rectify;
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 /// Where the results are left.
 const RESULTS: &str = "/run/rectify-kit.json";
@@ -16,6 +16,8 @@ fn conforms(name: &str, fixtures: &[u8]) {
     let mut kit = Kit::new(provider, Fixtures::read(fixtures).unwrap(), Fixtures::digest(fixtures));
     kit.builtin = Some(name.into());
     kit.soak = 1_000;
+    // A package manager on a machine that does other things as well takes its time.
+    kit.patience.answer = Duration::from_secs(60);
     let rows = rows(kit).unwrap_or_else(|failed| panic!("{name}, {failed}"));
     let tally = Tally::of(name, &rows);
     println!("{name}: {} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);

@@ -164,16 +164,24 @@ impl Thing for Group {
                 let system: &[&str] = if self.properties.system { &["--system"] } else { &[] };
                 tool::run(cx, &[&["groupadd", "--gid", &gid], system, &["--", name]].concat(), None)?;
                 if !goal.members.is_empty() {
-                    self.set_members(cx, &goal.members)?;
+                    // Nothing of it is to stay; that it does is seen by who looks again. So below.
+                    self.set_members(cx, &goal.members)
+                        .inspect_err(|_| drop(tool::run(cx, &["groupdel", name], None)))?;
                 }
             }
             (Some(found), Some(goal)) => {
-                if found.gid != goal.gid {
-                    let gid = goal.gid.to_string();
-                    tool::run(cx, &["groupmod", "--gid", &gid, "--", name], None)?;
+                let renumber =
+                    |gid: u32| tool::run(cx, &["groupmod", "--gid", &gid.to_string(), "--", name], None);
+                let renumbered = found.gid != goal.gid;
+                if renumbered {
+                    renumber(goal.gid)?;
                 }
                 if found.members != goal.members {
-                    self.set_members(cx, &goal.members)?;
+                    self.set_members(cx, &goal.members).inspect_err(|_| {
+                        if renumbered {
+                            drop(renumber(found.gid));
+                        }
+                    })?;
                 }
             }
         }

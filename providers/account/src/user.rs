@@ -335,30 +335,48 @@ impl User {
             }
             return Err(error);
         }
-        if field == "!" { Ok(()) } else { self.set_password(cx, &field) }
+        if field == "!" {
+            return Ok(());
+        }
+        self.set_password(cx, &field).inspect_err(|_| {
+            let home: &[&str] = if self.makes_home() { &["--remove"] } else { &[] };
+            drop(tool::run(cx, &[&["userdel"], home, &["--", name]].concat(), None));
+            if own_group {
+                drop(tool::run(cx, &["groupdel", "--", name], None));
+            }
+        })
     }
 
     fn update(&self, cx: &Context, found: &State, goal: &State) -> Result<(), ItemError> {
-        let (uid, groups) = (goal.uid.to_string(), joined(&goal.groups));
         let field = self.field(cx, &goal.password)?;
-        let mut argv = vec!["usermod"];
-        let mut pair = |differs: bool, option: &'static str, value| {
-            if differs {
-                argv.extend([option, value]);
-            }
-        };
-        pair(found.uid != goal.uid, "--uid", uid.as_str());
-        pair(found.group != goal.group, "--gid", &goal.group);
-        pair(found.groups != goal.groups, "--groups", &groups);
-        pair(found.comment != goal.comment, "--comment", &goal.comment);
-        pair(found.home != goal.home, "--home", &goal.home);
-        pair(found.shell != goal.shell, "--shell", &goal.shell);
-        if argv.len() > 1 {
-            argv.extend(["--", &goal.name]);
-            tool::run(cx, &argv, None)?;
+        modify(cx, found, goal)?;
+        if found.password == goal.password {
+            return Ok(());
         }
-        if found.password == goal.password { Ok(()) } else { self.set_password(cx, &field) }
+        self.set_password(cx, &field).inspect_err(|_| drop(modify(cx, goal, found)))
     }
+}
+
+/// Brings about everything but the password.
+fn modify(cx: &Context, found: &State, goal: &State) -> Result<(), ItemError> {
+    let (uid, groups) = (goal.uid.to_string(), joined(&goal.groups));
+    let mut argv = vec!["usermod"];
+    let mut pair = |differs: bool, option: &'static str, value| {
+        if differs {
+            argv.extend([option, value]);
+        }
+    };
+    pair(found.uid != goal.uid, "--uid", uid.as_str());
+    pair(found.group != goal.group, "--gid", &goal.group);
+    pair(found.groups != goal.groups, "--groups", &groups);
+    pair(found.comment != goal.comment, "--comment", &goal.comment);
+    pair(found.home != goal.home, "--home", &goal.home);
+    pair(found.shell != goal.shell, "--shell", &goal.shell);
+    if argv.len() > 1 {
+        argv.extend(["--", &goal.name]);
+        tool::run(cx, &argv, None)?;
+    }
+    Ok(())
 }
 
 fn joined(names: &BTreeSet<String>) -> String {

@@ -1,5 +1,5 @@
-//! docs/hosts.md and docs/conformance.md: what `cargo xtask fleet matrix` found, from
-//! `conformance/hosts/results`.
+//! docs/hosts.md and docs/conformance.md: what `cargo xtask fleet matrix` and `fleet conform` found,
+//! from `conformance/hosts/results`.
 
 use super::{Generated, files};
 use crate::run::{read, root};

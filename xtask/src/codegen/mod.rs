@@ -3,7 +3,7 @@
 //! - `docs/errors/README.md`: every error code and the cases that show it
 //! - `crates/rectify-cli/src/pages.rs`: the pages that `rectify explain` prints
 //! - `crates/rectify-scaffold/src/embedded.rs`: the files of the SDKs, for `rectify provider new`
-//! - tables of docs/hosts.md and docs/conformance.md: what `fleet matrix` found on hosts
+//! - tables of docs/hosts.md and docs/conformance.md: what was found on hosts
 //! - `schemas/*.schema.json`: the formats, as the executable `schemas` derives them from the types
 
 mod codes;

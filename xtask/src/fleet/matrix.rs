@@ -1,6 +1,6 @@
-//! `fleet matrix`: every type of every built-in provider × {create, update, unchanged, delete, undo}, and the
-//! conformance kit on what needs a host, on a host of each release. What comes of it is kept in
-//! `conformance/hosts/results`, and told in docs/hosts.md and docs/conformance.md.
+//! `fleet matrix`: every type of every built-in provider × {create, update, unchanged, delete, undo}, and `fleet
+//! conform`: the conformance kit on what needs a host, each on a host of each release. What comes of them is kept
+//! in `conformance/hosts/results`, and told in docs/hosts.md and docs/conformance.md.
 
 use super::{
     Fleet, Node, Release, Wish,
@@ -20,13 +20,25 @@ use std::{
 const PROGRAM: &str = "/usr/local/bin/rectify-node-test";
 /// Where a node has the cases; tests/node/matrix.rs reads them there.
 const CASES: &str = "/usr/local/share/rectify-hosts";
-/// What the tests leave.
-const CELLS: &str = "/run/rectify-matrix.json";
-const KIT: &str = "/run/rectify-kit.json";
+/// What is run, and kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Member of the results.
+    name: &'static str,
+    /// Module of the tests.
+    module: &'static str,
+    /// What they leave on a node.
+    left: &'static str,
+}
 
-/// Runs it on hosts of these releases, one after the other. With `only`, those cases alone are run that begin so,
-/// and nothing is kept.
-pub fn run(releases: &[Release], only: Option<&str>) -> Outcome {
+/// The cells of the matrix.
+pub const MATRIX: Part = Part { name: "cells", module: "matrix::", left: "/run/rectify-matrix.json" };
+/// The conformance kit.
+pub const CONFORM: Part = Part { name: "kit", module: "conform::", left: "/run/rectify-kit.json" };
+
+/// Runs a part on hosts of these releases, one after the other. With `only`, those cases alone are run that begin
+/// so, and nothing is kept.
+pub fn run(part: Part, releases: &[Release], only: Option<&str>) -> Outcome {
     let rectify = rectify()?;
     let programs = build(&["rectify-tests"])?;
     let (_, program, _) = programs.first().ok_or("no tests were built")?;
@@ -35,20 +47,14 @@ pub fn run(releases: &[Release], only: Option<&str>) -> Outcome {
         let fleet = Fleet::up(&Wish { nodes: 1, release: *release, packages: &[] })?;
         let node = fleet.node()?;
         prepare(node, &rectify, program)?;
-        println!("cells on {release}");
-        let ran = tests(node, "matrix::", only);
-        let cells = fetch(node, CELLS);
-        if only.is_some() {
-            problems.extend(ran.err());
-            fleet.down()?;
-            continue;
-        }
-        println!("conformance on {release}");
-        let conform = tests(node, "conform::", None);
-        let kit = fetch(node, KIT);
+        println!("{} on {release}", part.name);
+        problems.extend(tests(node, part.module, only).err());
+        let left = node.run(&["cat", part.left]);
         fleet.down()?;
-        problems.extend([ran, conform].into_iter().filter_map(Result::err));
-        keep(*release, &cells?, &kit?)?;
+        if only.is_none() {
+            let found = serde_json::from_str(&left?).map_err(|e| format!("{}: {e}", part.left))?;
+            keep(*release, part, found)?;
+        }
     }
     if only.is_none() {
         codegen::hosts()?;
@@ -88,19 +94,17 @@ fn tests(node: &Node, module: &str, only: Option<&str>) -> Outcome {
     run::run(node.ssh(&["env", &only, PROGRAM, "--test-threads=1", "--nocapture", module]))
 }
 
-fn fetch(node: &Node, path: &str) -> Result<Value, String> {
-    serde_json::from_str(&node.run(&["cat", path])?).map_err(|e| format!("{path}: {e}"))
-}
-
-/// Writes down what a release gave. No time is in it: the same code gives the same file.
-fn keep(release: Release, cells: &Value, kit: &Value) -> Outcome {
-    let results = json!({
-        "format": "rectify.hosts/v1",
-        "release": release.to_string(),
-        "cells": cells,
-        "kit": kit,
-    });
-    let text = serde_json::to_string_pretty(&results).map_err(|e| e.to_string())?;
+/// Writes down what a release gave; the other part stays. No time is in it: the same code gives the same file.
+fn keep(release: Release, part: Part, found: Value) -> Outcome {
     let path = run::root().join(format!("conformance/hosts/results/{release}.json"));
+    let mut results = if path.exists() {
+        serde_json::from_str(&run::read(&path)?).map_err(|e| format!("{}: {e}", path.display()))?
+    } else {
+        json!({"format": "rectify.hosts/v1", "release": release.to_string(), "cells": {}, "kit": {}})
+    };
+    if let Some(member) = results.get_mut(part.name) {
+        *member = found;
+    }
+    let text = serde_json::to_string_pretty(&results).map_err(|e| e.to_string())?;
     run::write(&path, &format!("{text}\n"))
 }

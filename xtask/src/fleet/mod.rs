@@ -38,7 +38,8 @@ cargo xtask fleet down [FLEET]
 cargo xtask fleet repository
 cargo xtask fleet selftest
 cargo xtask fleet test [--release RELEASE] [FILTER]...
-cargo xtask fleet matrix [--release RELEASE[,RELEASE]...] [--only CASE]";
+cargo xtask fleet matrix [--release RELEASE[,RELEASE]...] [--only CASE]
+cargo xtask fleet conform [--release RELEASE[,RELEASE]...]";
 
 /// The task.
 pub fn fleet(words: &[&str]) -> Outcome {
@@ -55,7 +56,8 @@ pub fn fleet(words: &[&str]) -> Outcome {
         ["selftest"] => selftest::selftest(),
         ["test", "--release", release, filter @ ..] => nodetests::test(Release::read(release)?, filter),
         ["test", filter @ ..] => nodetests::test(Release::Bookworm, filter),
-        ["matrix", rest @ ..] => matrix(rest),
+        ["matrix", rest @ ..] => on_each(matrix::MATRIX, rest),
+        ["conform", rest @ ..] => on_each(matrix::CONFORM, rest),
         // What follows is called by this program itself.
         ["boot", directory, name] => node::boot(Path::new(directory), name),
         ["guard", directory] => life::guard(Path::new(directory)),
@@ -87,7 +89,8 @@ fn up(count: &str, rest: &[&str]) -> Outcome {
     fleet.keep()
 }
 
-fn matrix(rest: &[&str]) -> Outcome {
+/// What is found on a host of each release, and kept.
+fn on_each(part: matrix::Part, rest: &[&str]) -> Outcome {
     let (mut releases, mut only) = (vec![Release::Bookworm, Release::Trixie], None);
     for pair in rest.chunks(2) {
         match pair {
@@ -98,7 +101,7 @@ fn matrix(rest: &[&str]) -> Outcome {
             _ => return Err(USAGE.into()),
         }
     }
-    matrix::run(&releases, only)
+    matrix::run(part, &releases, only)
 }
 
 fn down(id: Option<&str>) -> Outcome {

@@ -17,7 +17,7 @@ const TESTED: &[&str] = &[
 const PROGRAM: &str = "/usr/local/bin/rectify-node-test";
 /// Where the executable that is tested as a whole lies on a node.
 pub(super) const RECTIFY: &str = "/usr/local/bin/rectify";
-/// Tests that `fleet matrix` runs, and keeps the results of.
+/// Tests that `fleet matrix` and `fleet conform` run, and keep the results of.
 const OF_THE_MATRIX: &[&str] = &["--skip=matrix::", "--skip=conform::"];
 
 /// Builds them, and runs them on a node of a release.

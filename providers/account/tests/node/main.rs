@@ -298,3 +298,54 @@ fn a_key_lets_its_user_in() {
     exercise.converge("ssh.authorized_keys", &absent).unwrap();
     assert_eq!(enter(), "");
 }
+
+/// A tool that refuses everything, until the end of this value.
+struct Broken(&'static str);
+
+impl Broken {
+    fn new(tool: &'static str) -> Self {
+        fs::rename(tool, format!("{tool}.kept")).unwrap();
+        fs::write(tool, "#!/bin/sh\necho not today >&2\nexit 1\n").unwrap();
+        fs::set_permissions(tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Self(tool)
+    }
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        drop(fs::rename(format!("{}.kept", self.0), self.0));
+    }
+}
+
+#[test]
+fn what_came_before_a_tool_that_fails_is_taken_back() {
+    let mut exercise = here();
+    let (_group, _user) = (Gone("probe11"), Gone("probe12"));
+    let mut fails = |name: &str, desired: &Value| {
+        let planned = exercise.plan(name, desired).unwrap().unwrap().unwrap();
+        let op = exercise.operation(name, desired, &planned).unwrap();
+        let error = exercise.apply(&op).unwrap().unwrap_err();
+        assert_eq!((error.code, error.mutated), (ErrorCode::Failed, Mutated::No), "{desired}: {error}");
+    };
+    let members = ["nobody-of-this-name"];
+    fails("group.entry", &json!({"name": "probe11", "gid": 4211, "members": members}));
+    assert_eq!(all("probe11"), [None, None, None, None]);
+    run(&["groupadd", "--gid", "4211", "probe11"]);
+    fails("group.entry", &json!({"name": "probe11", "gid": 4212, "members": members}));
+    assert_eq!(line("group", "probe11").unwrap(), "probe11:x:4211:");
+    let broken = Broken::new("/usr/sbin/chpasswd");
+    let user = json!({"name": "probe12", "uid": 4212, "password": secret("hash")});
+    fails("user.account", &user);
+    assert_eq!(all("probe12"), [None, None, None, None]);
+    assert!(!Path::new("/home/probe12").exists());
+    run(&["useradd", "--uid", "4212", "--comment", "before", "probe12"]);
+    let before = all("probe12");
+    fails(
+        "user.account",
+        &json!({"name": "probe12", "comment": "after", "groups": ["adm"], "password": secret("hash")}),
+    );
+    assert_eq!(all("probe12"), before);
+    assert_eq!(run(&["id", "-Gn", "probe12"]).trim(), "probe12");
+    drop(broken);
+    exercise.converge("user.account", &user).unwrap();
+}
