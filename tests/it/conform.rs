@@ -23,9 +23,11 @@ enum Start {
     Script(&'static str, &'static str),
     /// A program in Go in a directory of a module, with its fixtures.
     Go(&'static str, &'static str),
+    /// A program in Rust: the directory of its workspace, what Cargo is told beside `build`, its fixtures.
+    Rust(&'static str, &'static [&'static str], &'static str),
 }
 
-use Start::{Builtin, Go, Script};
+use Start::{Builtin, Go, Rust, Script};
 
 /// Each provider: a line of the table in docs/conformance.md.
 const PROVIDERS: &[(&str, Start)] = &[
@@ -40,8 +42,24 @@ const PROVIDERS: &[(&str, Start)] = &[
         Script("examples/providers/python-motd/motd.py", "examples/providers/python-motd/conform.yaml"),
     ),
     ("go-lines", Go("examples/providers/go-lines", "examples/providers/go-lines/conform.yaml")),
+    (
+        "rust-shellvars",
+        Rust(
+            "examples/providers/rust-shellvars",
+            &["--bin", "rectify-shellvars"],
+            "examples/providers/rust-shellvars/conform.yaml",
+        ),
+    ),
     ("sdk/python", Script("sdk/python/tests/provider.py", "sdk/python/tests/conform.yaml")),
     ("sdk/go", Go("sdk/go/internal/testprovider", "sdk/go/testdata/conform.yaml")),
+    (
+        "sdk/rust",
+        Rust(
+            ".",
+            &["--workspace", "--bin", "rectify-sdk-typed-provider"],
+            "crates/rectify-sdk/tests/conform.yaml",
+        ),
+    ),
 ];
 
 fn top() -> PathBuf {
@@ -58,12 +76,30 @@ fn found(name: &str, start: &Start, scratch: &Path) -> (Vec<String>, PathBuf) {
             vec!["/usr/bin/env".into(), "python3".into(), top().join(script).display().to_string()],
             top().join(fixtures),
         ),
+        Rust(directory, arguments, fixtures) => {
+            let program = build_rust(&top().join(directory), arguments);
+            (vec![program.display().to_string()], top().join(fixtures))
+        }
         Go(directory, fixtures) => {
             let program = scratch.join(name.replace('/', "-"));
             build_go(&top().join(directory), &program);
             (vec![program.display().to_string()], top().join(fixtures))
         }
     }
+}
+
+/// Builds a program in Rust, beside what is built of this workspace: most of what it needs is there.
+fn build_rust(directory: &Path, arguments: &[&str]) -> PathBuf {
+    let built = env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--locked", "--quiet"]).args(arguments).current_dir(directory);
+    command.env("CARGO_TARGET_DIR", &built);
+    if directory != top().join(".") {
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    built.join("debug").join(arguments.last().unwrap())
 }
 
 /// Builds a program in Go, with nothing but what is on this machine.

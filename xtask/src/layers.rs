@@ -125,7 +125,15 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("rectify-sdk", "serves the built-in providers"),
         ],
     ),
-    ("rectify-sdk", &[("rectify-base", "fingerprints"), ("rectify-protocol", "the wire")]),
+    (
+        "rectify-sdk",
+        &[
+            ("rectify-base", "fingerprints, schemas of properties"),
+            ("rectify-protocol", "the wire"),
+            ("rectify-sdk-derive", "`derive(Properties)`"),
+        ],
+    ),
+    ("rectify-sdk-derive", &[]),
     ("rectify-provider-account", &[("rectify-sdk", "the only thing a provider sees")]),
     (
         "rectify-conform",

@@ -60,6 +60,7 @@ pub fn test(words: &[&str]) -> Outcome {
         stage("tests", || run(cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]))),
         after_build("python", python),
         after_build("go", go),
+        stage("rust", rust),
         after_build("demo", || {
             crate::demo::demo(&["--quiet"])?;
             crate::demo::demo(&["--quiet", "--crash"])
@@ -161,6 +162,22 @@ fn go() -> Outcome {
             }
             run(command)?;
         }
+    }
+    Ok(())
+}
+
+/// The provider that is written with the SDK of Rust, in a workspace of its own. What it needs of others is
+/// built already, where this workspace needs the same of it.
+fn rust() -> Outcome {
+    let built = executable("debug");
+    let target = built.ancestors().nth(2).ok_or("there is no directory for what is built")?;
+    for arguments in [&["fmt", "--check"][..], &["test", "--locked", "--quiet"]] {
+        let mut command = cargo(arguments);
+        command
+            .env("CARGO_TARGET_DIR", target)
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .current_dir(root().join("examples/providers/rust-shellvars"));
+        run(command)?;
     }
     Ok(())
 }

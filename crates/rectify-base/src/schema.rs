@@ -1,5 +1,5 @@
 //! JSON Schemas (draft 2020-12) of our documents, derived from their types. Only with the feature
-//! `schema`, which the task that writes `schemas/` turns on; nothing that runs needs it.
+//! `schema`: of what runs, only the SDK for providers needs it, for the schemas of their properties.
 //!
 //! A derived schema says what serde would read. Ours says what we write, which is narrower: integers
 //! stay within ±(2^53−1), and what is absent or empty is left out, see [`Form`].

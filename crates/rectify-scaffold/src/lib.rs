@@ -110,6 +110,8 @@ pub fn project(language: Language, name: &str) -> Result<Vec<File>, Problem> {
         }
         Language::Rust => {
             files.push(plain("Cargo.toml".to_owned(), &rust::manifest(name)));
+            files.push(plain("Cargo.lock".to_owned(), rust::LOCK));
+            files.push(plain(".gitignore".to_owned(), "/target\n"));
             let vendored = embedded::RUST
                 .iter()
                 .map(|(path, text)| plain(format!("vendor/{path}"), &rust::vendored(path, text)));
@@ -138,4 +140,5 @@ const PYTHON: Templates = &[
 const RUST: Templates = &[
     ("README.md", include_str!("../templates/rust/README.md")),
     ("src/main.rs", include_str!("../templates/rust/main.rs.template")),
+    ("tests/provider.rs", include_str!("../templates/rust/test.rs.template")),
 ];

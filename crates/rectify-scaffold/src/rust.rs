@@ -6,13 +6,23 @@ use crate::embedded;
 /// Of our workspace.
 const WORKSPACE: &str = include_str!("../../../Cargo.toml");
 
+/// The versions of everything that is not ours, as they were tested. Cargo leaves out what it does not need.
+pub const LOCK: &str = include_str!("../../../Cargo.lock");
+/// What a provider takes from our workspace itself, beside the SDK.
+const DEPENDENCIES: [&str; 2] = ["schemars", "serde"];
+/// What its tests take.
+const OF_TESTS: [&str; 2] = ["serde_json", "tempfile"];
+
 /// `Cargo.toml`.
 pub fn manifest(name: &str) -> String {
+    let list =
+        |names: &[&str]| names.iter().map(|name| format!("{name}.workspace = true\n")).collect::<String>();
     let mut text = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
-         [dependencies]\nrectify-sdk = {{ path = \"vendor/rectify-sdk\" }}\nserde_json.workspace = true\n\n\
-         [dev-dependencies]\ntempfile.workspace = true\n\n\
-         [workspace]\nmembers = [\"vendor/*\"]\n\n"
+         [dependencies]\nrectify-sdk.workspace = true\n{}\n[dev-dependencies]\n{}\n\
+         [workspace]\nmembers = [\"vendor/*\"]\n\n",
+        list(&DEPENDENCIES),
+        list(&OF_TESTS),
     );
     text.push_str(&section("[workspace.package]"));
     text.push_str("\n[workspace.dependencies]\n");
@@ -58,7 +68,7 @@ fn used(dependency: &str) -> bool {
     let manifests = embedded::RUST.iter().filter(|(path, _)| path.ends_with("/Cargo.toml"));
     let manifests: Vec<String> = manifests.map(|(path, text)| vendored(path, text)).collect();
     let mut lines = manifests.iter().flat_map(|text| text.lines());
-    ["serde_json", "tempfile"].contains(&dependency)
+    DEPENDENCIES.iter().chain(&OF_TESTS).any(|own| *own == dependency)
         || lines.any(|line| {
             let rest = line.strip_prefix(dependency);
             rest.is_some_and(|rest| rest.starts_with(".workspace") || rest.starts_with(" = { workspace"))

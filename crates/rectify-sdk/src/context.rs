@@ -1,7 +1,9 @@
 //! What a provider is told about the session and the request that it works for.
 
 use crate::{
-    blobs, ledger,
+    blobs,
+    files::Seen,
+    ledger,
     output::Notifier,
     secrets::{self, Revealed},
     session::Settings,
@@ -18,6 +20,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 /// How the state that was found compares with what an operation expects.
@@ -37,6 +40,9 @@ pub struct Context {
     pub(crate) operation: Option<String>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) before_images: BeforeImages,
+    pub(crate) deadline: Instant,
+    pub(crate) seen: Seen,
+    pub(crate) touched: AtomicBool,
 }
 
 /// Before-images that are not durable yet: those of a request that makes all of its own durable together, at
@@ -72,6 +78,12 @@ impl Context {
     #[must_use]
     pub fn digest_key(&self) -> Option<&DigestKey> {
         self.settings.digest_key.as_ref()
+    }
+
+    /// The digest of what others may not read, under the session's key, for a state.
+    #[must_use]
+    pub fn private_digest(&self, bytes: &[u8]) -> Digest {
+        self.digest_key().map_or_else(|| Digest::of_bytes(bytes), |key| key.digest(bytes))
     }
 
     /// Properties with the texts that they mean, and whether there is a secret among them. Properties
@@ -118,11 +130,28 @@ impl Context {
         self.operation().map(|op_id| (OPERATION_VARIABLE, op_id))
     }
 
+    /// When the request should have ended.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// Whether the request was cancelled, or the engine is gone. Finish the atomic step at hand,
     /// then tell the truth.
     #[must_use]
     pub fn cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Says that something was changed, or may have been, without [`Context::run`] and the functions for files,
+    /// which say so themselves: an error of a typed resource or action that comes afterwards never claims that
+    /// nothing was done.
+    pub fn touched(&self) {
+        self.touched.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_touched(&self) -> bool {
+        self.touched.load(Ordering::Relaxed)
     }
 
     /// Tells the engine what is going on.

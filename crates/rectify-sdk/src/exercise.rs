@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use tempfile::TempDir;
 
-/// A session with a provider in this process, in mode `apply`, with private directories of its own.
+/// A session with a provider, in this process or in one of its own, in mode `apply`, with private directories of its own.
 pub struct Exercise {
     client: Client,
     dirs: TempDir,
@@ -50,7 +50,18 @@ impl Exercise {
     /// # Errors
     /// When the session cannot be opened.
     pub fn new(provider: impl Provider, root: Option<&Path>, secrets: &[(&str, &str)]) -> Told<Self> {
-        let manifest = provider.manifest();
+        Self::with(Client::in_process(provider).map_err(|e| e.to_string())?, root, secrets)
+    }
+
+    /// Starts a session with the executable of a provider, as `env!("CARGO_BIN_EXE_name")` in a test gives it.
+    ///
+    /// # Errors
+    /// When the session cannot be opened.
+    pub fn spawn(program: impl AsRef<Path>, root: Option<&Path>, secrets: &[(&str, &str)]) -> Told<Self> {
+        Self::with(Client::spawn(program.as_ref()).map_err(|e| e.to_string())?, root, secrets)
+    }
+
+    fn with(mut client: Client, root: Option<&Path>, secrets: &[(&str, &str)]) -> Told<Self> {
         let dirs = tempfile::tempdir().map_err(|e| e.to_string())?;
         let at = |name: &str| -> Told<String> {
             let path = dirs.path().join(name);
@@ -67,8 +78,8 @@ impl Exercise {
             let name = SecretName::new(*name).map_err(|e| e.to_string())?;
             configure.secrets.insert(name, SecretValue(Secret::new((*value).to_owned())));
         }
-        let mut client = Client::in_process(provider).map_err(|e| e.to_string())?;
         client.greet(Mode::Apply, directories, &configure).map_err(|e| e.to_string())?;
+        let manifest = client.call(method::SCHEMA_GET, &serde_json::json!({})).map_err(|e| e.to_string())?;
         Ok(Self { client, dirs, manifest, operations: 0 })
     }
 
@@ -204,6 +215,21 @@ impl Exercise {
         Ok(Value::Object(back))
     }
 
+    /// Takes back what [`Exercise::converge`] did, as an engine does: by the properties that name the thing, and the
+    /// state from before.
+    ///
+    /// # Errors
+    /// A sentence about what did not hold.
+    pub fn undo(&mut self, name: &str, desired: &Value, planned: &Planned) -> Told<Planned> {
+        let back = self.back(name, desired, planned)?;
+        let returned = self.converge(name, &back)?;
+        let before = self.print(name, planned.prior.as_ref())?;
+        if self.print(name, returned.planned.as_ref())? == before {
+            return Ok(returned);
+        }
+        Err(format!("{desired}: taking it back leads to {:?}, not to {:?}", returned.planned, planned.prior))
+    }
+
     /// Applies.
     ///
     /// # Errors
@@ -262,12 +288,7 @@ impl Exercise {
     /// A sentence about what did not hold.
     pub fn there_and_back(&mut self, name: &str, desired: &Value) -> Told<Planned> {
         let planned = self.converge(name, desired)?;
-        let back = self.back(name, desired, &planned)?;
-        let returned = self.converge(name, &back)?;
-        let before = self.print(name, planned.prior.as_ref())?;
-        if self.print(name, returned.planned.as_ref())? == before {
-            return Ok(planned);
-        }
-        Err(format!("{desired}: taking it back leads to {:?}, not to {:?}", returned.planned, planned.prior))
+        self.undo(name, desired, &planned)?;
+        Ok(planned)
     }
 }

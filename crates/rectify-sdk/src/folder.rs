@@ -60,6 +60,13 @@ pub struct SmallFile {
     stamp: Stamp,
 }
 
+impl SmallFile {
+    /// What tells it from any other, without what is in it.
+    pub(crate) fn without_content(&self) -> Self {
+        Self { bytes: Vec::new(), owned: self.owned, links: self.links, stamp: self.stamp }
+    }
+}
+
 /// Tells one moment of an inode from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
@@ -249,6 +256,21 @@ impl Folder {
         #[expect(clippy::useless_conversion, reason = "the widths differ between architectures")]
         let links = opened.st_nlink.into();
         Ok(Some(SmallFile { bytes, owned: Owned::of(&opened), links, stamp: Stamp::of(&opened) }))
+    }
+
+    /// A file as it is now, without its content. `None`: there is nothing of that name.
+    ///
+    /// # Errors
+    /// `CONFLICT` for what is no regular file.
+    pub(crate) fn look(&self, name: &str) -> Result<Option<SmallFile>, ItemError> {
+        let stat = self.stat(&c_name(name)?).map_err(|e| failed(e, "the file cannot be looked at"))?;
+        let Some(stat) = stat else { return Ok(None) };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(ItemError::new(ErrorCode::Conflict, format!("`{name}` is not a regular file")));
+        }
+        #[expect(clippy::useless_conversion, reason = "the widths differ between architectures")]
+        let links = stat.st_nlink.into();
+        Ok(Some(SmallFile { bytes: Vec::new(), owned: Owned::of(&stat), links, stamp: Stamp::of(&stat) }))
     }
 
     /// That a name still holds what was read (`None`: nothing).

@@ -54,6 +54,22 @@ pub struct Run<'a> {
     pub deadline: Instant,
 }
 
+impl<'a> Run<'a> {
+    /// A command with nothing on its standard input, in the directory that stands for `/`, until the request
+    /// should have ended.
+    #[must_use]
+    pub fn new(cx: &Context, argv: &'a [String]) -> Self {
+        Self {
+            argv,
+            environment: BTreeMap::new(),
+            directory: cx.root().unwrap_or(Path::new("/")).to_owned(),
+            user: None,
+            stdin: None,
+            deadline: cx.deadline(),
+        }
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -76,6 +92,28 @@ pub struct Finished {
     pub output: Output,
 }
 
+impl Finished {
+    /// What it printed, if it ended by itself with the exit code 0.
+    ///
+    /// # Errors
+    /// `TIMEOUT`, `CANCELLED` or `FAILED`, with the end of what it printed; something may have been changed.
+    pub fn success(self) -> Result<Output, ItemError> {
+        let (code, how) = match self.ended {
+            Ended::Exited(0) => return Ok(self.output),
+            Ended::Exited(code) => (ErrorCode::Failed, format!("ended with the exit code {code}")),
+            Ended::Signalled(signal) => (ErrorCode::Failed, format!("was ended by signal {signal}")),
+            Ended::TimedOut => (ErrorCode::Timeout, "took too long".to_owned()),
+            Ended::Cancelled => (ErrorCode::Cancelled, "was cancelled".to_owned()),
+        };
+        let said = [&self.output.stderr, &self.output.stdout]
+            .into_iter()
+            .find_map(|text| text.trim().lines().last());
+        let said = said.map(|line| format!(": {line}")).unwrap_or_default();
+        Err(ItemError::new(code, format!("the command {how}{said}"))
+            .mutated(rectify_protocol::Mutated::Maybe))
+    }
+}
+
 impl Context {
     /// Runs a command to its end, to its deadline, or until the request is cancelled; then its
     /// process group gets TERM, and KILL five seconds later.
@@ -85,6 +123,7 @@ impl Context {
     /// nothing then.
     pub fn run(&self, run: &Run<'_>) -> Result<Finished, ItemError> {
         let mut child = start(self, run)?;
+        self.touched();
         let input = child.stdin.take().map(|mut pipe| {
             let text = run.stdin.unwrap_or_default().to_owned();
             // A command that reads nothing breaks the pipe, as it may.

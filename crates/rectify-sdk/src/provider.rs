@@ -6,8 +6,10 @@ use rectify_protocol::{
     message::{Applied, Apply, DesiredItem, PlanAnswer, PlanItem, ReadAnswer, ReadItem},
 };
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
-/// One kind of thing that Rectify can look at and change.
+/// What an engine asks of a provider, as it asks. [`Types`](crate::Types) is one that is put together from typed
+/// resources, actions and probes; write your own where states or plans are of another kind.
 ///
 /// Calls come from several threads at once, never two for one item of a batch. Only
 /// [`apply`](Provider::apply) may change anything outside the session's private directories, and
@@ -49,4 +51,31 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// With `mutated` saying truthfully what is known of the effect.
     fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError>;
+}
+
+/// So that several sessions can have one provider.
+impl<P: Provider> Provider for Arc<P> {
+    fn manifest(&self) -> Manifest {
+        (**self).manifest()
+    }
+
+    fn validate(&self, cx: &Context, item: &DesiredItem) -> Result<(), ItemError> {
+        (**self).validate(cx, item)
+    }
+
+    fn normalize(&self, cx: &Context, item: &DesiredItem) -> Result<Map<String, Value>, ItemError> {
+        (**self).normalize(cx, item)
+    }
+
+    fn read(&self, cx: &Context, item: &ReadItem) -> Result<ReadAnswer, ItemError> {
+        (**self).read(cx, item)
+    }
+
+    fn plan(&self, cx: &Context, item: &PlanItem) -> Result<PlanAnswer, ItemError> {
+        (**self).plan(cx, item)
+    }
+
+    fn apply(&self, cx: &Context, op: &Apply) -> Result<Applied, ItemError> {
+        (**self).apply(cx, op)
+    }
 }

@@ -1,6 +1,7 @@
 //! Secrets among properties: names on the way, texts where they are used.
 
-use rectify_base::{Pointer, Redaction, Secret, SecretName, SecretText, secret_text};
+use crate::Context;
+use rectify_base::{Digest, Pointer, Redaction, Secret, SecretName, SecretText, secret_text};
 use rectify_protocol::{
     ErrorCode, ItemError,
     message::{Applied, Output},
@@ -73,7 +74,56 @@ pub(crate) fn hide(
             }),
             ..applied
         }),
-        Err(error) => Err(ItemError { message: text(error.message), hint: error.hint.map(text), ..error }),
+        Err(error) => Err(hide_error(error, values)),
+    }
+}
+
+/// An error without values of secrets.
+pub(crate) fn hide_error(error: ItemError, values: &BTreeMap<SecretName, Secret>) -> ItemError {
+    let redaction = Redaction::new(values);
+    if redaction.is_empty() {
+        return error;
+    }
+    let text = |text: String| redaction.text(&text).into_owned();
+    ItemError { message: text(error.message), hint: error.hint.map(text), ..error }
+}
+
+/// A property that takes a secret: its schema says so. In a state stands its [digest](PrivateText::digest);
+/// `Debug` shows nothing of it.
+#[derive(Clone, Debug)]
+pub struct PrivateText(Secret);
+
+impl PrivateText {
+    /// The text itself, for the one place that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// Its digest under the key of the target, so that nobody can try values.
+    #[must_use]
+    pub fn digest(&self, cx: &Context) -> Digest {
+        cx.private_digest(self.reveal().as_bytes())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for PrivateText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+impl schemars::JsonSchema for PrivateText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PrivateText".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "x-rectify-secret": true})
     }
 }
 

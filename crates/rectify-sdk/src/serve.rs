@@ -1,6 +1,6 @@
 //! The command line of a provider, and its standard streams.
 
-use crate::{End, Provider, serve_streams};
+use crate::{End, Provider, selftest, serve_streams};
 use rectify_protocol::COOKIE_VARIABLE;
 use rustix::{
     fs::{Mode, OFlags},
@@ -18,7 +18,7 @@ use std::{
 /// Wrong use of the command line.
 const EXIT_USAGE: u8 = 64;
 
-/// What the `main` of a provider calls: `serve --stdio`, `manifest`, `version`, or help.
+/// What the `main` of a provider calls: `serve --stdio`, `manifest`, `version`, `--selftest`, or help.
 pub fn serve(provider: impl Provider) -> ExitCode {
     let arguments: Vec<String> = env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -31,6 +31,11 @@ pub fn serve(provider: impl Provider) -> ExitCode {
         ["version"] => {
             let manifest = provider.manifest();
             print(format!("{} {}\n", manifest.name, manifest.version).as_bytes())
+        }
+        ["--selftest"] => {
+            let (report, well) = selftest::run(provider);
+            let printed = print(report.as_bytes());
+            if well { printed } else { ExitCode::FAILURE }
         }
         _ => complain(&help(&provider), EXIT_USAGE),
     }
@@ -70,7 +75,7 @@ fn help(provider: &impl Provider) -> String {
         manifest.types.iter().map(|t| format!("  {:<20} {}", t.name, t.summary)).collect();
     format!(
         "This is the Rectify provider `{}` {}. The engine starts it; there is nothing to do by hand.\n\n\
-         Usage: PROVIDER manifest | version | serve --stdio (with {COOKIE_VARIABLE}=1)\n\nTypes:\n{}",
+         Usage: PROVIDER manifest | version | --selftest | serve --stdio (with {COOKIE_VARIABLE}=1)\n\nTypes:\n{}",
         manifest.name,
         manifest.version,
         types.join("\n")

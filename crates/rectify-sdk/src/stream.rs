@@ -3,6 +3,7 @@
 use crate::{
     Context, Provider,
     context::BeforeImages,
+    files::Seen,
     ledger::Ledger,
     output::Notifier,
     queue::{Job, Queue, Refused},
@@ -105,6 +106,7 @@ impl Ended {
 fn work(provider: &impl Provider, queue: &Queue, notifier: &Notifier) {
     while let Some(Job { id, work, settings, cancelled, .. }) = queue.next() {
         let operation = work.operation().map(str::to_owned);
+        let deadline = Instant::now() + work.limit(&settings.manifest);
         let before_images = BeforeImages::default();
         let cx = Context {
             settings,
@@ -113,6 +115,9 @@ fn work(provider: &impl Provider, queue: &Queue, notifier: &Notifier) {
             operation,
             cancelled,
             before_images,
+            deadline,
+            seen: Seen::default(),
+            touched: AtomicBool::new(false),
         };
         notifier.answer(work.run(provider, &cx));
         queue.done(id);

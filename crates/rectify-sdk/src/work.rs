@@ -4,7 +4,7 @@
 use crate::{Context, Provider, blobs, crash, fence};
 use rectify_base::TypeName;
 use rectify_protocol::{
-    ErrorCode, Frame, ItemError, Mutated,
+    ErrorCode, Frame, ItemError, Manifest, Mutated,
     error::rpc,
     frame::RpcError,
     message::{
@@ -18,6 +18,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
+
+/// Longest time that a request is granted, in milliseconds: a week.
+const LIMIT_MAX_MS: u64 = 7 * 24 * 3_600_000;
 
 /// A request with its parameters.
 pub(crate) enum Work {
@@ -56,6 +59,17 @@ impl Work {
         match self {
             Self::Apply(op) => Some(&op.op_id),
             _ => None,
+        }
+    }
+
+    /// How long it may take: what the engine grants, or what the manifest promises of the slowest item.
+    pub(crate) fn limit(&self, manifest: &Manifest) -> Duration {
+        let slowest = || manifest.types.iter().map(|d| d.read_timeout_ms).max().unwrap_or(0);
+        // Longer than anybody waits, and far from where clocks overflow.
+        let within = |milliseconds: u64| Duration::from_millis(milliseconds.min(LIMIT_MAX_MS));
+        match self {
+            Self::Apply(op) => within(op.deadline_ms),
+            _ => within(slowest()),
         }
     }
 

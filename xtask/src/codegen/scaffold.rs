@@ -8,7 +8,7 @@ use std::path::Path;
 /// Where the list is.
 const EMBEDDED: &str = "crates/rectify-scaffold/src/embedded.rs";
 /// The crates that a provider in Rust needs.
-const CRATES: [&str; 3] = ["rectify-base", "rectify-protocol", "rectify-sdk"];
+const CRATES: [&str; 4] = ["rectify-base", "rectify-protocol", "rectify-sdk", "rectify-sdk-derive"];
 
 /// The list.
 pub(super) fn generate() -> Generated {

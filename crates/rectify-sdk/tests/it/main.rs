@@ -9,3 +9,6 @@ mod ledger;
 mod lifecycle;
 mod modes;
 mod power;
+mod selftest;
+mod structs;
+mod typed;
