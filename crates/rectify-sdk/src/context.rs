@@ -233,15 +233,20 @@ impl Context {
         blobs::read(self.blob_dir()?, digest, None)
     }
 
-    /// Reads a blob that was kept as a secret, and checks that it has its keyed digest.
+    /// Reads a blob that was kept as a secret, and checks that it has its digest: the keyed one, or the plain one
+    /// where the session has no key, as when it was kept.
     ///
     /// # Errors
-    /// As [`Context::read_blob`]; `DEPENDENCY` where the session has no key.
+    /// As [`Context::read_blob`]; `DEPENDENCY` for one that was kept under a key that the session lacks.
     pub fn read_secret_blob(&self, digest: &Digest) -> Result<Vec<u8>, ItemError> {
-        let key = self.digest_key().ok_or_else(|| {
-            ItemError::new(ErrorCode::Dependency, "a secret blob cannot be checked without the digest key")
-        })?;
-        blobs::read(self.blob_dir()?, digest, Some(key))
+        let key = self.digest_key();
+        blobs::read(self.blob_dir()?, digest, key).map_err(|error| match (key, error.code) {
+            (None, ErrorCode::Failed) => {
+                let message = "a secret blob cannot be checked without the digest key";
+                ItemError::new(ErrorCode::Dependency, message)
+            }
+            _ => error,
+        })
     }
 
     /// Runs an action at most once per operation id, over crashes and redeliveries.

@@ -4,7 +4,7 @@ use rectify_sdk::{
     Action, Answer, Context, Presence, PrivateText, Probe, Properties, Resource, Run, Step, Types,
     base::Digest,
     failed, invalid,
-    protocol::{ErrorCode, ItemError, Mutated, message::Output},
+    protocol::{ErrorCode, ItemError, message::Output},
     real_path_beneath,
 };
 use schemars::JsonSchema;
@@ -192,6 +192,37 @@ struct Note {
     argv: Vec<String>,
     /// What it reads.
     stdin: Option<PrivateText>,
+    /// How it fails before it does anything.
+    trouble: Option<Trouble>,
+}
+
+/// A way to fail.
+#[derive(Deserialize, JsonSchema)]
+struct Trouble {
+    code: ErrorCodeName,
+    /// Whether something was done before.
+    #[serde(default)]
+    touched: bool,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum ErrorCodeName {
+    Busy,
+    Failed,
+}
+
+impl Trouble {
+    fn error(&self, cx: &Context) -> ItemError {
+        if self.touched {
+            cx.touched();
+        }
+        let code = match self.code {
+            ErrorCodeName::Busy => ErrorCode::Busy,
+            ErrorCodeName::Failed => ErrorCode::Failed,
+        };
+        ItemError::new(code, "asked to fail")
+    }
 }
 
 struct Notes;
@@ -201,6 +232,9 @@ impl Action for Notes {
     const NAME: &'static str = "typed.note";
 
     fn run(&self, cx: &Context, note: &Note) -> Result<Option<Output>, ItemError> {
+        if let Some(trouble) = &note.trouble {
+            return Err(trouble.error(cx));
+        }
         append(cx, &note.path)?;
         if note.argv.is_empty() {
             return Ok(None);
@@ -276,41 +310,6 @@ impl Probe for Counting {
     }
 }
 
-/// Fails in the way that it is told.
-#[derive(Deserialize, JsonSchema, Properties)]
-struct Trouble {
-    /// Code of the error.
-    code: ErrorCodeName,
-    /// Whether something was done before.
-    #[serde(default)]
-    touched: bool,
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum ErrorCodeName {
-    Busy,
-    Failed,
-}
-
-struct Troubles;
-
-impl Action for Troubles {
-    type Properties = Trouble;
-    const NAME: &'static str = "typed.trouble";
-
-    fn run(&self, cx: &Context, trouble: &Trouble) -> Result<Option<Output>, ItemError> {
-        if trouble.touched {
-            cx.touched();
-        }
-        let code = match trouble.code {
-            ErrorCodeName::Busy => ErrorCode::Busy,
-            ErrorCodeName::Failed => ErrorCode::Failed,
-        };
-        Err(ItemError::new(code, "asked to fail").mutated(Mutated::No))
-    }
-}
-
 fn main() -> ExitCode {
     rectify_sdk::serve(
         Types::new("typed", env!("CARGO_PKG_VERSION"))
@@ -318,7 +317,6 @@ fn main() -> ExitCode {
             .resource(Keys)
             .action(Notes)
             .action(Maker)
-            .action(Troubles)
             .probe(Counting),
     )
 }

@@ -215,12 +215,13 @@ fn a_guard_tells_that_there_is_nothing_to_do() {
 #[test]
 fn an_action_that_failed_did_nothing_only_if_its_code_says_so() {
     let (root, home) = (tempfile::tempdir().unwrap(), Home::new());
-    for (desired, mutated) in [
+    for (trouble, mutated) in [
         (json!({"code": "busy"}), Mutated::No),
         (json!({"code": "busy", "touched": true}), Mutated::Maybe),
         (json!({"code": "failed"}), Mutated::Maybe),
     ] {
-        let error = run(&home, root.path(), "typed.trouble", &desired).unwrap_err();
+        let desired = json!({"path": "/log", "trouble": trouble});
+        let error = run(&home, root.path(), "typed.note", &desired).unwrap_err();
         assert_eq!(error.mutated, mutated, "{desired}");
     }
 }
