@@ -18,6 +18,28 @@ use std::time::Duration;
 
 /// Something that is done at most once for each permission, over crashes and redeliveries: it is claimed durably
 /// before [`run`](Action::run), and what came of it is recorded.
+///
+/// ```
+/// # use rectify_sdk::{Action, Context, Properties, Result, Run, protocol::message::Output};
+/// # /// Starts a service anew.
+/// # #[derive(serde::Deserialize, schemars::JsonSchema, Properties)]
+/// # struct Unit {
+/// #     /// Name of the unit.
+/// #     #[rectify(touch = "unit", write)]
+/// #     name: String,
+/// # }
+/// # struct Restart;
+/// impl Action for Restart {
+///     type Properties = Unit;
+///     const NAME: &'static str = "acme.restart";
+///
+///     fn run(&self, cx: &Context, unit: &Unit) -> Result<Option<Output>> {
+///         let argv = ["systemctl", "restart", &unit.name].map(str::to_owned);
+///         cx.run(&Run::new(cx, &argv))?.success().map(Some)
+///     }
+/// }
+/// # let _ = rectify_sdk::Types::new("acme", "1.0.0").action(Restart);
+/// ```
 pub trait Action: Send + Sync + 'static {
     /// What people write.
     type Properties: Properties;
