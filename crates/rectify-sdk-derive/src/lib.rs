@@ -122,6 +122,8 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         #definition
 
+        #[automatically_derived]
+        #[allow(clippy::unused_unit)]
         impl ::rectify_sdk::Properties for #ident {
             type Id = #id;
             const TOUCHES: &'static [::rectify_sdk::Touch] = &[#(#touches),*];

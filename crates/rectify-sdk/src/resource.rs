@@ -246,7 +246,7 @@ impl<R: Resource> Converging<R> {
         id: Id<R>,
         wish: Wish<R>,
         found: State<R::State>,
-    ) -> Result<(Step<R>, Option<Value>, Option<Value>), ItemError> {
+    ) -> Result<(Step<R>, [Option<Value>; 2]), ItemError> {
         let (properties, want) = match wish {
             Wish::Back(state) => (None, state),
             Wish::Properties(properties) => {
@@ -255,7 +255,7 @@ impl<R: Resource> Converging<R> {
             }
         };
         let want = Self::state(want)?;
-        Ok((Step { id, properties, found: found.typed, want: want.typed }, found.value, want.value))
+        Ok((Step { id, properties, found: found.typed, want: want.typed }, [found.value, want.value]))
     }
 }
 
@@ -290,7 +290,7 @@ impl<R: Resource> Kind for Converging<R> {
             Some(predicted) => Self::of_value(predicted.state.clone())?,
             None => self.look(cx, &id)?,
         };
-        let (step, prior, planned) = self.step(cx, id, wish, found)?;
+        let (step, [prior, planned]) = self.step(cx, id, wish, found)?;
         let print = |state: &Option<Value>| cx.fingerprint(&item.type_name, R::VERSION, state.as_ref());
         let changes = print(&prior)? != print(&planned)?;
         let Forecast { disruption, undo, undo_note, mut resolved } = self.resource.forecast(cx, &step)?;
@@ -316,7 +316,7 @@ impl<R: Resource> Kind for Converging<R> {
             return Ok(Applied { status: ApplyStatus::Already, state: found.value, output: None });
         }
         let print = |state: &Option<Value>| cx.fingerprint(&op.type_name, R::VERSION, state.as_ref());
-        let (step, before, planned) = self.step(cx, id, wish, found)?;
+        let (step, [before, planned]) = self.step(cx, id, wish, found)?;
         let goal = print(&planned)?;
         if op.result.is_some_and(|result| result != goal) {
             let message = "what would be written is not what the plan says";
