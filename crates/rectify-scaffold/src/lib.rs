@@ -112,6 +112,7 @@ pub fn project(language: Language, name: &str) -> Result<Vec<File>, Problem> {
             files.push(plain("Cargo.toml".to_owned(), &rust::manifest(name)));
             files.push(plain("Cargo.lock".to_owned(), rust::LOCK));
             files.push(plain(".gitignore".to_owned(), "/target\n"));
+            files.push(plain("vendor/rustfmt.toml".to_owned(), rust::FORMAT));
             let vendored = embedded::RUST
                 .iter()
                 .map(|(path, text)| plain(format!("vendor/{path}"), &rust::vendored(path, text)));

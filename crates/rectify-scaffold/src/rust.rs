@@ -8,6 +8,8 @@ const WORKSPACE: &str = include_str!("../../../Cargo.toml");
 
 /// The versions of everything that is not ours, as they were tested. Cargo leaves out what it does not need.
 pub const LOCK: &str = include_str!("../../../Cargo.lock");
+/// How the SDK is formatted, so that `cargo fmt` leaves it as it is.
+pub const FORMAT: &str = include_str!("../../../rustfmt.toml");
 /// What a provider takes from our workspace itself, beside the SDK.
 const DEPENDENCIES: [&str; 2] = ["schemars", "serde"];
 /// What its tests take.

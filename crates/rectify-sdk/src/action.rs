@@ -31,7 +31,7 @@ use std::time::Duration;
 /// # struct Restart;
 /// impl Action for Restart {
 ///     type Properties = Unit;
-///     const NAME: &'static str = "acme.restart";
+///     const TYPE: &'static str = "acme.restart";
 ///
 ///     fn run(&self, cx: &Context, unit: &Unit) -> Result<Option<Output>> {
 ///         let argv = ["systemctl", "restart", &unit.name].map(str::to_owned);
@@ -45,7 +45,7 @@ pub trait Action: Send + Sync + 'static {
     type Properties: Properties;
 
     /// Name of the type, `provider.kind`.
-    const NAME: &'static str;
+    const TYPE: &'static str;
     /// Version of the properties; raised when old ones are read in another way.
     const VERSION: u32 = 1;
     /// Whether [`done`](Action::done) can say that there is nothing to do.
@@ -106,7 +106,7 @@ struct Wish<P> {
 
 impl<A: Action> Doing<A> {
     pub(crate) fn new(action: A) -> Self {
-        Self { action, codec: Codec::new(A::NAME) }
+        Self { action, codec: Codec::new(A::TYPE) }
     }
 
     fn wish(
@@ -190,7 +190,7 @@ impl<A: Action> Kind for Doing<A> {
             undo: if A::HAS_UNDO { "lossy" } else { "none" }.into(),
             read_timeout_ms: milliseconds(A::READ_LIMIT),
             apply_timeout_ms: milliseconds(A::APPLY_LIMIT),
-            ..self.codec.descriptor(A::NAME, A::VERSION, "action")
+            ..self.codec.descriptor(A::TYPE, A::VERSION, "action")
         }
     }
 

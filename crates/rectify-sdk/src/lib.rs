@@ -29,7 +29,7 @@
 //! impl Resource for MotdFile {
 //!     type Properties = Motd;
 //!     type State = Message;
-//!     const NAME: &'static str = "motd.file";
+//!     const TYPE: &'static str = "motd.file";
 //!
 //!     fn read(&self, cx: &Context, id: &MotdId) -> Result<Option<Message>> {
 //!         let Some(file) = cx.read_file(&id.path, 4096)? else {

@@ -19,7 +19,7 @@ pub trait Probe: Send + Sync + 'static {
     type Properties: Properties;
 
     /// Name of the type, `provider.kind`.
-    const NAME: &'static str;
+    const TYPE: &'static str;
     /// Version of the properties; raised when old ones are read in another way.
     const VERSION: u32 = 1;
     /// Longest that an answer may take.
@@ -57,7 +57,7 @@ pub(crate) struct Asking<P: Probe> {
 
 impl<P: Probe> Asking<P> {
     pub(crate) fn new(probe: P) -> Self {
-        Self { probe, codec: Codec::new(P::NAME) }
+        Self { probe, codec: Codec::new(P::TYPE) }
     }
 
     fn ask(&self, cx: &Context, desired: &Object) -> Result<Answer, ItemError> {
@@ -75,7 +75,7 @@ impl<P: Probe> Kind for Asking<P> {
             undo: "none".into(),
             read_timeout_ms: limit,
             apply_timeout_ms: limit,
-            ..self.codec.descriptor(P::NAME, P::VERSION, "probe")
+            ..self.codec.descriptor(P::TYPE, P::VERSION, "probe")
         }
     }
 

@@ -33,7 +33,7 @@ pub trait Resource: Send + Sync + 'static {
     type State: Serialize + DeserializeOwned;
 
     /// Name of the type, `provider.kind`.
-    const NAME: &'static str;
+    const TYPE: &'static str;
     /// Version of properties and state; raised when old ones are read in another way.
     const VERSION: u32 = 1;
     /// Members of the state, as JSON Pointers, that move by themselves or are for display only.
@@ -191,12 +191,12 @@ struct State<T> {
 
 impl<R: Resource> Converging<R> {
     pub(crate) fn new(resource: R) -> Self {
-        let codec = Codec::new(R::NAME);
+        let codec = Codec::new(R::TYPE);
         let names = <R::Properties as Properties>::NAMES;
         assert!(
             !names.is_empty(),
             "the properties of `{}`: no field is marked `#[rectify(identity)]`",
-            R::NAME
+            R::TYPE
         );
         Self { resource, codec }
     }
@@ -266,7 +266,7 @@ impl<R: Resource> Kind for Converging<R> {
             undo: R::UNDO.as_str().into(),
             read_timeout_ms: milliseconds(R::READ_LIMIT),
             apply_timeout_ms: milliseconds(R::APPLY_LIMIT),
-            ..self.codec.descriptor(R::NAME, R::VERSION, "resource")
+            ..self.codec.descriptor(R::TYPE, R::VERSION, "resource")
         }
     }
 

@@ -42,7 +42,7 @@ impl Types {
     /// If its properties give no usable schema, it is not the name of a type, or there is one of that name.
     #[must_use]
     pub fn resource<R: Resource>(self, resource: R) -> Self {
-        self.with(R::NAME, Box::new(Converging::new(resource)))
+        self.with(R::TYPE, Box::new(Converging::new(resource)))
     }
 
     /// Adds an action.
@@ -51,7 +51,7 @@ impl Types {
     /// As [`Types::resource`].
     #[must_use]
     pub fn action<A: Action>(self, action: A) -> Self {
-        self.with(A::NAME, Box::new(Doing::new(action)))
+        self.with(A::TYPE, Box::new(Doing::new(action)))
     }
 
     /// Adds a probe.
@@ -60,7 +60,7 @@ impl Types {
     /// As [`Types::resource`].
     #[must_use]
     pub fn probe<P: Probe>(self, probe: P) -> Self {
-        self.with(P::NAME, Box::new(Asking::new(probe)))
+        self.with(P::TYPE, Box::new(Asking::new(probe)))
     }
 
     fn with(mut self, name: &str, kind: Box<dyn Kind>) -> Self {

@@ -73,7 +73,7 @@ struct Texts;
 impl Resource for Texts {
     type Properties = Text;
     type State = TextState;
-    const NAME: &'static str = "typed.text";
+    const TYPE: &'static str = "typed.text";
 
     fn validate(&self, properties: &Text) -> Result<(), ItemError> {
         match properties.more.iter().position(|more| more.line.contains('\n')) {
@@ -150,7 +150,7 @@ struct Keys;
 impl Resource for Keys {
     type Properties = Key;
     type State = KeyState;
-    const NAME: &'static str = "typed.key";
+    const TYPE: &'static str = "typed.key";
 
     fn read(&self, cx: &Context, id: &KeyId) -> Result<Option<KeyState>, ItemError> {
         let file = cx.read_file(&id.path, MAX_BYTES)?;
@@ -229,7 +229,7 @@ struct Notes;
 
 impl Action for Notes {
     type Properties = Note;
-    const NAME: &'static str = "typed.note";
+    const TYPE: &'static str = "typed.note";
 
     fn run(&self, cx: &Context, note: &Note) -> Result<Option<Output>, ItemError> {
         if let Some(trouble) = &note.trouble {
@@ -267,7 +267,7 @@ struct Maker;
 
 impl Action for Maker {
     type Properties = Made;
-    const NAME: &'static str = "typed.made";
+    const TYPE: &'static str = "typed.made";
     const HAS_GUARD: bool = true;
     const HAS_UNDO: bool = true;
 
@@ -296,7 +296,7 @@ struct Counting;
 
 impl Probe for Counting {
     type Properties = Lines;
-    const NAME: &'static str = "typed.lines";
+    const TYPE: &'static str = "typed.lines";
 
     fn ask(&self, cx: &Context, lines: &Lines) -> Result<Answer, ItemError> {
         for (path, wanted) in &lines.files {

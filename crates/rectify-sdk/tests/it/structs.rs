@@ -13,7 +13,7 @@ struct Asking<P>(PhantomData<fn() -> P>);
 
 impl<P: Properties> Probe for Asking<P> {
     type Properties = P;
-    const NAME: &'static str = "test.asked";
+    const TYPE: &'static str = "test.asked";
 
     fn ask(&self, _: &Context, _: &P) -> Result<Answer> {
         Ok(Answer { yes: true, sentence: "yes".into() })
@@ -78,7 +78,7 @@ struct Nothing;
 impl Resource for Nothing {
     type Properties = Nameless;
     type State = String;
-    const NAME: &'static str = "test.nothing";
+    const TYPE: &'static str = "test.nothing";
 
     fn read(&self, _: &Context, (): &()) -> Result<Option<String>> {
         Ok(None)

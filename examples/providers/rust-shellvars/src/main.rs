@@ -42,7 +42,7 @@ struct File;
 impl Resource for File {
     type Properties = Variables;
     type State = State;
-    const NAME: &'static str = "shellvars.file";
+    const TYPE: &'static str = "shellvars.file";
 
     fn validate(&self, wanted: &Variables) -> Result<()> {
         if wanted.set.is_empty() && wanted.unset.is_empty() {
