@@ -123,7 +123,10 @@ fn one_changed_byte_at_the_source() {
     flip(&scratch, "release/manifest.json", 60);
     let envelope = scratch.read("release/release.dsse.json");
     let at = envelope.find("\"sig\": \"").unwrap() + 10;
-    flip(&scratch, "release/release.dsse.json", at);
+    // Another signature, and still base64, whatever the random one was.
+    let other = if envelope[at..].starts_with('A') { "B" } else { "A" };
+    let changed = [&envelope[..at], other, &envelope[at + 1..]].concat();
+    scratch.write("release/release.dsse.json", &changed);
     refuses(&scratch, "envelope-signature", LOCK);
     scratch.write("release/release.dsse.json", &envelope);
     lock(&scratch, &["release"]);
