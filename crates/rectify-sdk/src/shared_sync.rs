@@ -310,7 +310,9 @@ mod tests {
         assert_eq!(lock(&rounds.state).announced, 0);
         // Who does not come, or gives up, holds nobody up.
         let never = announce_sync(directory).unwrap();
+        let began = Instant::now();
         rounds.wait(false, count).unwrap();
+        assert!(began.elapsed() >= ANNOUNCED_MAX, "nobody was waited for");
         assert_eq!(lock(&rounds.state).announced, 1);
         drop(never);
         assert_eq!(lock(&rounds.state).announced, 0);
