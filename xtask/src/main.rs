@@ -7,6 +7,7 @@ mod demo;
 mod fleet;
 mod fuzz;
 mod layers;
+mod mounts;
 mod random;
 mod run;
 mod suite;

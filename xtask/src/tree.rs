@@ -19,10 +19,18 @@ pub struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    File { digest: String },
+    File {
+        digest: String,
+    },
     Directory,
-    Link { target: PathBuf },
+    Link {
+        target: PathBuf,
+    },
     Other,
+    /// No path, but something that somebody says.
+    Said {
+        text: String,
+    },
 }
 
 impl fmt::Display for Entry {
@@ -32,6 +40,7 @@ impl fmt::Display for Entry {
             Kind::Directory => write!(f, "directory")?,
             Kind::Link { target } => write!(f, "link {}", target.display())?,
             Kind::Other => write!(f, "special file")?,
+            Kind::Said { text } => return write!(f, "{text}"),
         }
         write!(f, " {:04o} {}:{}", self.mode & 0o7777, self.uid, self.gid)
     }
@@ -45,6 +54,33 @@ impl Tree {
     /// Looks at a directory. What disappears meanwhile is not there.
     pub fn of(root: &Path) -> Result<Self, String> {
         let mut tree = Self::default();
+        tree.below(root, Path::new(""))?;
+        Ok(tree)
+    }
+
+    /// Adds a path and everything below it, which is found at `found`, if it is there.
+    pub fn add(&mut self, path: &Path, found: &Path) -> Result<(), String> {
+        match look(found) {
+            Ok(entry) => {
+                let directory = entry.kind == Kind::Directory;
+                self.0.insert(path.into(), entry);
+                if directory { self.below(found, path) } else { Ok(()) }
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(format!("{}: {e}", found.display())),
+        }
+    }
+
+    /// Adds lines: a name, what stands between, what is said of it.
+    pub fn say(&mut self, lines: &str, between: char) {
+        for (name, text) in lines.lines().filter_map(|line| line.split_once(between)) {
+            let kind = Kind::Said { text: text.to_owned() };
+            self.0.insert(name.into(), Entry { kind, mode: 0, uid: 0, gid: 0 });
+        }
+    }
+
+    /// Adds what is below a directory; the names begin with `name`.
+    fn below(&mut self, root: &Path, name: &Path) -> Result<(), String> {
         let mut open = vec![PathBuf::new()];
         while let Some(directory) = open.pop() {
             let at = root.join(&directory);
@@ -54,21 +90,21 @@ impl Tree {
                 Err(e) => return Err(format!("{}: {e}", at.display())),
             };
             for entry in entries {
-                let name = directory.join(entry.map_err(|e| format!("{}: {e}", at.display()))?.file_name());
-                let path = root.join(&name);
+                let inside = directory.join(entry.map_err(|e| format!("{}: {e}", at.display()))?.file_name());
+                let path = root.join(&inside);
                 match look(&path) {
                     Ok(entry) => {
                         if entry.kind == Kind::Directory {
-                            open.push(name.clone());
+                            open.push(inside.clone());
                         }
-                        tree.0.insert(name, entry);
+                        self.0.insert(name.join(inside), entry);
                     }
                     Err(e) if e.kind() == ErrorKind::NotFound => {}
                     Err(e) => return Err(format!("{}: {e}", path.display())),
                 }
             }
         }
-        Ok(tree)
+        Ok(())
     }
 
     /// One digest of it all.

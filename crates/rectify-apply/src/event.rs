@@ -90,6 +90,9 @@ pub struct Looked {
     pub fingerprint: Digest,
     /// Digest of the before-image, if one was asked for and there was something to keep.
     pub before_image: Option<Digest>,
+    /// Whether it is what the step may leave behind when it is broken off: a part of its places is as before,
+    /// and the others are as planned. See [`rectify_model::plan::Step::is_partway`].
+    pub partway: bool,
 }
 
 /// What a provider said to an operation.

@@ -115,8 +115,10 @@ pub(crate) struct Item {
     /// How often its state was asked for; tells a late answer from the one that is waited for.
     pub asks: u32,
     pub before_image: Option<Digest>,
-    /// An earlier attempt may have had an effect, and looking could not tell.
+    /// An earlier attempt may have had an effect, and looking could not tell; or a part of it.
     pub unproven: bool,
+    /// The state from which the next attempt goes on: an earlier one of this run was broken off there.
+    pub partway: Option<Digest>,
     /// It is in flight, and holds what it touches.
     pub holds: bool,
     /// It is one of those that its target may have at once: from the first look to its end. That a
@@ -130,6 +132,21 @@ pub(crate) struct Item {
     pub back_unmet: usize,
     /// A step that had to be taken back before it, and was not.
     pub blocked: Option<Address>,
+}
+
+impl Item {
+    /// Whether something of this run may have stopped halfway: an attempt at the same, or, before it is taken
+    /// back, at the step.
+    pub fn was_broken_off(&self) -> bool {
+        let forth = matches!(self.forward, Some(StepState::Failed(_) | StepState::Unknown(_)));
+        self.attempt > 0 || (self.direction == Direction::Back && forth)
+    }
+
+    /// The next attempt begins where an earlier one was broken off, so that something was changed by then.
+    pub fn goes_on_from(&mut self, found: Digest) {
+        self.partway = Some(found);
+        self.unproven = true;
+    }
 }
 
 /// Where a gate stands.
@@ -403,6 +420,7 @@ impl RunState {
                 asks: 0,
                 before_image: None,
                 unproven: false,
+                partway: None,
                 holds: false,
                 has_turn: false,
                 forward: None,

@@ -249,7 +249,7 @@ impl RunState {
         match (item.phase.clone(), answer) {
             (Phase::Looking, answer) => self.looked_before(index, answer, out),
             (Phase::LookingAgain(how), answer) => self.looked_after(index, how, answer, out),
-            (Phase::Resolving, Ok(looked)) => self.looked_at_unknown(index, looked.fingerprint, out),
+            (Phase::Resolving, Ok(looked)) => self.looked_at_unknown(index, &looked, out),
             (Phase::Resolving, Err(error)) => self.stays_unknown(index, &error.message, out),
             _ => {}
         }
@@ -269,6 +269,10 @@ impl RunState {
             Ok(looked) if Some(looked.fingerprint) == item.result => {
                 let how = crate::resume::found(item.attempt);
                 self.succeed(index, how, Some(looked.fingerprint), out);
+            }
+            Ok(looked) if looked.partway && item.was_broken_off() => {
+                item.goes_on_from(looked.fingerprint);
+                self.intend(index, out);
             }
             Ok(looked) => self.stale(index, Some(looked.fingerprint), out),
         }
@@ -368,7 +372,7 @@ impl RunState {
             attempt: item.attempt,
             op_id: item.op_id.clone(),
             retry: item.retry,
-            expect: item.expect,
+            expect: item.partway.unwrap_or(item.expect),
             before_image: item.before_image,
             fence,
             deadline_ms: item.deadline_ms,
@@ -461,7 +465,7 @@ impl RunState {
             type_name: item.type_name.clone(),
             action: item.action,
             desired: item.desired.clone(),
-            expect: item.expect,
+            expect: item.partway.take().unwrap_or(item.expect),
             result: item.result,
             deadline_ms: item.deadline_ms,
             fence,
@@ -522,8 +526,9 @@ impl RunState {
         self.fail(index, code, failure(code, message, mutated), out);
     }
 
-    fn looked_at_unknown(&mut self, index: usize, found: Digest, out: &mut Vec<Effect>) {
-        let Some(item) = self.items.get(index) else { return };
+    fn looked_at_unknown(&mut self, index: usize, looked: &Looked, out: &mut Vec<Effect>) {
+        let Some(item) = self.items.get_mut(index) else { return };
+        let found = looked.fingerprint;
         if item.result == Some(found) {
             return self.succeed(index, How::Observed, Some(found), out);
         }
@@ -532,6 +537,14 @@ impl RunState {
             let proven = item.action != Action::Run || item.result.is_some();
             return self.nothing_happened(index, proven, out);
         }
+        if looked.partway {
+            item.goes_on_from(found);
+            return self.once_more(
+                index,
+                "the provider's answer was lost, and only a part of it is done",
+                out,
+            );
+        }
         self.stays_unknown(index, "afterwards the state is neither as before nor as planned", out);
     }
 
@@ -539,12 +552,19 @@ impl RunState {
     fn nothing_happened(&mut self, index: usize, proven: bool, out: &mut Vec<Effect>) {
         let Some(item) = self.items.get_mut(index) else { return };
         item.unproven |= !proven;
+        self.once_more(index, "the provider's answer was lost, and looking cannot tell", out);
+    }
+
+    /// Tries again, unless that was done often enough or nothing may begin; then `unproven` says why it is not
+    /// known what happened, where it is not.
+    fn once_more(&mut self, index: usize, unproven: &str, out: &mut Vec<Effect>) {
+        let Some(item) = self.items.get_mut(index) else { return };
         let again = item.tries < ATTEMPTS_MAX;
         if again && self.may_begin(index, out) {
             return self.intend(index, out);
         }
         if self.items.get(index).is_some_and(|item| item.unproven) {
-            return self.stays_unknown(index, "the provider's answer was lost, and looking cannot tell", out);
+            return self.stays_unknown(index, unproven, out);
         }
         if again && self.is_paused() {
             return self.not_begun(index, "nothing was changed; stopped before it was tried again", out);

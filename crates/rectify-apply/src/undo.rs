@@ -93,6 +93,7 @@ impl RunState {
         item.tries = 0;
         item.granted = false;
         item.unproven = false;
+        item.partway = None;
         item.before_image = None;
     }
 

@@ -4,12 +4,13 @@
 //! so the provider's own group does not reach them. They are found by the mark that the SDK gives
 //! them ([`OPERATION_VARIABLE`]), and, as a command may clean its environment, by their descent
 //! while that can still be seen, and by their process groups. What an earlier operation left behind
-//! on purpose carries that operation's mark and is spared.
+//! on purpose carries that operation's mark and is spared. What must not be broken off
+//! ([`FINISHES_VARIABLE`]) is waited for, with what descends from it.
 //!
 //! Not found: what cleaned its environment, left its process group *and* lost its parent. Only a
 //! control group would hold that, and an engine does not always have one to give.
 
-use rectify_protocol::OPERATION_VARIABLE;
+use rectify_protocol::{FINISHES_VARIABLE, OPERATION_VARIABLE};
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpgrp, getpid, kill_process_group, pidfd_open, pidfd_send_signal,
 };
@@ -27,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(15);
 const QUIET: u32 = 2;
 /// How long processes may take to end once they were killed.
 const BOUND: Duration = Duration::from_secs(5);
+/// How long what must not be broken off is waited for; then it is told that it still runs.
+const FINISH_MAX: Duration = Duration::from_secs(600);
 /// Longest environment that the kernel allows, and more.
 const ENVIRONMENT_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -83,7 +86,8 @@ impl Leftovers {
     }
 
     /// Ends all of it: politely at first, and after `patience`, or as soon as `hurry` says so, in
-    /// the way that cannot be refused. Blocks until nothing is left, or a bound in time is reached.
+    /// the way that cannot be refused. What must not be broken off is never ended, only waited for, and
+    /// not in a hurry. Blocks until nothing is left, or a bound in time is reached.
     pub(crate) fn end(&mut self, patience: Duration, hurry: impl Fn() -> bool) -> Swept {
         let begin = Instant::now();
         let mut forced: Option<Instant> = None;
@@ -91,7 +95,18 @@ impl Leftovers {
         let mut quiet = 0;
         loop {
             let table = table();
-            let found = self.find(&table);
+            let mut found = self.find(&table);
+            let finishing = finishing(&table, &found);
+            found.retain(|pid, _| !finishing.contains(pid));
+            if found.is_empty() && !finishing.is_empty() {
+                if begin.elapsed() >= FINISH_MAX || hurry() {
+                    let left = finishing.iter().map(|pid| pid.unsigned_abs()).collect();
+                    return Swept { ended: asked.len(), left };
+                }
+                quiet = 0;
+                sleep(PAUSE);
+                continue;
+            }
             if found.is_empty() {
                 quiet += 1;
                 if quiet >= QUIET {
@@ -152,6 +167,21 @@ impl Leftovers {
                 family.insert(child.pid);
                 self.known.insert(child.pid, child.start);
             }
+        }
+    }
+}
+
+/// Which of these must not be broken off: those that say so, and what descends from them.
+fn finishing(table: &BTreeMap<i32, Process>, found: &BTreeMap<i32, Process>) -> BTreeSet<i32> {
+    let says_so = |pid: &&i32| has_variable(&environment_of(**pid), FINISHES_VARIABLE);
+    let mut all: BTreeSet<i32> = found.keys().filter(says_so).copied().collect();
+    loop {
+        let before = all.len();
+        let children = table.values().filter(|p| found.contains_key(&p.pid) && all.contains(&p.parent));
+        let children: Vec<i32> = children.map(|process| process.pid).collect();
+        all.extend(children);
+        if all.len() == before {
+            return all;
         }
     }
 }
@@ -219,12 +249,23 @@ fn parse(pid: i32, stat: &str) -> Option<Process> {
 
 /// The operations whose mark a process carries: at most one, unless it was tampered with.
 fn operations_of(pid: i32) -> impl Iterator<Item = String> {
+    marks(&environment_of(pid)).into_iter()
+}
+
+/// The environment of a process; nothing if it is gone, or not ours to read: then it is not one of ours.
+fn environment_of(pid: i32) -> Vec<u8> {
     let mut environment = Vec::new();
-    // It may be gone, or not ours to read; then it is not one of ours.
     if let Ok(file) = File::open(format!("/proc/{pid}/environ")) {
         let _ = file.take(ENVIRONMENT_MAX_BYTES).read_to_end(&mut environment);
     }
-    marks(&environment).into_iter()
+    environment
+}
+
+fn has_variable(environment: &[u8], name: &str) -> bool {
+    let begins = |variable: &[u8]| {
+        variable.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
+    };
+    environment.split(|byte| *byte == 0).any(begins)
 }
 
 /// The marks in an environment as the kernel shows it: variables that end with a zero byte each.
@@ -280,5 +321,29 @@ mod tests {
         assert_eq!(of(&name("other")).end(Duration::ZERO, || false).ended, 1);
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&other.wait().unwrap()), Some(9));
         assert_eq!(of(&name("none")).end(Duration::ZERO, || false), Swept::default());
+    }
+
+    #[test]
+    fn what_must_not_be_broken_off_is_waited_for() {
+        let op_id = format!("finishes of {}", std::process::id());
+        let start = |script: &str| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", script]).env(OPERATION_VARIABLE, &op_id).env(FINISHES_VARIABLE, "1");
+            command.process_group(0).spawn().unwrap()
+        };
+        let mut short = start("sleep 0.4 & wait; exit 7");
+        let mut ordinary = sleeper(&op_id);
+        let begin = Instant::now();
+        let swept = of(&op_id).end(Duration::ZERO, || false);
+        assert_eq!(swept, Swept { ended: 1, left: Vec::new() });
+        assert!(begin.elapsed() >= Duration::from_millis(300), "it was not waited for");
+        assert_eq!(short.wait().unwrap().code(), Some(7));
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ordinary.wait().unwrap()), Some(9));
+        let mut long = start("exec sleep 600");
+        let swept = of(&op_id).end(Duration::ZERO, || true);
+        assert_eq!(swept, Swept { ended: 0, left: vec![long.id()] });
+        assert!(long.try_wait().unwrap().is_none());
+        long.kill().unwrap();
+        long.wait().unwrap();
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use rectify_base::{
     Address, Digest, FileDigests, Pointer, ProjectName, RemediationName, SecretName, TargetName, TypeName,
+    fingerprint::alike,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -212,6 +213,31 @@ impl Step {
             pointer.remove(&mut state);
         }
         Some(state)
+    }
+
+    /// Whether a state is one that this step, or taking it back, may leave behind when it is broken off:
+    /// each place that changes holds what was there before or what is planned, some the one and some the
+    /// other, and everything else is as planned. What is made or removed as a whole is never partway.
+    #[must_use]
+    pub fn is_partway(&self, found: &Value, volatile: &[Pointer]) -> bool {
+        if self.action != Action::Update || self.result.is_none() {
+            return false;
+        }
+        let mut forth = found.clone();
+        let (mut old, mut new) = (false, false);
+        for change in &self.changes {
+            let here = change.path.get(found);
+            match (here == change.before.as_ref(), here == change.after.as_ref()) {
+                (true, false) => old = true,
+                (false, true) => new = true,
+                _ => return false,
+            }
+            match &change.after {
+                Some(after) => change.path.set(&mut forth, after.clone()),
+                None => change.path.remove(&mut forth),
+            }
+        }
+        old && new && alike(Some(&forth), self.planned.as_ref(), volatile)
     }
 }
 

@@ -21,3 +21,6 @@ pub const COOKIE_VARIABLE: &str = "RECTIFY_PROVIDER";
 /// operation's id. By this mark the engine finds what still runs of an operation whose provider is
 /// gone, and ends it. To the command it is an idempotency key: a retry has the same.
 pub const OPERATION_VARIABLE: &str = "RECTIFY_OPERATION";
+/// Environment variable that such a command has besides, with any value, if it must not be broken off, because
+/// it would leave behind what nobody wants: half a package. Then the engine waits for its end instead.
+pub const FINISHES_VARIABLE: &str = "RECTIFY_FINISHES";

@@ -7,6 +7,7 @@ use crate::{
     output::Notifier,
     secrets::{self, Revealed},
     session::Settings,
+    stop::Stop,
 };
 use rectify_base::{Digest, DigestKey, TypeName, fingerprint};
 use rectify_protocol::{
@@ -38,7 +39,7 @@ pub struct Context {
     pub(crate) notifier: Notifier,
     pub(crate) request: u64,
     pub(crate) operation: Option<String>,
-    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) stop: Arc<Stop>,
     pub(crate) before_images: BeforeImages,
     pub(crate) deadline: Instant,
     pub(crate) seen: Seen,
@@ -140,7 +141,7 @@ impl Context {
     /// then tell the truth.
     #[must_use]
     pub fn cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.stop.is_asked()
     }
 
     /// Says that something was changed, or may have been, without [`Context::run`] and the functions for files,

@@ -94,6 +94,7 @@ mod selftest;
 mod serve;
 mod session;
 mod shared_sync;
+mod stop;
 mod stream;
 pub mod testing;
 mod types;

@@ -6,17 +6,18 @@
 //! where the provider cannot.
 
 use crate::{Context, User};
-use rectify_protocol::{ErrorCode, ItemError, message::Output};
+use rectify_protocol::{ErrorCode, FINISHES_VARIABLE, ItemError, message::Output};
 use rustix::{
+    fs::{MemfdFlags, memfd_create},
     process::{Gid, Pid, Signal, Uid, WaitId, WaitIdOptions, kill_process_group, waitid},
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
-    fs,
+    fs::{self, File},
     io::{self, Read, Write},
     os::unix::{
-        fs::PermissionsExt,
+        fs::{FileExt, PermissionsExt},
         process::{CommandExt, ExitStatusExt},
     },
     path::{Path, PathBuf},
@@ -52,6 +53,9 @@ pub struct Run<'a> {
     pub stdin: Option<&'a str>,
     /// When its process group is ended.
     pub deadline: Instant,
+    /// Whether it comes to its end where the provider or the engine dies, and the next engine waits for it. For
+    /// what would leave behind half of something. Who cancels the request ends it all the same.
+    pub finishes: bool,
 }
 
 impl<'a> Run<'a> {
@@ -66,6 +70,7 @@ impl<'a> Run<'a> {
             user: None,
             stdin: None,
             deadline: cx.deadline(),
+            finishes: false,
         }
     }
 }
@@ -115,14 +120,16 @@ impl Finished {
 }
 
 impl Context {
-    /// Runs a command to its end, to its deadline, or until the request is cancelled; then its
-    /// process group gets TERM, and KILL five seconds later.
+    /// Runs a command to its end, to its deadline, until the request is cancelled, or, unless it
+    /// [`finishes`](Run::finishes), until the engine is gone; then its process group gets TERM, and KILL five
+    /// seconds later.
     ///
     /// # Errors
     /// When it could not be started: `DEPENDENCY`, `PERMISSION`, `SCHEMA` or `FAILED`. It did
     /// nothing then.
     pub fn run(&self, run: &Run<'_>) -> Result<Finished, ItemError> {
-        let mut child = start(self, run)?;
+        let outputs = if run.finishes { Some((unnamed()?, unnamed()?)) } else { None };
+        let mut child = start(self, run, outputs.as_ref())?;
         self.touched();
         let input = child.stdin.take().map(|mut pipe| {
             let text = run.stdin.unwrap_or_default().to_owned();
@@ -131,15 +138,17 @@ impl Context {
         });
         let stdout = Tail::start(child.stdout.take());
         let stderr = Tail::start(child.stderr.take());
-        let ended = self.attend(&mut child, run.deadline, &[&stdout, &stderr])?;
+        let ended = self.attend(&mut child, run, &[&stdout, &stderr])?;
         let patience = Instant::now() + OUTPUT_GRACE;
         while !(stdout.ended() && stderr.ended()) && Instant::now() < patience {
             thread::sleep(Duration::from_millis(2));
         }
         // The writing thread ends with the pipe; a background process may hold it, so no join.
         drop(input);
-        let (stdout, cut_out) = stdout.text();
-        let (stderr, cut_err) = stderr.text();
+        let ((stdout, cut_out), (stderr, cut_err)) = match outputs {
+            None => (stdout.text(), stderr.text()),
+            Some((out, err)) => (end_of(&out), end_of(&err)),
+        };
         let output = Output {
             exit_code: match ended {
                 Ended::Exited(code) => Some(code),
@@ -153,7 +162,7 @@ impl Context {
     }
 
     /// Waits for the end, and makes one if it is due.
-    fn attend(&self, child: &mut Child, deadline: Instant, pipes: &[&Tail]) -> Result<Ended, ItemError> {
+    fn attend(&self, child: &mut Child, run: &Run<'_>, pipes: &[&Tail]) -> Result<Ended, ItemError> {
         let lost = |e: io::Error| {
             ItemError::new(ErrorCode::UnknownOutcome, format!("the command cannot be waited for: {e}"))
                 .mutated(rectify_protocol::Mutated::Maybe)
@@ -168,13 +177,14 @@ impl Context {
                     (None, signal) => Ended::Signalled(signal.unwrap_or(0)),
                 });
             }
-            if self.cancelled() {
+            let stop = if run.finishes { self.stop.is_cancelled() } else { self.cancelled() };
+            if stop {
                 break Ended::Cancelled;
             }
-            if Instant::now() >= deadline {
+            if Instant::now() >= run.deadline {
                 break Ended::TimedOut;
             }
-            thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
+            thread::sleep(pause.min(run.deadline.saturating_duration_since(Instant::now())));
             pause = (pause * 2).min(Duration::from_millis(20));
         };
         // Until it is reaped below, the number of the group cannot be given to another.
@@ -198,7 +208,25 @@ fn has_exited(pid: Pid) -> io::Result<bool> {
     Ok(waitid(WaitId::Pid(pid), options)?.is_some())
 }
 
-fn start(cx: &Context, run: &Run<'_>) -> Result<Child, ItemError> {
+/// A file in memory for what a command prints that may outlive us: who writes to a pipe that nobody reads any
+/// more is ended by that.
+fn unnamed() -> Result<File, ItemError> {
+    memfd_create("output", MemfdFlags::CLOEXEC)
+        .map(File::from)
+        .map_err(|e| ItemError::new(ErrorCode::Failed, format!("there is no place for its output: {e}")))
+}
+
+/// The end of what was printed into such a file, and whether there was more.
+fn end_of(file: &File) -> (String, bool) {
+    let length = file.metadata().map_or(0, |found| found.len());
+    let from = length.saturating_sub(u64::try_from(OUTPUT_TAIL_BYTES).unwrap_or(u64::MAX));
+    let mut bytes = vec![0; usize::try_from(length - from).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, from).unwrap_or(0);
+    bytes.truncate(read);
+    (String::from_utf8_lossy(&bytes).into_owned(), from > 0)
+}
+
+fn start(cx: &Context, run: &Run<'_>, outputs: Option<&(File, File)>) -> Result<Child, ItemError> {
     let (name, arguments) = run
         .argv
         .split_first()
@@ -215,11 +243,18 @@ fn start(cx: &Context, run: &Run<'_>) -> Result<Child, ItemError> {
         .envs(&run.environment)
         // Last, so that no step can pass for another operation.
         .envs(cx.mark())
+        .envs(run.finishes.then_some((FINISHES_VARIABLE, "1")))
         .current_dir(&run.directory)
         .process_group(0)
-        .stdin(if run.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stdin(if run.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    let stream = |file: Option<&File>| match file {
+        None => Ok(Stdio::piped()),
+        Some(file) => file.try_clone().map(Stdio::from),
+    };
+    let lost =
+        |e: io::Error| ItemError::new(ErrorCode::Failed, format!("there is no place for its output: {e}"));
+    command.stdout(stream(outputs.map(|(out, _)| out)).map_err(lost)?);
+    command.stderr(stream(outputs.map(|(_, err)| err)).map_err(lost)?);
     let spawned = match &run.user {
         None => command.spawn(),
         // In Linux a thread has credentials of its own, and its child inherits them. So this thread

@@ -1,12 +1,9 @@
 //! Requests that wait or run: bounded, and each of them cancellable.
 
-use crate::{session::Settings, work::Work};
+use crate::{session::Settings, stop::Stop, work::Work};
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, Thread},
     time::{Duration, Instant},
 };
@@ -23,7 +20,7 @@ pub(crate) struct Job {
     pub(crate) bytes: usize,
     pub(crate) work: Work,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) stop: Arc<Stop>,
 }
 
 /// Why a job is not taken.
@@ -37,7 +34,7 @@ pub(crate) enum Refused {
 struct State {
     waiting: VecDeque<Job>,
     bytes: usize,
-    running: BTreeMap<u64, Arc<AtomicBool>>,
+    running: BTreeMap<u64, Arc<Stop>>,
     /// Workers with nothing to do. The one that came last is woken first: what it works with is still
     /// near its processor.
     workers: Vec<Thread>,
@@ -85,7 +82,7 @@ impl Queue {
         loop {
             if let Some(job) = state.waiting.pop_front() {
                 state.bytes -= job.bytes;
-                state.running.insert(job.id, Arc::clone(&job.cancelled));
+                state.running.insert(job.id, Arc::clone(&job.stop));
                 return Some(job);
             }
             if state.closed {
@@ -115,8 +112,8 @@ impl Queue {
     /// Cancels a request. If it has not begun, it is taken out, to be answered by the caller.
     pub(crate) fn cancel(&self, id: u64) -> Option<Job> {
         let mut state = self.lock();
-        if let Some(cancelled) = state.running.get(&id) {
-            cancelled.store(true, Ordering::Relaxed);
+        if let Some(stop) = state.running.get(&id) {
+            stop.cancel();
             return None;
         }
         let at = state.waiting.iter().position(|job| job.id == id)?;
@@ -130,8 +127,8 @@ impl Queue {
         let mut state = self.lock();
         state.closed = true;
         state.bytes = 0;
-        for cancelled in state.running.values() {
-            cancelled.store(true, Ordering::Relaxed);
+        for stop in state.running.values() {
+            stop.engine_is_gone();
         }
         let waiting = std::mem::take(&mut state.waiting);
         let workers = std::mem::take(&mut state.workers);

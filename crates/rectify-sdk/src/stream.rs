@@ -104,7 +104,7 @@ impl Ended {
 }
 
 fn work(provider: &impl Provider, queue: &Queue, notifier: &Notifier) {
-    while let Some(Job { id, work, settings, cancelled, .. }) = queue.next() {
+    while let Some(Job { id, work, settings, stop, .. }) = queue.next() {
         let operation = work.operation().map(str::to_owned);
         let deadline = Instant::now() + work.limit(&settings.manifest);
         let before_images = BeforeImages::default();
@@ -113,7 +113,7 @@ fn work(provider: &impl Provider, queue: &Queue, notifier: &Notifier) {
             notifier: notifier.clone(),
             request: id,
             operation,
-            cancelled,
+            stop,
             before_images,
             deadline,
             seen: Seen::default(),
@@ -262,7 +262,7 @@ impl Input {
             let message = format!("`{name}` before `{}`", method::CONFIGURE);
             return Err(failure(rpc::NOT_INITIALIZED, message));
         }
-        let job = Job { id, bytes, work, settings, cancelled: Arc::new(AtomicBool::new(false)) };
+        let job = Job { id, bytes, work, settings, stop: Arc::default() };
         match self.queue.push(job) {
             Ok(()) => Ok(None),
             Err(Refused::Overloaded) => Err(failure(rpc::OVERLOADED, "too many requests are waiting".into())),

@@ -3,7 +3,7 @@
 use crate::{
     files::{Accounts, is_name},
     thing::{Goal, Thing, Undo, conflict, restore_of, typed, written, wrong},
-    tool,
+    tool::Change,
 };
 use rectify_sdk::{
     Context,
@@ -155,44 +155,39 @@ impl Thing for Group {
         let name = self.properties.name.as_str();
         let goal = goal.map(|goal| self.known(goal)).transpose()?;
         let found = self.found();
-        reached(At::Prepared);
+        let mut change = Change::default();
         match (&found, &goal) {
             (None, None) => {}
-            (Some(_), None) => tool::run(cx, &["groupdel", name], None)?,
+            (Some(_), None) => drop(change.then(&["groupdel", name], None)),
             (None, Some(goal)) => {
                 let gid = goal.gid.to_string();
                 let system: &[&str] = if self.properties.system { &["--system"] } else { &[] };
-                tool::run(cx, &[&["groupadd", "--gid", &gid], system, &["--", name]].concat(), None)?;
+                change.then(&[&["groupadd", "--gid", &gid], system, &["--", name]].concat(), None);
+                change.or_back(&["groupdel", name]);
                 if !goal.members.is_empty() {
-                    // Nothing of it is to stay; that it does is seen by who looks again. So below.
-                    self.set_members(cx, &goal.members)
-                        .inspect_err(|_| drop(tool::run(cx, &["groupdel", name], None)))?;
+                    self.set_members(&mut change, &goal.members);
                 }
             }
             (Some(found), Some(goal)) => {
-                let renumber =
-                    |gid: u32| tool::run(cx, &["groupmod", "--gid", &gid.to_string(), "--", name], None);
-                let renumbered = found.gid != goal.gid;
-                if renumbered {
-                    renumber(goal.gid)?;
+                if found.gid != goal.gid {
+                    change.then(&["groupmod", "--gid", &goal.gid.to_string(), "--", name], None);
+                    change.or_back(&["groupmod", "--gid", &found.gid.to_string(), "--", name]);
                 }
                 if found.members != goal.members {
-                    self.set_members(cx, &goal.members).inspect_err(|_| {
-                        if renumbered {
-                            drop(renumber(found.gid));
-                        }
-                    })?;
+                    self.set_members(&mut change, &goal.members);
                 }
             }
         }
+        reached(At::Prepared);
+        change.run(cx)?;
         reached(At::Done);
         Ok(())
     }
 }
 
 impl Group {
-    fn set_members(&self, cx: &Context, members: &BTreeSet<String>) -> Result<(), ItemError> {
+    fn set_members(&self, change: &mut Change, members: &BTreeSet<String>) {
         let members = members.iter().map(String::as_str).collect::<Vec<_>>().join(",");
-        tool::run(cx, &["gpasswd", "--members", &members, &self.properties.name], None)
+        change.then(&["gpasswd", "--members", &members, &self.properties.name], None);
     }
 }

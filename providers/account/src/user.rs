@@ -5,7 +5,7 @@ use crate::{
     files::{Accounts, is_name},
     group::Presence,
     thing::{Goal, Thing, Undo, conflict, restore_of, typed, written, wrong},
-    tool,
+    tool::Change,
 };
 use rectify_sdk::{
     Context,
@@ -299,24 +299,24 @@ impl User {
         Ok(format!("{}{hash}", if password.locked { "!" } else { "" }))
     }
 
-    fn set_password(&self, cx: &Context, field: &str) -> Result<(), ItemError> {
+    fn set_password(&self, change: &mut Change, field: &str) {
         // Through standard input: arguments of a process are there for everybody to read.
-        let line = format!("{}:{field}\n", self.properties.name);
-        tool::run(cx, &["chpasswd", "--encrypted"], Some(&line))
+        let line = format!("{}:{field}", self.properties.name);
+        change.then(&["chpasswd", "--encrypted"], Some(&line));
     }
 
-    fn create(&self, cx: &Context, goal: &State) -> Result<(), ItemError> {
+    fn create(&self, cx: &Context, goal: &State, change: &mut Change) -> Result<(), ItemError> {
         let name = goal.name.as_str();
         let field = self.field(cx, &goal.password)?;
         let (uid, groups) = (goal.uid.to_string(), joined(&goal.groups));
-        let own_group = goal.group == name && self.accounts.group(name).is_none();
-        if own_group {
+        if goal.group == name && self.accounts.group(name).is_none() {
             let taken = self.accounts.groups.iter().any(|group| group.gid == goal.uid);
             let gid =
                 if taken { self.accounts.free_number(name, self.properties.system) } else { Some(goal.uid) };
             let gid =
                 gid.ok_or_else(|| ItemError::new(ErrorCode::Failed, "no number is free for its group"))?;
-            tool::run(cx, &["groupadd", "--gid", &gid.to_string(), "--", name], None)?;
+            change.then(&["groupadd", "--gid", &gid.to_string(), "--", name], None);
+            change.or_back(&["groupdel", "--", name]);
         }
         let mut argv = vec!["useradd", "--uid", &uid, "--gid", &goal.group, "--no-user-group"];
         argv.extend(["--comment", &goal.comment, "--home-dir", &goal.home, "--shell", &goal.shell]);
@@ -328,55 +328,67 @@ impl User {
             argv.push("--system");
         }
         argv.extend(["--", name]);
-        if let Err(error) = tool::run(cx, &argv, None) {
-            if own_group {
-                // Nothing of it is to stay; that it does is seen by who looks again.
-                drop(tool::run(cx, &["groupdel", "--", name], None));
-            }
-            return Err(error);
+        change.then(&argv, None);
+        let home: &[&str] = if self.makes_home() { &["--remove"] } else { &[] };
+        change.or_back(&[&["userdel"], home, &["--", name]].concat());
+        if field != "!" {
+            self.set_password(change, &field);
         }
-        if field == "!" {
-            return Ok(());
-        }
-        self.set_password(cx, &field).inspect_err(|_| {
-            let home: &[&str] = if self.makes_home() { &["--remove"] } else { &[] };
-            drop(tool::run(cx, &[&["userdel"], home, &["--", name]].concat(), None));
-            if own_group {
-                drop(tool::run(cx, &["groupdel", "--", name], None));
-            }
-        })
+        Ok(())
     }
 
-    fn update(&self, cx: &Context, found: &State, goal: &State) -> Result<(), ItemError> {
+    fn update(
+        &self,
+        cx: &Context,
+        found: &State,
+        goal: &State,
+        change: &mut Change,
+    ) -> Result<(), ItemError> {
         let field = self.field(cx, &goal.password)?;
-        modify(cx, found, goal)?;
-        if found.password == goal.password {
-            return Ok(());
+        let (forth, back) = (Numbers::of(goal), Numbers::of(found));
+        let forth = forth.modify(found, goal);
+        if !forth.is_empty() {
+            change.then(&forth, None);
+            change.or_back(&back.modify(goal, found));
         }
-        self.set_password(cx, &field).inspect_err(|_| drop(modify(cx, goal, found)))
+        if found.password != goal.password {
+            self.set_password(change, &field);
+        }
+        Ok(())
     }
 }
 
-/// Brings about everything but the password.
-fn modify(cx: &Context, found: &State, goal: &State) -> Result<(), ItemError> {
-    let (uid, groups) = (goal.uid.to_string(), joined(&goal.groups));
-    let mut argv = vec!["usermod"];
-    let mut pair = |differs: bool, option: &'static str, value| {
-        if differs {
-            argv.extend([option, value]);
-        }
-    };
-    pair(found.uid != goal.uid, "--uid", uid.as_str());
-    pair(found.group != goal.group, "--gid", &goal.group);
-    pair(found.groups != goal.groups, "--groups", &groups);
-    pair(found.comment != goal.comment, "--comment", &goal.comment);
-    pair(found.home != goal.home, "--home", &goal.home);
-    pair(found.shell != goal.shell, "--shell", &goal.shell);
-    if argv.len() > 1 {
-        argv.extend(["--", &goal.name]);
-        tool::run(cx, &argv, None)?;
+/// What of a state is given to tools in another form.
+struct Numbers {
+    uid: String,
+    groups: String,
+}
+
+impl Numbers {
+    fn of(state: &State) -> Self {
+        Self { uid: state.uid.to_string(), groups: joined(&state.groups) }
     }
-    Ok(())
+
+    /// The tool that brings about everything but the password; nothing if there is nothing else.
+    fn modify<'a>(&'a self, found: &State, goal: &'a State) -> Vec<&'a str> {
+        let mut argv = vec!["usermod"];
+        let mut pair = |differs: bool, option: &'static str, value: &'a str| {
+            if differs {
+                argv.extend([option, value]);
+            }
+        };
+        pair(found.uid != goal.uid, "--uid", &self.uid);
+        pair(found.group != goal.group, "--gid", &goal.group);
+        pair(found.groups != goal.groups, "--groups", &self.groups);
+        pair(found.comment != goal.comment, "--comment", &goal.comment);
+        pair(found.home != goal.home, "--home", &goal.home);
+        pair(found.shell != goal.shell, "--shell", &goal.shell);
+        if argv.len() == 1 {
+            return Vec::new();
+        }
+        argv.extend(["--", &goal.name]);
+        argv
+    }
 }
 
 fn joined(names: &BTreeSet<String>) -> String {
@@ -428,16 +440,18 @@ impl Thing for User {
     fn change(&self, cx: &Context, goal: Option<&Value>) -> Result<(), ItemError> {
         let goal = goal.map(|goal| self.known(goal)).transpose()?;
         let name = self.properties.name.as_str();
-        reached(At::Prepared);
+        let mut change = Change::default();
         match (self.found(), &goal) {
             (None, None) => {}
             (Some(_), None) => {
                 let home: &[&str] = if self.properties.remove_home { &["--remove"] } else { &[] };
-                tool::run(cx, &[&["userdel"], home, &["--", name]].concat(), None)?;
+                change.then(&[&["userdel"], home, &["--", name]].concat(), None);
             }
-            (None, Some(goal)) => self.create(cx, goal)?,
-            (Some(found), Some(goal)) => self.update(cx, &found, goal)?,
+            (None, Some(goal)) => self.create(cx, goal, &mut change)?,
+            (Some(found), Some(goal)) => self.update(cx, &found, goal, &mut change)?,
         }
+        reached(At::Prepared);
+        change.run(cx)?;
         reached(At::Done);
         Ok(())
     }

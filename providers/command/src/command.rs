@@ -32,7 +32,7 @@ pub(crate) fn run(
         }
     };
     let environment = properties.environment.clone();
-    cx.run(&Run { argv, environment, directory, user, stdin, deadline })
+    cx.run(&Run { argv, environment, directory, user, stdin, deadline, finishes: false })
 }
 
 /// Runs the step's command, or what takes it back. An error with `mutated: no` means that it was never

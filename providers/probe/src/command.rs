@@ -79,6 +79,7 @@ impl Succeeds {
             user: None,
             stdin: None,
             deadline: Instant::now() + Duration::from_secs(self.timeout_s),
+            finishes: false,
         };
         match cx.run(&run)?.ended {
             Ended::Exited(code) => {

@@ -25,7 +25,15 @@ fn systemctl(cx: &Context, verb: &str, unit: &str) -> Result<Finished, ItemError
         .collect();
     let deadline = Instant::now() + TIMEOUT;
     let environment = BTreeMap::new();
-    cx.run(&Run { argv: &argv, environment, directory: "/".into(), user: None, stdin: None, deadline })
+    cx.run(&Run {
+        argv: &argv,
+        environment,
+        directory: "/".into(),
+        user: None,
+        stdin: None,
+        deadline,
+        finishes: false,
+    })
 }
 
 /// What the links say of a unit: `enabled`, `disabled`, `static`, `masked`, …; empty without a file.

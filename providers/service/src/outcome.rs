@@ -144,7 +144,15 @@ fn journal(cx: &Context, unit: &str, since: u64) -> String {
         let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
         let deadline = Instant::now() + JOURNAL_TIMEOUT;
         let environment = BTreeMap::new();
-        cx.run(&Run { argv: &argv, environment, directory: "/".into(), user: None, stdin: None, deadline })
+        cx.run(&Run {
+            argv: &argv,
+            environment,
+            directory: "/".into(),
+            user: None,
+            stdin: None,
+            deadline,
+            finishes: false,
+        })
     };
     // What was said a moment ago may not have been written yet. An old journalctl cannot wait for that.
     drop(run(&["journalctl", "--sync"]));

@@ -232,7 +232,7 @@ pub fn install_inside(base: &Path, upper: &Path, work: &Path, packages: &[&str])
     use nix::mount::{MsFlags, mount};
     use std::os::unix::process::CommandExt;
     let root = work.join("root");
-    super::mounts::overlay(&[base], upper, &work.join("work"), &root)?;
+    crate::mounts::overlay(&[base], upper, &work.join("work"), &root)?;
     let told = |e: nix::Error| format!("{}: {e}", root.display());
     mount(Some("proc"), &root.join("proc"), Some("proc"), MsFlags::empty(), None::<&str>).map_err(told)?;
     // Names are looked up as on this machine; none of that stays in the layer.

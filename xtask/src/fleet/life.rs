@@ -7,7 +7,7 @@
 use super::{
     base::{self, Release},
     cgroup::Group,
-    keys, mounts,
+    keys,
     network::{self, Network},
     node::Node,
     place::Place,
@@ -15,6 +15,7 @@ use super::{
     repository,
 };
 use crate::{
+    mounts,
     random::{Random, fresh_seed},
     run::Outcome,
 };

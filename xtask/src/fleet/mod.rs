@@ -13,7 +13,6 @@ mod keys;
 mod life;
 mod matrix;
 mod mirror;
-mod mounts;
 mod network;
 mod node;
 mod nodetests;
@@ -28,7 +27,10 @@ pub use node::Node;
 
 use crate::run::Outcome;
 use place::Place;
-use std::{os::unix::process::CommandExt, path::Path};
+use std::{
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+};
 
 const USAGE: &str = "\
 cargo xtask fleet up N [--release bookworm|bullseye|trixie] [--with PACKAGE]...
@@ -50,7 +52,7 @@ pub fn fleet(words: &[&str]) -> Outcome {
         ["list"] => list(),
         ["exec", node, "--", argv @ ..] if !argv.is_empty() => exec(node, argv),
         ["repository"] => {
-            println!("{}", repository::build(&Place::of_user()?)?.display());
+            println!("{}", repository()?.display());
             Ok(())
         }
         ["selftest"] => selftest::selftest(),
@@ -67,6 +69,11 @@ pub fn fleet(words: &[&str]) -> Outcome {
         ["selftest-victim"] => selftest::victim(),
         _ => Err(USAGE.into()),
     }
+}
+
+/// The directory of the package repository, which is built if it is not there yet.
+pub fn repository() -> Result<PathBuf, String> {
+    repository::build(&Place::of_user()?)
 }
 
 fn up(count: &str, rest: &[&str]) -> Outcome {

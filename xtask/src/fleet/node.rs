@@ -1,7 +1,10 @@
 //! One node: how it boots, and how something is run in it.
 
-use super::{cgroup::Group, keys, mounts, network::Network, place::Place, record::Record};
-use crate::run::{Outcome, write};
+use super::{cgroup::Group, keys, network::Network, place::Place, record::Record};
+use crate::{
+    mounts,
+    run::{Outcome, write},
+};
 use std::{
     fs::{self, File},
     net::Ipv4Addr,

@@ -38,6 +38,23 @@ const PACKAGES: &[Package] = &[
     // For what is held back.
     package("rectify-probe-held", "1.0", ""),
     package("rectify-probe-held", "1.1", ""),
+    // Nothing to do with one another.
+    package("rectify-probe-n0", "1.0", ""),
+    package("rectify-probe-n0", "1.1", ""),
+    package("rectify-probe-n1", "1.0", ""),
+    package("rectify-probe-n1", "1.1", ""),
+    package("rectify-probe-n2", "1.0", ""),
+    package("rectify-probe-n2", "1.1", ""),
+    package("rectify-probe-n3", "1.0", ""),
+    package("rectify-probe-n3", "1.1", ""),
+    package("rectify-probe-n4", "1.0", ""),
+    package("rectify-probe-n4", "1.1", ""),
+    package("rectify-probe-n5", "1.0", ""),
+    package("rectify-probe-n5", "1.1", ""),
+    package("rectify-probe-n6", "1.0", ""),
+    package("rectify-probe-n6", "1.1", ""),
+    package("rectify-probe-n7", "1.0", ""),
+    package("rectify-probe-n7", "1.1", ""),
     // Takes a minute to install, or as many seconds as a file says.
     Package {
         name: "rectify-probe-slow",

@@ -4,12 +4,11 @@ use super::{
     base::Release,
     cgroup::Group,
     life::{self, Fleet, Wish},
-    mounts,
     network::Network,
     node::{MARK, Node},
     place::Place,
 };
-use crate::run::Outcome;
+use crate::{mounts, run::Outcome};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -1,8 +1,12 @@
 //! A scratch area: a root directory, a project, a trust file for one person, private state. And the
 //! executable under a name of its own, so that every process of the area can be told from others.
 
+use super::{
+    machine::Machine,
+    scenario::{Provider, Watch},
+};
 use crate::{
-    run::{Outcome, write},
+    run::{Outcome, run, write},
     tree::Tree,
 };
 use std::{
@@ -36,6 +40,13 @@ kind: Inventory
 targets:
   scratch: {environment: dev, labels: {role: torture}, connection: local, root: root}
 ";
+/// The same for a machine.
+const WHOLE: &str = "\
+apiVersion: rectify/v1
+kind: Inventory
+targets:
+  scratch: {environment: dev, labels: {role: torture}, connection: local}
+";
 
 /// What a call came to.
 #[derive(Debug)]
@@ -52,6 +63,8 @@ pub struct Ran {
 pub struct Area {
     directory: PathBuf,
     program: PathBuf,
+    /// What is changed, where that is not a root directory.
+    machine: Option<(Machine, &'static Watch)>,
     kept: bool,
     log: Mutex<String>,
 }
@@ -78,24 +91,67 @@ impl Area {
         let program = links.join(format!("{}-{number}", std::process::id()));
         drop(fs::remove_file(&program));
         fs::hard_link(rectify, &program).map_err(|e| format!("{}: {e}", program.display()))?;
-        let area = Self { directory, program, kept: false, log: Mutex::default() };
+        let area = Self { directory, program, machine: None, kept: false, log: Mutex::default() };
         for name in ["tmp", "counters"] {
             fs::create_dir(area.path(name)).map_err(|e| e.to_string())?;
         }
         Ok(area)
     }
 
-    /// A project with a root directory and these steps, and a trust file for one person.
-    pub fn with_project(rectify: &Path, root: &dyn Fn(&Path) -> Outcome, rest: &str) -> Result<Self, String> {
-        let area = Self::new(rectify)?;
-        fs::create_dir_all(area.root()).map_err(|e| e.to_string())?;
-        root(&area.root())?;
+    /// A project for what this provider changes, with these steps, and a trust file for one person. `begin`
+    /// makes what is there before.
+    pub fn with_project(
+        rectify: &Path,
+        provider: Provider,
+        begin: &dyn Fn(&Self) -> Outcome,
+        rest: &str,
+    ) -> Result<Self, String> {
+        let mut area = Self::new(rectify)?;
+        let inventory = match provider.watch() {
+            None => {
+                fs::create_dir_all(area.root()).map_err(|e| e.to_string())?;
+                INVENTORY
+            }
+            Some(watch) => {
+                area.enter(watch)?;
+                WHOLE
+            }
+        };
+        begin(&area)?;
         write(&area.path("project/rectify.yaml"), PROJECT)?;
-        write(&area.path("project/inventory/local.yaml"), INVENTORY)?;
+        write(&area.path("project/inventory/local.yaml"), inventory)?;
         area.remediation(rest)?;
         area.expect(0, &["trust", "init", "--solo"])?;
-        area.expect(0, &["-C", "project", "inventory", "adopt", "scratch"])?;
+        if area.machine.is_none() {
+            area.expect(0, &["-C", "project", "inventory", "adopt", "scratch"])?;
+        }
         Ok(area)
+    }
+
+    /// Makes a machine of the changes that lie in the area, of which there may be none yet.
+    fn enter(&mut self, watch: &'static Watch) -> Outcome {
+        let machine = Machine::over(&self.path("changes"), &self.directory.with_extension("machine"))?;
+        machine.sees(&self.directory)?;
+        if let Some(programs) = self.program.parent() {
+            machine.sees(programs)?;
+        }
+        self.machine = Some((machine, watch));
+        Ok(())
+    }
+
+    /// The machine that is changed, if it is one.
+    pub fn machine(&self) -> Option<&Machine> {
+        self.machine.as_ref().map(|(machine, _)| machine)
+    }
+
+    /// Runs a script on the machine that is changed, or else in the root directory.
+    pub fn shell(&self, script: &str) -> Outcome {
+        if let Some(machine) = self.machine() {
+            return machine.shell(script).map(drop);
+        }
+        let mut command = Command::new("/bin/sh");
+        command.args(["-euc", script]).current_dir(self.root()).env("LC_ALL", "C.UTF-8");
+        run(command)
     }
 
     /// Writes the remediation: what follows `steps:`.
@@ -116,10 +172,16 @@ impl Area {
 
     /// A copy of an area, with everything that is in it.
     pub fn copy(&self, rectify: &Path) -> Result<Self, String> {
-        let area = Self::new(rectify)?;
+        let mut area = Self::new(rectify)?;
         let mut command = Command::new("cp");
         command.arg("-a").arg("--").arg(self.directory.join(".")).arg(&area.directory);
-        crate::run::run(command)?;
+        run(command)?;
+        if let Some((machine, watch)) = &self.machine {
+            area.enter(watch)?;
+            if let (true, Some(copy)) = (watch.settings, area.machine()) {
+                copy.set_as(machine)?;
+            }
+        }
         Ok(area)
     }
 
@@ -130,12 +192,21 @@ impl Area {
 
     /// The root directory of the target.
     pub fn root(&self) -> PathBuf {
-        self.path("project/root")
+        self.machine().map_or_else(|| self.path("project/root"), Machine::root)
     }
 
-    /// What the root directory holds.
+    /// What the root directory holds; or what counts of the machine.
     pub fn tree(&self) -> Result<Tree, String> {
-        Tree::of(&self.root())
+        let Some((machine, watch)) = &self.machine else { return Tree::of(&self.root()) };
+        let mut tree = Tree::default();
+        for path in watch.paths {
+            tree.add(Path::new(path), &machine.below(path))?;
+        }
+        tree.say(&machine.shell(watch.look)?, '\t');
+        if watch.settings {
+            tree.say(&machine.settings()?, ' ');
+        }
+        Ok(tree)
     }
 
     /// How often each command had its effect. The one that `creates` its counter has none any more
@@ -158,11 +229,15 @@ impl Area {
     pub fn processes(&self) -> Vec<i32> {
         let mut found = Vec::new();
         let ours = self.directory.as_os_str().as_encoded_bytes();
+        let seen = self.machine().map(|machine| machine.below(&self.program));
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
             let environment = || fs::read(entry.path().join("environ")).unwrap_or_default();
-            if program == self.program || environment().windows(ours.len()).any(|part| part == ours) {
+            if program == self.program
+                || seen.as_ref() == Some(&program)
+                || environment().windows(ours.len()).any(|part| part == ours)
+            {
                 found.push(pid);
             }
         }
@@ -185,7 +260,10 @@ impl Area {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match self.machine() {
+            Some(machine) => machine.command(&self.directory, &self.program),
+            None => Command::new(&self.program),
+        };
         command
             .args(arguments)
             .current_dir(&self.directory)
@@ -278,6 +356,7 @@ impl Area {
 impl Drop for Area {
     fn drop(&mut self) {
         drop(fs::remove_file(&self.program));
+        self.machine = None;
         if !self.kept {
             drop(fs::remove_dir_all(&self.directory));
         }

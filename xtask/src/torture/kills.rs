@@ -42,9 +42,8 @@ pub fn jobs<'a>(
         let seed = seed.wrapping_add(number);
         let mut random = Random::new(seed);
         let chosen = random.below(lengths.len());
-        let name = lengths
-            .get(chosen)
-            .map_or_else(String::new, |((provider, kind), ..)| format!("seed {seed}: {provider}, {kind}"));
+        let of = lengths.get(chosen).map_or_else(String::new, |((p, kind), ..)| format!("{p}, {kind}"));
+        let name = format!("seed {seed}: {of}");
         let run = move |kept: &mut Option<Area>| {
             let one = |message: String| vec![message];
             let mut random = random.clone();
@@ -54,7 +53,7 @@ pub fn jobs<'a>(
             let first = disturbed(area, template, *length, &mut random).map_err(one)?;
             template.judge(area, first, (true, true), Some(&mut random))
         };
-        Job { name, run: Box::new(run) }
+        Job { name, of, run: Box::new(run) }
     };
     Ok((0..u64::try_from(count).unwrap_or(0)).map(job).collect())
 }

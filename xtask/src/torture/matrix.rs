@@ -5,7 +5,7 @@ use super::{
     Job, Settings,
     area::Area,
     ending::{Expected, UNDO_PLAN, Way, judge, known},
-    scenario::{GATE, Provider, failing, root},
+    scenario::{GATE, Provider, failing},
 };
 use crate::tree::Tree;
 use std::{
@@ -112,7 +112,7 @@ type Templates = BTreeMap<Kind, Result<Template, String>>;
 
 /// The templates of a provider.
 pub fn templates(rectify: &Path, provider: Provider) -> Result<Templates, String> {
-    let base = Area::with_project(rectify, &root, provider.steps())?;
+    let base = Area::with_project(rectify, provider, &|area| provider.begin(area), provider.steps())?;
     let before = base.tree()?;
     base.seal("a.plan.json")?;
     let applied = base.copy(rectify)?;
@@ -120,9 +120,9 @@ pub fn templates(rectify: &Path, provider: Provider) -> Result<Templates, String
     let after = applied.tree()?;
     let names = |suffix: bool| {
         let names: &[&str] = match (provider, suffix) {
-            (Provider::File, _) => &[],
             (Provider::Command, false) => &["first", "second", "third", "fifth"],
             (Provider::Command, true) => &["first.undo", "second.undo", "third.undo", "fifth.undo"],
+            _ => &[],
         };
         names.iter().map(|name| (*name, 1))
     };
@@ -187,6 +187,7 @@ pub fn cells(rounds: usize) -> Vec<Cell> {
     let mut cells = Vec::new();
     for round in 0..rounds {
         for provider in Provider::ALL {
+            let count = provider.names().len();
             for (kind, points) in [
                 (Kind::Apply, &FORTH[..]),
                 (Kind::Undo, &FORTH[..]),
@@ -195,7 +196,7 @@ pub fn cells(rounds: usize) -> Vec<Cell> {
             ] {
                 for (point, each) in points {
                     for victim in ["engine", "provider"] {
-                        let nth = if *each { 1 + (round + cells.len() / 2) % provider.count() } else { 1 };
+                        let nth = if *each { 1 + (round + cells.len() / 2) % count } else { 1 };
                         cells.push(Cell { provider, kind, point, victim, nth });
                     }
                 }
@@ -208,7 +209,7 @@ pub fn cells(rounds: usize) -> Vec<Cell> {
 /// The jobs of this part.
 pub fn jobs<'a>(settings: &'a Settings, templates: &'a super::Templates, rounds: usize) -> Vec<Job<'a>> {
     let job = |cell: Cell| {
-        let name = cell.to_string();
+        let (name, of) = (cell.to_string(), format!("{}, {}", cell.provider, cell.kind));
         let run = move |kept: &mut Option<Area>| {
             let one = |message: String| vec![message];
             let template = templates.get(&(cell.provider.to_string(), cell.kind));
@@ -228,7 +229,7 @@ pub fn jobs<'a>(settings: &'a Settings, templates: &'a super::Templates, rounds:
             }
             template.judge(area, first, (cell.victim == "provider", false), None)
         };
-        Job { name, run: Box::new(run) }
+        Job { name, of, run: Box::new(run) }
     };
     cells(rounds).into_iter().map(job).collect()
 }

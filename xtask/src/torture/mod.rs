@@ -7,6 +7,7 @@ mod ending;
 mod graphs;
 mod journal;
 mod kills;
+mod machine;
 mod matrix;
 mod scenario;
 
@@ -17,17 +18,14 @@ use scenario::Provider;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Condvar, Mutex, PoisonError},
     time::Instant,
 };
 
 const USAGE: &str = "cargo xtask torture [--full] [--rounds N] [--seed N] [--only PART[:TEXT]]
 PART is matrix, kills, graphs, simulation, power or audit; TEXT is in the names of the cells";
-/// Jobs at a time.
-const WORKERS: usize = 2;
+/// Jobs at a time: half of the time of each is spent waiting.
+const WORKERS: usize = 4;
 /// Violations that are printed at length.
 const SHOWN: usize = 5;
 
@@ -43,6 +41,9 @@ type Run<'a> = dyn Fn(&mut Option<Area>) -> Result<Way, Vec<String>> + Send + Sy
 /// One thing to try. The area is left where somebody can look at it if something is wrong.
 pub struct Job<'a> {
     name: String,
+    /// What it is a copy of. Copies of one sealed plan have the same operations, and an engine ends what is left of
+    /// an operation wherever it runs on this machine; so no two of them are tried at a time.
+    of: String,
     run: Box<Run<'a>>,
 }
 
@@ -167,11 +168,17 @@ fn build(profile: &str, more: &[&str]) -> Outcome {
 pub type Templates = BTreeMap<(String, matrix::Kind), Result<matrix::Template, String>>;
 
 fn templates(settings: &Settings) -> Result<Templates, String> {
+    let made = std::thread::scope(|scope| {
+        let make = |provider| (provider, scope.spawn(move || matrix::templates(&settings.program, provider)));
+        let threads: Vec<_> = Provider::ALL.map(make).into();
+        let ended = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|_| Err("making what is copied broke off".into()))
+        };
+        threads.into_iter().map(|(provider, thread)| (provider, ended(thread))).collect::<Vec<_>>()
+    });
     let mut all = BTreeMap::new();
-    for provider in Provider::ALL {
-        for (kind, template) in matrix::templates(&settings.program, provider)? {
-            all.insert((provider.to_string(), kind), template);
-        }
+    for (provider, templates) in made {
+        all.extend(templates?.into_iter().map(|(kind, template)| ((provider.to_string(), kind), template)));
     }
     Ok(all)
 }
@@ -195,16 +202,39 @@ fn kills(options: &Options) -> Result<Row, String> {
     Ok(work("kills", format!("kills at random times, {profile} build, no points"), jobs, options, begin))
 }
 
+/// Jobs that wait, and what those at work are copies of.
+struct Line<'j, 'a> {
+    waiting: Vec<&'j Job<'a>>,
+    at_work: Vec<&'j str>,
+}
+
+/// The first job that may begin now, once there is one; `None` if none waits any more.
+fn next<'j, 'a>(line: &Mutex<Line<'j, 'a>>, ended: &Condvar) -> Option<&'j Job<'a>> {
+    let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let free = line.waiting.iter().position(|job| !line.at_work.contains(&job.of.as_str()));
+        if let Some(place) = free {
+            let job = line.waiting.remove(place);
+            line.at_work.push(&job.of);
+            return Some(job);
+        }
+        if line.waiting.is_empty() {
+            return None;
+        }
+        line = ended.wait(line).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
 /// Does the jobs, a few at a time.
 fn work(part: &'static str, what: String, jobs: Vec<Job<'_>>, options: &Options, begin: Instant) -> Row {
     let text = options.only.as_ref().map_or("", |(_, text)| text.as_str());
     let jobs: Vec<&Job<'_>> = jobs.iter().filter(|job| job.name.contains(text)).collect();
-    let next = AtomicUsize::new(0);
+    let (line, ended) = (Mutex::new(Line { waiting: jobs.clone(), at_work: Vec::new() }), Condvar::new());
     let (ways, wrong) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(job) = next(&line, &ended) {
                     let mut area = None;
                     match (job.run)(&mut area) {
                         Ok(way) => ways.lock().unwrap_or_else(PoisonError::into_inner).push(way),
@@ -215,6 +245,9 @@ fn work(part: &'static str, what: String, jobs: Vec<Job<'_>>, options: &Options,
                             wrong.push(violations);
                         }
                     }
+                    drop(area);
+                    line.lock().unwrap_or_else(PoisonError::into_inner).at_work.retain(|of| *of != job.of);
+                    ended.notify_all();
                 }
             });
         }

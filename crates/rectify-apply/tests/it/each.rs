@@ -5,7 +5,7 @@ use crate::{
     plans::{self, Size},
     rng::Rng,
     sim::{Disturbance, Sim},
-    world::Fault,
+    world::{Fault, thing},
 };
 use proptest::prelude::*;
 use rectify_base::NodeKey;
@@ -142,6 +142,31 @@ fn two_steps_fail_together() {
             }
         }
     }
+}
+
+#[test]
+fn what_was_broken_off_partway_is_carried_to_its_end_or_taken_back() {
+    let mut seen = (0, 0);
+    for seed in 0..GRAPHS {
+        let plan = plan(seed);
+        // Of what can be looked at.
+        let things = plan.steps.iter().filter(|step| thing(step).is_some());
+        let looked_at = things.map(|s| NodeKey { target: s.target.clone(), address: s.address.clone() });
+        for node in looked_at.filter(|node| retry(&plan, node) == Retry::Converge) {
+            let sim = play(&plan, &[(&node, Fault::LostPartway)], &[], false);
+            assert_eq!(outcome(&sim), RunOutcome::Succeeded, "seed {seed}: {node}");
+            let deeds = |sim: &Sim<'_>| sim.world.deeds.iter().filter(|deed| deed.node == node).count();
+            seen.0 += usize::from(deeds(&sim) == 2);
+            let sim = play(&plan, &[(&node, Fault::Partway)], &[], false);
+            let undone = outcome(&sim) == RunOutcome::Undone;
+            let back = sim.world.deeds.iter().any(|d| d.node == node && d.direction == Direction::Back);
+            seen.1 += usize::from(undone && back);
+            // The same while it is taken back.
+            let sim = play(&plan, &[(&node, Fault::Partway)], &[(&node, Fault::LostPartway)], false);
+            assert!(!undone || outcome(&sim) == RunOutcome::Undone, "seed {seed}: {node}");
+        }
+    }
+    assert!(seen.0 > 0 && seen.1 > 0, "{seen:?}");
 }
 
 #[test]

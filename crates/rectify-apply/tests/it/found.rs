@@ -99,7 +99,11 @@ fn feed(state: &mut RunState, view: &mut RunView, event: Event) -> Vec<Effect> {
 }
 
 fn looked(ask: u32, fingerprint: Digest) -> Event {
-    Event::Looked { node: node(), ask, answer: Ok(Looked { fingerprint, before_image: None }) }
+    Event::Looked {
+        node: node(),
+        ask,
+        answer: Ok(Looked { fingerprint, before_image: None, partway: false }),
+    }
 }
 
 /// Up to where the step is acted on for the second time, after looking showed nothing of the first.

@@ -44,7 +44,8 @@ fn event(rng: &mut Rng, plan: &Plan, nodes: &[NodeKey]) -> Event {
         3..=6 => {
             let step = &plan.steps[rng.below(plan.steps.len())];
             let fingerprints = [step.expect, step.result.unwrap_or(step.expect), plans::nothing()];
-            let looked = Looked { fingerprint: fingerprints[rng.below(3)], before_image: None };
+            let looked =
+                Looked { fingerprint: fingerprints[rng.below(3)], before_image: None, partway: false };
             let answer = if rng.chance(90) { Ok(looked) } else { Err(failure(rng)) };
             let node = NodeKey { target: step.target.clone(), address: step.address.clone() };
             Event::Looked { node, ask: small, answer }

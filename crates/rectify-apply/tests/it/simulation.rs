@@ -30,7 +30,7 @@ const SIZE: Size = Size { targets_max: 3, steps_max: 22, inverses: 85 };
 const CALM: u64 = 8;
 /// By then it has.
 const ENGINES_MAX: u64 = 14;
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 18] = [
     Fault::LookFails,
     Fault::LookAgainFails,
     Fault::Refused,
@@ -40,6 +40,8 @@ const FAULTS: [Fault; 16] = [
     Fault::LostBefore,
     Fault::LostAfter,
     Fault::LostHalfWay,
+    Fault::Partway,
+    Fault::LostPartway,
     Fault::LostOnce,
     Fault::LedgerGone,
     Fault::Lies,
@@ -49,7 +51,8 @@ const FAULTS: [Fault; 16] = [
     Fault::NothingToDo,
 ];
 /// Faults after which a run can still come to a good end.
-const MILD: [Fault; 4] = [Fault::LostOnce, Fault::LostAfter, Fault::AlreadyThere, Fault::TimesOut];
+const MILD: [Fault; 5] =
+    [Fault::LostOnce, Fault::LostAfter, Fault::LostPartway, Fault::AlreadyThere, Fault::TimesOut];
 
 /// What came of one seed.
 struct Played {

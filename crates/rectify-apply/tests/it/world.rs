@@ -35,6 +35,10 @@ pub enum Fault {
     LostAfter,
     /// The answer is lost half way.
     LostHalfWay,
+    /// Failed with some of the places changed and others not, once.
+    Partway,
+    /// The answer is lost with some of the places changed and others not, once.
+    LostPartway,
     /// The answer is lost before the effect, once.
     LostOnce,
     /// The provider cannot say what became of it: lost half way, and its ledger is gone.
@@ -90,6 +94,11 @@ fn failure(code: &str, mutated: Mutated) -> Failure {
 
 fn garbage() -> Digest {
     Digest::of_bytes(b"garbage")
+}
+
+/// Some places as before, others as planned: seen as such, and good to go on from.
+pub fn partway() -> Digest {
+    Digest::of_bytes(b"partway")
 }
 
 impl World {
@@ -184,7 +193,10 @@ impl World {
                 self.faults_seen += 1;
                 Err(failure("PERMISSION", Mutated::No))
             }
-            _ => Ok(Looked { fingerprint: self.state(&step), before_image: None }),
+            _ => {
+                let fingerprint = self.state(&step);
+                Ok(Looked { fingerprint, before_image: None, partway: fingerprint == partway() })
+            }
         }
     }
 
@@ -198,7 +210,7 @@ impl World {
             direction: operation.direction,
             attempt: operation.attempt,
             op_id: operation.op_id.clone(),
-            whole: state != garbage(),
+            whole: state != garbage() && state != partway(),
         });
     }
 
@@ -251,6 +263,14 @@ impl World {
             Some(Fault::HalfWay) => {
                 self.write(operation, garbage());
                 ActAnswer::Failed(failure("PARTIAL", Mutated::Yes))
+            }
+            Some(Fault::Partway) if found != partway() => {
+                self.write(operation, partway());
+                ActAnswer::Failed(failure("PARTIAL", Mutated::Yes))
+            }
+            Some(Fault::LostPartway) if found != partway() => {
+                self.write(operation, partway());
+                return lost();
             }
             Some(Fault::LostHalfWay | Fault::LedgerGone) => {
                 self.write(operation, garbage());

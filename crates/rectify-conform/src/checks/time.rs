@@ -20,6 +20,8 @@ use std::{
 
 /// From a deadline, when the engine cancels, to the end of its patience.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long what must not be broken off may take: a slow operation takes a minute.
+const FINISH: Duration = Duration::from_secs(120);
 /// How long a slow operation is left alone, so that it is in the middle.
 const MIDDLE: Duration = Duration::from_millis(300);
 
@@ -118,8 +120,23 @@ pub(crate) fn c04(scene: &Scene<'_>, subject: &Subject<'_>) -> Check {
     session.peer.close();
     let code = session.peer.exit(scene.kit.patience.exit)?;
     ensure!(code != 0, "it ended with 0, though nobody asked for an end");
-    let left = scene.kit.host.members(pid)?;
-    ensure!(left.is_empty(), "it left {} processes behind", left.len());
+    let host = &scene.kit.host;
+    let left = host.members(pid)?;
+    // What must not be broken off says so, and comes to its end by itself.
+    let finishes = format!("{}=", rectify_protocol::FINISHES_VARIABLE);
+    let mut broken = Vec::new();
+    for pid in &left {
+        let shown = host.shown(&[*pid])?;
+        if !shown.windows(finishes.len()).any(|part| part == finishes.as_bytes()) {
+            broken.push(*pid);
+        }
+    }
+    ensure!(broken.is_empty(), "it left {} processes behind", broken.len());
+    let until = Instant::now() + FINISH;
+    while !host.members(pid)?.is_empty() {
+        ensure!(Instant::now() < until, "what it must not break off still runs after {} s", FINISH.as_secs());
+        thread::sleep(Duration::from_millis(200));
+    }
     let mut session = bed.session(Mode::Apply)?;
     if subject.once().is_ok() {
         let known = session.status(&apply.op_id)?;

@@ -13,6 +13,7 @@ use rectify_model::{
     Plan,
     grade::Retry,
     journal::{Direction, Failure, Mutated},
+    plan::{Action, Step},
 };
 use rectify_protocol::{
     ItemError, error as wire,
@@ -30,6 +31,8 @@ pub struct Subject {
     volatile: Vec<rectify_base::Pointer>,
     desired: Map<String, Value>,
     quick: bool,
+    /// The step, where it can be broken off between two places that it changes.
+    step: Option<Arc<Step>>,
 }
 
 impl Subject {
@@ -40,8 +43,11 @@ impl Subject {
 
     /// What is to be known of a state that was read.
     pub fn looked(&self, answer: ReadAnswer) -> Result<Looked, Failure> {
-        fingerprint(&self.type_name, self.version, answer.state.as_ref(), &self.volatile)
-            .map(|fingerprint| Looked { fingerprint, before_image: answer.before_image })
+        let state = answer.state.as_ref();
+        let partway =
+            self.step.as_ref().zip(state).is_some_and(|(step, s)| step.is_partway(s, &self.volatile));
+        fingerprint(&self.type_name, self.version, state, &self.volatile)
+            .map(|fingerprint| Looked { fingerprint, before_image: answer.before_image, partway })
             .map_err(|error| failure("INTERNAL", error.to_string(), Mutated::No))
     }
 
@@ -64,11 +70,15 @@ pub fn subjects(plan: &Plan) -> Subjects {
             volatile: facts.map(|facts| facts.volatile.clone()).unwrap_or_default(),
             desired: desired.clone(),
             quick: facts.is_some_and(|facts| facts.retry == Retry::Converge),
+            step: None,
         }
     };
     let steps = plan.steps.iter().map(|step| {
         let node = NodeKey { target: step.target.clone(), address: step.address.clone() };
-        (node, subject(&step.type_name, &step.desired))
+        // Where one place changes, there is nothing between before and after.
+        let several = step.action == Action::Update && step.changes.len() > 1;
+        let step_of = several.then(|| Arc::new(step.clone()));
+        (node, Subject { step: step_of, ..subject(&step.type_name, &step.desired) })
     });
     let gates = plan.gates.iter().map(|gate| {
         let node = NodeKey { target: gate.target.clone(), address: gate.address.clone() };

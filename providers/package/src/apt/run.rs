@@ -68,6 +68,8 @@ impl<'c> Tool<'c> {
             user: None,
             stdin: None,
             deadline: self.deadline,
+            // dpkg that is broken off leaves packages half installed.
+            finishes: self.effect != Mutated::No,
         };
         let finished = self.cx.run(&run)?;
         let name = argv.first().map_or("", String::as_str);

@@ -366,6 +366,7 @@ impl Misbehaving {
             user: None,
             stdin,
             deadline: Instant::now() + Duration::from_secs(90),
+            finishes: false,
         })
     }
 

@@ -1,4 +1,4 @@
-//! Mounts of nodes. They are made in a mount namespace of their own, and are gone with its last process.
+//! Mounts of hosts and machines to test on. They are made in a mount namespace of their own, and are gone with its last process.
 
 use crate::run::Outcome;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -25,6 +25,12 @@ pub fn overlay(lower: &[&Path], upper: &Path, work: &Path, at: &Path) -> Outcome
 pub fn memory(at: &Path) -> Outcome {
     mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))
         .map_err(|e| format!("{}: no tmpfs can be mounted: {e}", at.display()))
+}
+
+/// Shows a directory at another place too, without what is mounted below it.
+pub fn shared(directory: &Path, at: &Path) -> Outcome {
+    mount(Some(directory), at, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .map_err(|e| format!("{}: cannot be shown in {}: {e}", directory.display(), at.display()))
 }
 
 /// Mount points below a directory, the deepest first.
