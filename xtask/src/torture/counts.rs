@@ -82,3 +82,14 @@ impl Part {
         Ok((self.what.to_owned(), count, passed))
     }
 }
+
+/// Measures the journal: what it said, and whether many records at a time go as much faster as they should.
+pub fn journal() -> Result<(String, bool), String> {
+    let said = output(cargo(&["bench", "--locked", "--quiet", "--package", "rectify-store"]))?;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let line = |begin: &str| said.lines().map(str::trim).find_map(|line| line.strip_prefix(begin));
+    let (Some(rates), Some(verdict)) = (line("journal: "), line("at least 1.50 times is wanted: ")) else {
+        return Err(format!("the benchmark of the journal says something else: {said}"));
+    };
+    Ok((rates.to_owned(), verdict == "good"))
+}

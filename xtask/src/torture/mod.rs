@@ -23,7 +23,7 @@ use std::{
 };
 
 const USAGE: &str = "cargo xtask torture [--full] [--rounds N] [--seed N] [--only PART[:TEXT]]
-PART is matrix, kills, graphs, simulation, power or audit; TEXT is in the names of the cells";
+PART is journal, matrix, kills, graphs, simulation, power or audit; TEXT is in the names of the cells";
 /// Jobs at a time: half of the time of each is spent waiting.
 const WORKERS: usize = 4;
 /// Violations that are printed at length.
@@ -107,6 +107,13 @@ impl Options {
 pub fn torture(words: &[&str]) -> Outcome {
     let options = Options::read(words)?;
     let mut rows = Vec::new();
+    // First, while nothing else has written to the disk. A figure is no test, so a quick run does without.
+    if options.wants("journal") && (options.full || options.only.is_some()) {
+        let begin = Instant::now();
+        let (what, good) = counts::journal()?;
+        let (seconds, violations) = (begin.elapsed().as_secs_f32(), usize::from(!good));
+        rows.push(Row { part: "journal", what, count: 1, seconds, violations, note: String::new() });
+    }
     if options.wants("matrix") || options.wants("graphs") {
         let settings = Settings { program: with_points(options.profile())? };
         if options.wants("matrix") {
