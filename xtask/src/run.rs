@@ -17,6 +17,9 @@ pub fn root() -> PathBuf {
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
+    // `.cargo/config.toml` sets it. That this process has it, too, would look like a change, and half of
+    // everything would be built anew each time a person and a task build in turns.
+    command.env_remove("LIBSQLITE3_FLAGS");
     command
 }
 
