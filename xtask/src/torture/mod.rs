@@ -26,6 +26,9 @@ const USAGE: &str = "cargo xtask torture [--full] [--rounds N] [--seed N] [--onl
 PART is journal, matrix, kills, graphs, simulation, power or audit; TEXT is in the names of the cells";
 /// Jobs at a time: half of the time of each is spent waiting.
 const WORKERS: usize = 4;
+/// From so many jobs on, and so many times, it is told how many are done.
+const TOLD_FROM: usize = 1_000;
+const TOLD: usize = 20;
 /// Violations that are printed at length.
 const SHOWN: usize = 5;
 
@@ -213,6 +216,18 @@ fn kills(options: &Options) -> Result<Row, String> {
 struct Line<'j, 'a> {
     waiting: Vec<&'j Job<'a>>,
     at_work: Vec<&'j str>,
+    done: usize,
+}
+
+impl Line<'_, '_> {
+    /// A job is done. Now and then somebody who waits for an hour is told how far it has come.
+    fn ended(&mut self, job: &Job<'_>, part: &str, all: usize) {
+        self.at_work.retain(|of| *of != job.of);
+        self.done += 1;
+        if all >= TOLD_FROM && self.done * TOLD / all > (self.done - 1) * TOLD / all {
+            eprintln!("{part}: {} of {all}", self.done);
+        }
+    }
 }
 
 /// The first job that may begin now, once there is one; `None` if none waits any more.
@@ -236,7 +251,8 @@ fn next<'j, 'a>(line: &Mutex<Line<'j, 'a>>, ended: &Condvar) -> Option<&'j Job<'
 fn work(part: &'static str, what: String, jobs: Vec<Job<'_>>, options: &Options, begin: Instant) -> Row {
     let text = options.only.as_ref().map_or("", |(_, text)| text.as_str());
     let jobs: Vec<&Job<'_>> = jobs.iter().filter(|job| job.name.contains(text)).collect();
-    let (line, ended) = (Mutex::new(Line { waiting: jobs.clone(), at_work: Vec::new() }), Condvar::new());
+    let (line, ended) =
+        (Mutex::new(Line { waiting: jobs.clone(), at_work: Vec::new(), done: 0 }), Condvar::new());
     let (ways, wrong) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
@@ -253,7 +269,7 @@ fn work(part: &'static str, what: String, jobs: Vec<Job<'_>>, options: &Options,
                         }
                     }
                     drop(area);
-                    line.lock().unwrap_or_else(PoisonError::into_inner).at_work.retain(|of| *of != job.of);
+                    line.lock().unwrap_or_else(PoisonError::into_inner).ended(job, part, jobs.len());
                     ended.notify_all();
                 }
             });
