@@ -35,7 +35,8 @@ pub struct Machine {
     directory: PathBuf,
 }
 
-/// Parts this process from the mounts of the machine, once; or says why that cannot be done.
+/// Parts this process from the mounts of the machine, once; or says why that cannot be done. It counts for the
+/// thread that asks first and for those that it starts later.
 ///
 /// # Errors
 /// Where somebody is not root, or root may not mount.

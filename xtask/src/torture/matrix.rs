@@ -182,11 +182,11 @@ impl fmt::Display for Cell {
     }
 }
 
-/// All cells, each so many times, at another step each time.
-pub fn cells(rounds: usize) -> Vec<Cell> {
+/// All cells of these providers, each so many times, at another step each time.
+fn cells(providers: &[Provider], rounds: usize) -> Vec<Cell> {
     let mut cells = Vec::new();
     for round in 0..rounds {
-        for provider in Provider::ALL {
+        for provider in providers.iter().copied() {
             let count = provider.names().len();
             for (kind, points) in [
                 (Kind::Apply, &FORTH[..]),
@@ -231,5 +231,5 @@ pub fn jobs<'a>(settings: &'a Settings, templates: &'a super::Templates, rounds:
         };
         Job { name, of, run: Box::new(run) }
     };
-    cells(rounds).into_iter().map(job).collect()
+    cells(&settings.providers, rounds).into_iter().map(job).collect()
 }

@@ -36,6 +36,25 @@ const SHOWN: usize = 5;
 pub struct Settings {
     /// The executable under test.
     pub program: PathBuf,
+    /// The providers that can be tried here.
+    pub providers: Vec<Provider>,
+}
+
+impl Settings {
+    /// To be called before there are threads: this process is parted from the mounts of the machine.
+    fn new(program: PathBuf, options: &Options) -> Result<Self, String> {
+        let Err(why) = machine::possible() else {
+            return Ok(Self { program, providers: Provider::ALL.into() });
+        };
+        if options.full {
+            return Err(why);
+        }
+        let (machines, providers): (Vec<Provider>, _) =
+            Provider::ALL.into_iter().partition(|provider| provider.watch().is_some());
+        let names: Vec<String> = machines.iter().map(ToString::to_string).collect();
+        eprintln!("NOT TRIED: {}: {why}", names.join(", "));
+        Ok(Self { program, providers })
+    }
 }
 
 /// What a job does, in an area that it makes.
@@ -118,12 +137,12 @@ pub fn torture(words: &[&str]) -> Outcome {
         rows.push(Row { part: "journal", what, count: 1, seconds, violations, note: String::new() });
     }
     if options.wants("matrix") || options.wants("graphs") {
-        let settings = Settings { program: with_points(options.profile())? };
+        let settings = Settings::new(with_points(options.profile())?, &options)?;
         if options.wants("matrix") {
             rows.push(matrix(&settings, &options)?);
         }
         if options.wants("graphs") {
-            for provider in Provider::ALL {
+            for provider in settings.providers.iter().copied() {
                 let begin = Instant::now();
                 let graphs = options.count(1, 20);
                 let jobs = graphs::jobs(&settings, provider, graphs, options.seed)?;
@@ -180,7 +199,7 @@ pub type Templates = BTreeMap<(String, matrix::Kind), Result<matrix::Template, S
 fn templates(settings: &Settings) -> Result<Templates, String> {
     let made = std::thread::scope(|scope| {
         let make = |provider| (provider, scope.spawn(move || matrix::templates(&settings.program, provider)));
-        let threads: Vec<_> = Provider::ALL.map(make).into();
+        let threads: Vec<_> = settings.providers.iter().copied().map(make).collect();
         let ended = |thread: std::thread::ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|_| Err("making what is copied broke off".into()))
         };
@@ -205,7 +224,7 @@ fn matrix(settings: &Settings, options: &Options) -> Result<Row, String> {
 fn kills(options: &Options) -> Result<Row, String> {
     let profile = options.profile();
     build(profile, &[])?;
-    let settings = Settings { program: executable(profile) };
+    let settings = Settings::new(executable(profile), options)?;
     let begin = Instant::now();
     let templates = templates(&settings)?;
     let jobs = kills::jobs(&settings, &templates, options.count(20, 200), options.seed)?;
