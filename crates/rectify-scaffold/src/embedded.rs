@@ -94,6 +94,7 @@ pub const RUST: Files = &[
     ("rectify-sdk/src/serve.rs", include_str!("../../rectify-sdk/src/serve.rs")),
     ("rectify-sdk/src/session.rs", include_str!("../../rectify-sdk/src/session.rs")),
     ("rectify-sdk/src/shared_sync.rs", include_str!("../../rectify-sdk/src/shared_sync.rs")),
+    ("rectify-sdk/src/stop.rs", include_str!("../../rectify-sdk/src/stop.rs")),
     ("rectify-sdk/src/stream.rs", include_str!("../../rectify-sdk/src/stream.rs")),
     ("rectify-sdk/src/testing.rs", include_str!("../../rectify-sdk/src/testing.rs")),
     ("rectify-sdk/src/types.rs", include_str!("../../rectify-sdk/src/types.rs")),

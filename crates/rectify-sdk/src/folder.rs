@@ -25,6 +25,11 @@ const TEMPORARY_PREFIX: &str = ".rectify-";
 /// Names that an operation tries before it gives up: one is left behind whenever it is killed.
 const TEMPORARY_NAMES: u32 = 8;
 
+/// Where a directory goes that is being removed.
+fn aside(directory: &str) -> Result<CString, ItemError> {
+    c_name(&format!("{TEMPORARY_PREFIX}gone-{}", directory.trim_start_matches('.')))
+}
+
 /// A directory of the target, held open.
 #[derive(Debug)]
 pub struct Folder {
@@ -386,6 +391,71 @@ impl Folder {
             Ok(()) => self.sync().map(|()| true),
             Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(false),
             Err(errno) => Err(failed(errno, &format!("the directory `{name}` cannot be removed"))),
+        }
+    }
+
+    /// Removes the file that was read from a directory in this one, durably, and the directory with it if nothing
+    /// else is in it: at once, so that nobody finds an empty one. What is left to do where this is broken off
+    /// [`clear`](Self::clear) does.
+    ///
+    /// # Errors
+    /// `STALE` if something else is there by now.
+    pub fn remove_with_directory(
+        &self,
+        directory: &str,
+        inner: &Self,
+        name: &str,
+        found: &SmallFile,
+    ) -> Result<(), ItemError> {
+        if inner.names()? != [name] {
+            return inner.remove(name, found);
+        }
+        self.clear(directory)?;
+        inner.unchanged(name, Some(found))?;
+        reached(At::Prepared);
+        let (here, aside) = (c_name(directory)?, aside(directory)?);
+        let doing = format!("the directory `{directory}` cannot be removed");
+        let away = |from: &CString, to: &CString| {
+            fs::renameat_with(&self.fd, from.as_c_str(), &self.fd, to.as_c_str(), RenameFlags::NOREPLACE)
+        };
+        away(&here, &aside).map_err(|errno| match errno {
+            Errno::NOENT => stale(directory),
+            errno => failed(errno, &doing),
+        })?;
+        // Somebody may have been quicker than the rename.
+        if inner.names()? != [name] || inner.unchanged(name, Some(found)).is_err() {
+            away(&aside, &here).map_err(|errno| failed(errno, &doing).mutated(Mutated::Yes))?;
+            return Err(stale(name));
+        }
+        reached(At::Done);
+        self.sync()?;
+        self.clear(directory)
+    }
+
+    /// Takes away what is left of a directory that [`remove_with_directory`](Self::remove_with_directory) removed
+    /// before it was broken off. To be called by whoever looks at the directory in order to change it.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn clear(&self, directory: &str) -> Result<(), ItemError> {
+        let aside = aside(directory)?;
+        let told = |errno| failed(errno, &format!("what is left of `{directory}` cannot be removed"));
+        let fd = match self.open_in(&aside, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(errno) => return Err(told(errno)),
+        };
+        let left = Self { fd };
+        for name in left.names()? {
+            match fs::unlinkat(&left.fd, &*c_name(&name)?, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(told(errno)),
+            }
+        }
+        match fs::unlinkat(&self.fd, &*aside, AtFlags::REMOVEDIR) {
+            Ok(()) => self.sync(),
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(told(errno)),
         }
     }
 

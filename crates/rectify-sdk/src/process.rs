@@ -243,6 +243,8 @@ fn start(cx: &Context, run: &Run<'_>, outputs: Option<&(File, File)>) -> Result<
         .envs(&run.environment)
         // Last, so that no step can pass for another operation.
         .envs(cx.mark())
+        // A step's own environment does not decide who may end it.
+        .env_remove(FINISHES_VARIABLE)
         .envs(run.finishes.then_some((FINISHES_VARIABLE, "1")))
         .current_dir(&run.directory)
         .process_group(0)

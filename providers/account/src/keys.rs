@@ -11,7 +11,10 @@ use crate::{
 use rectify_sdk::{
     Context, Folder, Owned, SmallFile,
     base::{Digest, DigestKey},
-    protocol::{ErrorCode, ItemError, message::Restore},
+    protocol::{
+        ErrorCode, ItemError,
+        message::{Mode, Restore},
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -128,6 +131,9 @@ impl Keys {
             return Ok(self);
         }
         let Some(folder) = Folder::open(cx.root(), home)? else { return Ok(self) };
+        if cx.mode() == Mode::Apply {
+            folder.clear(DIRECTORY)?;
+        }
         let owner = folder.owned()?.uid;
         let directory = folder.inside(DIRECTORY)?;
         if owner != user.uid && owner != 0 && Some(owner) != root_owner(cx)? {
@@ -260,8 +266,7 @@ impl Thing for Keys {
         })?;
         let Some(goal) = goal.map(|goal| self.known(goal)).transpose()? else {
             if let (Some(directory), Some(file)) = (&home.directory, &home.file) {
-                directory.remove(FILE, file)?;
-                home.folder.remove_empty(DIRECTORY)?;
+                home.folder.remove_with_directory(DIRECTORY, directory, FILE, file)?;
             }
             return Ok(());
         };

@@ -7,7 +7,10 @@ use crate::{
 };
 use rectify_sdk::{
     Context, Folder, Owned, SmallFile,
-    protocol::{ErrorCode, ItemError, Mutated, message::Restore},
+    protocol::{
+        ErrorCode, ItemError, Mutated,
+        message::{Mode, Restore},
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -105,7 +108,12 @@ impl UnitFile {
         };
         let inner = match self.place.inner() {
             None => Folder::open(cx.root(), Path::new(self.place.directory))?,
-            Some(name) => folder.inside(&name)?,
+            Some(name) => {
+                if cx.mode() == Mode::Apply {
+                    folder.clear(&name)?;
+                }
+                folder.inside(&name)?
+            }
         };
         let file =
             inner.as_ref().map(|inner| inner.read(self.place.file(), FILE_MAX_BYTES)).transpose()?.flatten();
@@ -146,11 +154,10 @@ impl UnitFile {
         let folder = look.folder.as_ref().ok_or_else(missing)?;
         let Some(goal) = goal else {
             let (Some(inner), Some(file)) = (&look.inner, &look.file) else { return Ok(()) };
-            inner.remove(self.place.file(), file)?;
-            if let Some(name) = self.place.inner() {
-                folder.remove_empty(&name).map_err(|error| error.mutated(Mutated::Yes))?;
-            }
-            return Ok(());
+            return match self.place.inner() {
+                Some(name) => folder.remove_with_directory(&name, inner, self.place.file(), file),
+                None => inner.remove(self.place.file(), file),
+            };
         };
         let made;
         let inner = match (&look.inner, self.place.inner()) {

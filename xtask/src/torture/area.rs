@@ -147,7 +147,8 @@ impl Area {
         let (head, rest) =
             text.split_once("policy_bundles:\n- ").ok_or("the trust file names no policy bundles")?;
         let (_, rest) = rest.split_once('\n').ok_or("the trust file ends early")?;
-        fs::write(&path, format!("{head}policy_bundles:\n- {}\n{rest}", digest.trim())).map_err(|e| e.to_string())
+        fs::write(&path, format!("{head}policy_bundles:\n- {}\n{rest}", digest.trim()))
+            .map_err(|e| e.to_string())
     }
 
     /// Makes a machine of the changes that lie in the area, of which there may be none yet.

@@ -185,7 +185,8 @@ pub struct Intent {
     pub op_id: String,
     /// What may be done if the answer is lost.
     pub retry: Retry,
-    /// Fingerprint of what was found, which is what the step expects.
+    /// Fingerprint of what was found: what the step expects, or, where an earlier attempt was broken off, what that
+    /// left behind partway.
     pub expect: Digest,
     /// Digest of the before-image, if there was something to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]

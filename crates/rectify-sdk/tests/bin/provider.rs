@@ -1,7 +1,7 @@
 //! A provider for the SDK's own tests: it does what its properties ask for, bad things included.
 
 use rectify_sdk::{
-    Context, Provider,
+    Context, Provider, Run,
     base::TypeName,
     protocol::{
         ErrorCode, ItemError, Manifest, Mutated, VERSION,
@@ -116,6 +116,13 @@ impl Provider for Obedient {
         if op.action != "run" {
             misbehave(&op.desired);
             cx.progress("began");
+            if let Some(script) = op.desired.get("shell").and_then(Value::as_str) {
+                let argv = ["/bin/sh", "-c", script].map(str::to_owned);
+                let finishes = op.desired.contains_key("finishes");
+                let deadline = Instant::now() + Duration::from_secs(60);
+                let output = cx.run(&Run { finishes, deadline, ..Run::new(cx, &argv) })?.success()?;
+                return Ok(Applied { status: ApplyStatus::Applied, state: None, output: Some(output) });
+            }
             if wait(cx, number(&op.desired, "ms")) {
                 return Err(ItemError::new(ErrorCode::Cancelled, "stopped half way").mutated(Mutated::Yes));
             }

@@ -17,6 +17,7 @@ use rectify_sdk::{
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -254,4 +255,66 @@ fn the_end_of_input_cancels_what_runs() {
     assert_eq!(result.into_result().unwrap_err().mutated, Mutated::Yes);
     client.wait_child().unwrap();
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+/// A script that is in the middle when its file says so, goes on for a moment, prints more than a pipe holds, and
+/// says that it has ended.
+fn script(directory: &Path) -> String {
+    let at = |name: &str| directory.join(name).display().to_string();
+    format!(
+        "echo > {}; sleep 1; i=0; while [ $i -lt 20000 ]; do echo a line of output; i=$((i+1)); done; \
+         echo \"$RECTIFY_FINISHES\" > {}",
+        at("middle"),
+        at("end")
+    )
+}
+
+fn comes(path: &Path) -> bool {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !path.exists() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    path.exists()
+}
+
+#[test]
+fn what_finishes_outlives_its_engine_and_its_provider() {
+    for how in ["end of input", "killed"] {
+        let home = Home::new();
+        let scratch = tempfile::tempdir().unwrap();
+        let mut client = home.session(Mode::Apply);
+        let desired = json!({"shell": script(scratch.path()), "finishes": true});
+        client.send(method::APPLY, &operation("finishes", "update", desired)).unwrap();
+        assert!(comes(&scratch.path().join("middle")), "{how}");
+        if how == "killed" {
+            client.child().unwrap().kill().unwrap();
+        } else {
+            client.close();
+        }
+        client.wait_child().unwrap();
+        assert!(comes(&scratch.path().join("end")), "{how}: it was broken off");
+        assert_eq!(std::fs::read_to_string(scratch.path().join("end")).unwrap(), "1\n");
+    }
+}
+
+#[test]
+fn who_cancels_ends_also_what_finishes_and_the_end_of_input_what_does_not() {
+    let home = Home::new();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut client = home.session(Mode::Apply);
+    let desired = json!({"shell": script(scratch.path()), "finishes": true});
+    let id = client.send(method::APPLY, &operation("cancelled", "update", desired)).unwrap();
+    assert!(comes(&scratch.path().join("middle")));
+    client.notify(method::CANCEL, &Cancel { id }).unwrap();
+    let result: ItemResult<Applied> = client.answer(id).unwrap();
+    assert_eq!(result.into_result().unwrap_err().code, ErrorCode::Cancelled);
+    std::fs::remove_file(scratch.path().join("middle")).unwrap();
+    // A step cannot say so by itself.
+    let desired = json!({"shell": format!("export RECTIFY_FINISHES=1; {}", script(scratch.path()))});
+    client.send(method::APPLY, &operation("ordinary", "update", desired)).unwrap();
+    assert!(comes(&scratch.path().join("middle")));
+    client.close();
+    client.wait_child().unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(!scratch.path().join("end").exists(), "it went on");
 }
