@@ -168,3 +168,22 @@ fn adding_to_what_is_not_at_hand_is_refused() {
     let error = world.exercise.plan_on(TYPE, &desired, Some(prior)).unwrap().unwrap_err();
     assert_eq!(error.code, ErrorCode::Unsupported);
 }
+
+#[test]
+fn the_directory_goes_with_its_last_file_and_what_a_killed_provider_left_of_it_is_cleared() {
+    let mut world = World::new();
+    let desired = json!({"user": "me", "keys": [ONE]});
+    let planned = world.exercise.converge(TYPE, &desired).unwrap();
+    // As where a provider was killed between the rename and what comes then.
+    let aside = world.at("home/me/.rectify-gone-ssh");
+    fs::rename(world.at("home/me/.ssh"), &aside).unwrap();
+    let state = world.exercise.read(TYPE, &desired, false).unwrap().unwrap().state;
+    assert!(state.is_none() && !aside.exists());
+    world.exercise.converge(TYPE, &desired).unwrap();
+    // Somebody else's file keeps the directory.
+    fs::write(world.at("home/me/.ssh/known_hosts"), "").unwrap();
+    world.exercise.undo(TYPE, &desired, &planned).unwrap();
+    let names: Vec<_> = fs::read_dir(world.at("home/me")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, [".ssh"]);
+    assert!(!world.at(FILE).exists() && world.at("home/me/.ssh/known_hosts").exists());
+}
