@@ -96,16 +96,15 @@ impl Machine {
         self.root().join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// A command in it. Each word that comes before becomes the next without a process of its own, so that who
-    /// ends this process ends the program.
+    /// A command in it. `nsenter` becomes the program without a process of its own, so that who ends this process
+    /// ends the program.
     pub fn command(&self, directory: &Path, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--net={}", self.network().display()))
-            .args(["--", "chroot"])
-            .arg(self.root())
-            .args(["/usr/bin/env", "-C"])
-            .arg(directory)
+            .arg(format!("--root={}", self.root().display()))
+            // It is opened before the root changes, and entered afterwards.
+            .arg(format!("--wd={}", self.below(directory).display()))
             .arg("--")
             .arg(program);
         command

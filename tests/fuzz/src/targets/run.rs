@@ -233,7 +233,8 @@ impl<'p> Driver<'p> {
                 }
             }
         };
-        Ok(Looked { fingerprint, before_image: (how & 64 > 0).then(|| Digest::of_bytes(b"before")) })
+        let before_image = (how & 64 > 0).then(|| Digest::of_bytes(b"before"));
+        Ok(Looked { fingerprint, before_image, partway: how & 128 > 0 })
     }
 
     fn acted(how: u8) -> ActAnswer {
