@@ -179,6 +179,23 @@ async fn ask(program: &Path, arguments: &[OsString], request: Vec<u8>) -> Result
         let message = format!("more than {REQUEST_MAX_BYTES} bytes of bundle and input");
         return Err(PolicyError::new(codes::POLICY_TOO_LARGE, "", message).into());
     }
+    let remains = ask_one(program, arguments, &request).await?;
+    if !ended_by_another(remains.status) {
+        return judge(&remains);
+    }
+    tracing::warn!(status = %remains.status, "somebody ended the process that evaluates policies; asking another");
+    judge(&ask_one(program, arguments, &request).await?)
+}
+
+/// Whether a process was ended by a signal that a policy can neither send nor get for what it does: somebody killed
+/// it, or the machine had no memory left. That says nothing about a plan, and a run that is being resumed would be
+/// taken back for it.
+fn ended_by_another(status: ExitStatus) -> bool {
+    const SENT: [Signal; 4] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+    status.signal().is_some_and(|signal| SENT.iter().any(|sent| *sent as i32 == signal))
+}
+
+async fn ask_one(program: &Path, arguments: &[OsString], request: &[u8]) -> Result<Remains, PolicyHostError> {
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
@@ -203,18 +220,18 @@ async fn ask(program: &Path, arguments: &[OsString], request: Vec<u8>) -> Result
     match talked {
         Err(_) => Err(PolicyHostError::Timeout),
         Ok(Err(error)) => Err(PolicyHostError::Answer(error.to_string())),
-        Ok(Ok(remains)) => judge(&remains),
+        Ok(Ok(remains)) => Ok(remains),
     }
 }
 
-async fn talk(child: &mut Child, request: Vec<u8>) -> io::Result<Remains> {
+async fn talk(child: &mut Child, request: &[u8]) -> io::Result<Remains> {
     let missing = || io::Error::other("a standard stream is missing");
     let mut stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let write = async move {
         // A child that dies early breaks the pipe; how it died says more than that.
-        let _ = stdin.write_all(&request).await;
+        let _ = stdin.write_all(request).await;
         drop(stdin);
     };
     let ((), answer, complaint) =

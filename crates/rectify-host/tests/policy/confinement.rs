@@ -75,6 +75,32 @@ fn it_starts_with_an_empty_environment_in_the_root_directory_and_its_own_group()
     assert_eq!(error.code(), codes::POLICY_CRASHED);
 }
 
+/// A stand-in that notes that it was started, is ended by a signal the first so many times, and then is the child.
+fn ended(times: u32, signal: &str, notes: &Path) -> Vec<OsString> {
+    let script = format!(
+        "echo x >> \"$1\"; if [ $(wc -l < \"$1\") -le {times} ]; then kill -{signal} $$; sleep 9; fi; exec \"$2\""
+    );
+    ["-c".into(), script.into(), "sh".into(), notes.into(), program().into()].into()
+}
+
+#[test]
+fn a_child_that_somebody_ended_is_asked_once_more_and_one_that_fell_is_not() {
+    let _alone = alone();
+    for (signal, times, asked) in [("KILL", 1, 2), ("TERM", 1, 2), ("KILL", 2, 2), ("SEGV", 1, 1)] {
+        let scratch = tempfile::tempdir().unwrap();
+        let notes = scratch.path().join("notes");
+        let decided =
+            block_on(evaluate(Path::new("/bin/sh"), &ended(times, signal, &notes), &standard(), &input()));
+        assert_eq!(std::fs::read_to_string(&notes).unwrap().lines().count(), asked, "{signal}");
+        match decided {
+            Ok(_) => assert!(asked > times as usize, "{signal}"),
+            Err(error) => {
+                assert_eq!((error.code(), asked), (codes::POLICY_CRASHED, times as usize), "{error}")
+            }
+        }
+    }
+}
+
 #[test]
 fn a_program_that_is_not_there_is_said_so() {
     let _alone = alone();
