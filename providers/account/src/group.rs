@@ -158,7 +158,9 @@ impl Thing for Group {
         let mut change = Change::default();
         match (&found, &goal) {
             (None, None) => {}
-            (Some(_), None) => drop(change.then(&["groupdel", name], None)),
+            (Some(_), None) => {
+                change.then(&["groupdel", name], None);
+            }
             (None, Some(goal)) => {
                 let gid = goal.gid.to_string();
                 let system: &[&str] = if self.properties.system { &["--system"] } else { &[] };

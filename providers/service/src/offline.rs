@@ -4,10 +4,7 @@ use rectify_sdk::{
     Context, Ended, Finished, Run,
     protocol::{ErrorCode, ItemError, Mutated},
 };
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Longest time for one look or change.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,16 +21,7 @@ fn systemctl(cx: &Context, verb: &str, unit: &str) -> Result<Finished, ItemError
         .map(|word| (*word).to_owned())
         .collect();
     let deadline = Instant::now() + TIMEOUT;
-    let environment = BTreeMap::new();
-    cx.run(&Run {
-        argv: &argv,
-        environment,
-        directory: "/".into(),
-        user: None,
-        stdin: None,
-        deadline,
-        finishes: false,
-    })
+    cx.run(&Run { directory: "/".into(), deadline, ..Run::new(cx, &argv) })
 }
 
 /// What the links say of a unit: `enabled`, `disabled`, `static`, `masked`, …; empty without a file.

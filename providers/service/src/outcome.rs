@@ -6,7 +6,6 @@ use rectify_sdk::{
     protocol::{ErrorCode, ItemError, Mutated},
 };
 use std::{
-    collections::BTreeMap,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -143,16 +142,7 @@ fn journal(cx: &Context, unit: &str, since: u64) -> String {
     let run = |argv: &[&str]| {
         let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
         let deadline = Instant::now() + JOURNAL_TIMEOUT;
-        let environment = BTreeMap::new();
-        cx.run(&Run {
-            argv: &argv,
-            environment,
-            directory: "/".into(),
-            user: None,
-            stdin: None,
-            deadline,
-            finishes: false,
-        })
+        cx.run(&Run { deadline, ..Run::new(cx, &argv) })
     };
     // What was said a moment ago may not have been written yet. An old journalctl cannot wait for that.
     drop(run(&["journalctl", "--sync"]));

@@ -15,7 +15,7 @@ pub enum Failure {
 /// A kind of node.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// For the names of jobs.
+    /// Tells it from others.
     pub name: &'static str,
     /// Makes what is there before; a line of a shell script, run where `Area::shell` runs it.
     begin: &'static str,
